@@ -1,0 +1,27 @@
+"""Errors a user can mend, and the messages that help to do so."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user asked for cannot be done; the message says what would be valid.
+
+    Commands print the message without a traceback and exit with `exit_code`.
+    """
+
+    exit_code = 2
+
+
+def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
+    """An error for a misspelt `name`, with the nearest valid names and, if few, all of them."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    message = f"unknown {what} {name!r}"
+    if near:
+        message += f"; did you mean {' or '.join(map(repr, near))}?"
+    if len(names) <= 40:
+        message += f" Valid: {', '.join(names)}."
+    return UserError(message)

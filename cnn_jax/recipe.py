@@ -1,0 +1,203 @@
+"""The frozen values that describe one experiment.
+
+A recipe holds all that decides a result and nothing that does not: where the run folder
+lies or how many seeds are run belongs to the launch (`cnn_jax.launch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cnn_jax.duration import Duration, epochs, percent, steps
+
+Options = Mapping[str, Any]
+"""Further fields of a model or optimizer by name, on the command line as `name=value`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt from."""
+
+    name: str = "mnist"
+    """A data set: a TFDS catalog name, `digits`, `shapes`, or `folder:PATH`."""
+    validation: float = 0.1
+    """Part of the training examples held out for validation: a fraction below 1, or a count.
+    Not used where the set has a validation part of its own."""
+    image_size: int | None = None
+    """Side in pixels to which every image is resized when it is read; needed for sets whose
+    images differ in size."""
+    skip_bad: bool = False
+    """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What is done to every image, in training and evaluation alike."""
+
+    size: int | None = None
+    """Side in pixels of the model's input; by default the images stay as they are."""
+    fit: Literal["resize", "pad"] = "resize"
+    """Reach `size` by resizing (bilinear, antialiased) or by padding with zeros."""
+    mean: tuple[float, ...] | None = None
+    """Channel means that are subtracted, on the scale 0 to 1; by default those of the
+    training images."""
+    std: tuple[float, ...] | None = None
+    """Channel deviations that are divided by, on the scale 0 to 1; by default those of the
+    training images."""
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes to training images; zero or `none` leaves a change out."""
+
+    pad_crop: int = 0
+    """Pad by so many pixels, then crop the old size at a random place."""
+    pad_mode: Literal["zero", "reflect"] = "zero"
+    """What `pad_crop` pads with."""
+    mirror: Literal["none", "random", "alternating"] = "none"
+    """Mirror left-right at random, or at random in the first epoch and in turn thereafter
+    (https://arxiv.org/abs/2404.00498, section 3.6)."""
+    rotation: float = 0.0
+    """Rotate by up to so many degrees either way."""
+    translation: float = 0.0
+    """Shift by up to so large a part of the side, each way."""
+    scale: float = 0.0
+    """Change the size by a factor of up to 1 + this, larger or smaller."""
+    brightness: float = 0.0
+    """Multiply pixel values by a factor in 1 ± this."""
+    contrast: float = 0.0
+    """Multiply the distance from the image's mean grey by a factor in 1 ± this."""
+    saturation: float = 0.0
+    """Multiply the distance from each pixel's grey by a factor in 1 ± this."""
+    cutout: int = 0
+    """Blank a square of so many pixels a side at a random place
+    (https://arxiv.org/abs/1708.04552)."""
+    mixup: float = 0.0
+    """Blend pairs of examples with weights from Beta(this, this)
+    (https://arxiv.org/abs/1710.09412)."""
+    cutmix: float = 0.0
+    """Paste a rectangle of another example, its area from Beta(this, this)
+    (https://arxiv.org/abs/1905.04899). Together with mixup one of the two is drawn a step."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which network."""
+
+    name: str = "lenet5_relu"
+    """A name of the registry; `cnn-jax models` lists them."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the network computes in; parameters and batch statistics stay float32."""
+    options: Options = field(default_factory=dict)
+    """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised."""
+
+    name: Literal["cross_entropy", "binary_cross_entropy", "squared_error", "map"] = "cross_entropy"
+    """Softmax cross-entropy, sigmoid cross-entropy summed over classes, half squared error
+    summed over classes, or the maximum a posteriori criterion of LeCun et al. 1998, eq. 9."""
+    label_smoothing: float = 0.0
+    """Part of the target probability that is spread evenly over all classes."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How parameters are updated."""
+
+    name: str = "sgd"
+    """An optimizer of optax or optax.contrib that takes a learning rate."""
+    learning_rate: float = 0.1
+    """Peak learning rate, in terms of the mean loss of the global batch."""
+    options: Options = field(default_factory=dict)
+    """Further arguments of the optimizer, as `name=value`, such as `momentum=0.9
+    nesterov=True`."""
+    weight_decay: float = 0.0
+    """Decoupled where the optimizer has it built in (adamw, lamb, lion, muon), else added to
+    the gradient."""
+    decay: str = "kernel$"
+    """Regular expression that finds the parameter paths which weight decay applies to."""
+    clip_norm: float | None = None
+    """Scale the gradient down to this global norm where it is larger."""
+    accumulate: int = 1
+    """Compute the gradient of a batch in so many parts, one after the other, to save memory."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over the training, as a factor of its peak."""
+
+    name: Literal["constant", "step", "cosine", "linear", "one_cycle"] = "cosine"
+    """Stay; fall by `factor` at each of `boundaries`; fall to `final` as half a cosine or
+    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`."""
+    warmup: Duration = percent(0)
+    """Linear rise from `initial` at the start (one-cycle: cosine rise)."""
+    initial: float = 0.0
+    """Factor at the start of the warm-up."""
+    final: float = 0.0
+    """Factor at the end of cosine, linear and one-cycle."""
+    boundaries: tuple[Duration, ...] = (percent(50), percent(75))
+    """When the schedule `step` falls."""
+    factor: float = 0.1
+    """What the schedule `step` multiplies by."""
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to stop before the end."""
+
+    patience: int | None = None
+    """Stop after so many validations without improvement; by default never."""
+    min_change: float = 0.0
+    """Smallest change of the metric that counts as an improvement."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What is kept of a run."""
+
+    every: Duration = epochs(1)
+    """How often the state is saved for resuming."""
+    keep_latest: int = 2
+    """How many of the newest are kept."""
+    keep_best: int = 1
+    """How many of the best by `metric` are kept."""
+    metric: Literal["accuracy", "loss", "nll", "top5"] = "accuracy"
+    """The validation metric that says which is best."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment: everything that decides its result."""
+
+    name: str
+    """Name of the experiment, and by default of its run folder."""
+    data: Data = Data()
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    model: Model = field(default_factory=Model)
+    loss: Loss = Loss()
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = Schedule()
+    checkpoints: Checkpoints = Checkpoints()
+    early_stopping: EarlyStopping = EarlyStopping()
+    batch_size: int = 128
+    """Examples in a step, over all devices."""
+    duration: Duration = epochs(10)
+    """How long to train: epochs, or for instance `500steps`, `1e6examples`."""
+    validate_every: Duration = epochs(1)
+    """How often the validation part is evaluated."""
+    log_every: Duration = steps(50)
+    """How often training metrics are written."""
+    log_norms: bool = False
+    """Write gradient and update norms of every layer, to see vanishing and exploding
+    gradients."""
+    ema: float | None = None
+    """Decay per step of an exponential moving average of the parameters, which evaluation
+    then uses."""
+    seed: int = 0
+    """Seed of the initial parameters, the order of examples, augmentation and dropout."""
