@@ -1,0 +1,1 @@
+"""State, step, optimizers, schedules, loop and checkpoints."""

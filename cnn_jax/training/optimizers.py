@@ -1,0 +1,157 @@
+"""Optimizers of optax by name, with weight decay by parameter path."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+import optax.contrib
+
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.recipe import Optimizer
+
+_NEED_MORE_THAN_GRADIENTS = frozenset({"lbfgs", "momo", "momo_adam", "sophia"})
+"""Need the loss or further evaluations of it at every update."""
+
+_NOT_AN_OPTIMIZER = frozenset({"scale_by_learning_rate", "scale_by_rprop", "scale_by_madgrad"})
+
+_TAKE_NO_SCHEDULE = frozenset({"optimistic_adam", "rprop", "sm3"})
+"""Only take a learning rate that stays."""
+
+_OWN_TRAINING_LOOP = frozenset(
+    {"dpsgd", "noisy_sgd", "schedule_free", "schedule_free_adamw", "schedule_free_sgd"}
+)
+"""Need gradients of single examples, a random key, or other parameters for evaluation."""
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A parameter's path as patterns see it, such as `conv1/kernel`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def parameter_paths(params: Any) -> list[str]:
+    """Paths of all parameters, in the order of the tree's leaves."""
+    return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+
+
+def optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
+    """Every optimizer of optax and optax.contrib that updates by gradients alone, by name."""
+    out = (
+        _NEED_MORE_THAN_GRADIENTS | _NOT_AN_OPTIMIZER | _TAKE_NO_SCHEDULE | _OWN_TRAINING_LOOP
+    )
+    found = {}
+    for module in (optax.contrib, optax):  # of two of a name, that of optax itself
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name in out or name.startswith("_"):
+                continue
+            if "learning_rate" in inspect.signature(function).parameters:
+                found[name] = function
+    return found
+
+
+def decay_mask(pattern: str) -> Callable[[Any], Any]:
+    """A function from parameters to a tree of booleans: which paths `pattern` is found in.
+
+    Raises:
+      UserError: the pattern is no regular expression, or (when called) finds no parameter.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"--optimizer.decay {pattern!r} is no regular expression: {error}"
+        ) from None
+
+    def mask(params: Any) -> Any:
+        found = jax.tree_util.tree_map_with_path(
+            lambda path, _: compiled.search(path_name(path)) is not None, params
+        )
+        if not any(jax.tree.leaves(found)):
+            raise UserError(
+                f"--optimizer.decay {pattern!r} finds no parameter; there are: "
+                f"{', '.join(parameter_paths(params))}"
+            )
+        return found
+
+    return mask
+
+
+def make_optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimizer that a recipe asks for: clipping, then decay, then the named update.
+
+    Raises:
+      UserError: an unknown optimizer or option, or a value it does not take.
+    """
+    known = optimizers()
+    if config.name not in known:
+        raise unknown("--optimizer.name", config.name, known)
+    function = known[config.name]
+    parameters = inspect.signature(function).parameters
+    own = {"learning_rate"}
+    for option in config.options:
+        if option not in parameters or option in own:
+            raise unknown(
+                f"option of the optimizer {config.name} (--optimizer.options)",
+                option,
+                set(parameters) - own,
+            )
+    _check_numbers(config)
+    arguments = dict(config.options)
+    parts: list[optax.GradientTransformation] = []
+    if config.clip_norm is not None:
+        parts.append(optax.clip_by_global_norm(config.clip_norm))
+    if "weight_decay" in parameters and "weight_decay" not in config.options:
+        arguments |= _built_in_decay(config, parameters)
+    elif config.weight_decay:
+        parts.append(optax.add_decayed_weights(config.weight_decay, decay_mask(config.decay)))
+    if config.name == "muon":
+        arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
+    try:
+        parts.append(function(learning_rate=schedule, **arguments))
+    except (TypeError, ValueError) as error:
+        given = " ".join(f"{name}={value!r}" for name, value in config.options.items())
+        raise UserError(f"the optimizer {config.name} does not take {given}: {error}") from None
+    return optax.chain(*parts)
+
+
+def _check_numbers(config: Optimizer) -> None:
+    for field in ("learning_rate", "weight_decay"):
+        value = getattr(config, field)
+        if not (math.isfinite(value) and value >= 0):
+            flag = field.replace("_", "-")
+            raise UserError(f"--optimizer.{flag} {value} must be a number that is not negative")
+    if config.clip_norm is not None and not config.clip_norm > 0:
+        raise UserError(f"--optimizer.clip-norm {config.clip_norm} must be positive")
+
+
+def _built_in_decay(config: Optimizer, parameters: Any) -> dict[str, Any]:
+    """Arguments that hand the decay, zero included, to an optimizer that has it built in."""
+    masks = [name for name in ("weight_decay_mask", "mask") if name in parameters]
+    if not masks:
+        if config.weight_decay:
+            raise UserError(
+                f"{config.name} applies its weight decay to all parameters alike: give it as "
+                "--optimizer.options weight_decay=..., not as --optimizer.weight-decay"
+            )
+        return {"weight_decay": 0.0}
+    return {"weight_decay": config.weight_decay, masks[0]: decay_mask(config.decay)}
+
+
+def _muon_dimensions(params: Any) -> Any:
+    """Which axes of a kernel muon takes for rows and columns: all but the last, the last.
+
+    Parameters of fewer than two axes are left to Adam, as muon does.
+    """
+    return jax.tree.map(
+        lambda leaf: (
+            optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), (leaf.ndim - 1,))
+            if leaf.ndim >= 2
+            else None
+        ),
+        params,
+    )

@@ -1,0 +1,126 @@
+"""The two functions everything else calls: one update, and the sums of one evaluated batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from cnn_jax.batch import Batch
+from cnn_jax.tasks import classification
+from cnn_jax.tasks.losses import LossFn
+from cnn_jax.training.state import TrainState, Variables, stream
+
+Metrics = dict[str, jax.Array]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+EvalStep = Callable[[Variables, Batch], dict[str, jax.Array]]
+
+
+def make_train_step(
+    model: nn.Module,
+    loss: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    ema: float | None = None,
+    accumulate: int = 1,
+    update_norms: bool = False,
+) -> TrainStep:
+    """Builds `train_step(state, batch) -> (state, metrics)`.
+
+    The metrics are scalars `loss` and `accuracy` of the batch before the update and the vector
+    `grad_norms` (one norm a parameter array, in the order of `parameter_paths`), with
+    `update_norms` also the norms of what was added to the parameters. The gradient norms are
+    always there, so that a loss that is not finite can be explained after the fact: they cost
+    one pass over the gradients.
+
+    Args:
+      model: module called with (b, h, w, c) images and `train`.
+      loss: per-example loss.
+      optimizer: turns mean gradients into updates.
+      ema: decay per step of the moving averages, if any are kept.
+      accumulate: parts that a batch is split into; normalisation layers see one part at a time.
+      update_norms: whether the norms of updates are returned too.
+    """
+
+    def loss_and_aux(
+        params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+        logits, changed = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            batch.images,
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        right = classification.ranks(logits, batch.targets) < 1
+        mean_loss = jnp.mean(loss(logits, batch.targets))
+        return mean_loss, (changed.get("batch_stats", {}), jnp.mean(right))
+
+    gradient = jax.value_and_grad(loss_and_aux, has_aux=True)
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = stream(state.seed, state.step, "dropout")
+        batch_stats = state.batch_stats
+        totals: Any = None
+        # Unrolled, not scanned: on the CPU XLA's convolutions are slow inside a loop.
+        for index in range(accumulate):
+            part = _part(batch, index, accumulate)
+            (value, (batch_stats, right)), grads = gradient(
+                state.params, batch_stats, part, jax.random.fold_in(key, index)
+            )
+            found = (value, right, grads)
+            totals = found if totals is None else jax.tree.map(jnp.add, totals, found)
+        value, right, grads = jax.tree.map(lambda total: total / accumulate, totals)
+
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        averages = state.averages
+        if averages is not None:
+            assert ema is not None
+            averages = optax.incremental_update(
+                {"params": params, "batch_stats": batch_stats}, averages, 1.0 - ema
+            )
+        metrics = {"loss": value, "accuracy": right, "grad_norms": leaf_norms(grads)}
+        if update_norms:
+            metrics["update_norms"] = leaf_norms(updates)
+        new = state.replace(  # type: ignore[attr-defined]
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            averages=averages,
+        )
+        return new, metrics
+
+    return train_step
+
+
+def _part(batch: Batch, index: int, parts: int) -> Batch:
+    """Every `parts`-th example: the examples of a device stay on it, unlike in a slice."""
+    if parts == 1:
+        return batch
+    return jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:])[:, index], batch)
+
+
+def leaf_norms(tree: Any) -> jax.Array:
+    """Euclidean norm of each array of a tree, (n,) float32."""
+    return jnp.stack(
+        [jnp.sqrt(jnp.sum(jnp.square(leaf.astype(jnp.float32)))) for leaf in jax.tree.leaves(tree)]
+    )
+
+
+def make_eval_step(model: nn.Module, loss: LossFn) -> EvalStep:
+    """Builds `eval_step(variables, batch) -> sums` over the examples of weight 1.
+
+    See `cnn_jax.tasks.classification.sums` for what is summed.
+    """
+
+    def eval_step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        logits = model.apply(variables, batch.images, train=False)
+        return classification.sums(logits, batch, loss)
+
+    return eval_step
