@@ -1,0 +1,40 @@
+"""cnn_jax: a functional JAX codebase for research on convolutional networks."""
+
+from cnn_jax.duration import Duration, epochs, examples, percent, steps
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import train, train_seeds
+from cnn_jax.launch import main
+from cnn_jax.recipe import (
+    Augment,
+    Checkpoints,
+    Data,
+    EarlyStopping,
+    Loss,
+    Model,
+    Optimizer,
+    Preprocess,
+    Recipe,
+    Schedule,
+)
+
+__all__ = [
+    "Augment",
+    "Checkpoints",
+    "Data",
+    "Duration",
+    "EarlyStopping",
+    "Loss",
+    "Model",
+    "Optimizer",
+    "Preprocess",
+    "Recipe",
+    "Schedule",
+    "UserError",
+    "epochs",
+    "examples",
+    "main",
+    "percent",
+    "steps",
+    "train",
+    "train_seeds",
+]

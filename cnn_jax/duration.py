@@ -66,8 +66,10 @@ class Duration:
             return f"{amount}%"
         return f"{amount} {self.unit}"
 
-    def steps(self, *, batch_size: int, examples: int, total_steps: int | None = None) -> int:
-        """The whole number of steps nearest to this duration; at least one unless it is zero.
+    def exact_steps(
+        self, *, batch_size: int, examples: int, total_steps: int | None = None
+    ) -> float:
+        """This duration in steps, which need not be whole.
 
         Args:
           batch_size: examples in the global batch of a step.
@@ -79,15 +81,24 @@ class Duration:
         """
         match self.unit:
             case "steps":
-                exact = self.amount
+                return self.amount
             case "epochs":
-                exact = self.amount * examples / batch_size
+                return self.amount * examples / batch_size
             case "examples":
-                exact = self.amount / batch_size
+                return self.amount / batch_size
             case "percent":
                 if total_steps is None:
                     raise UserError("the length of the whole training cannot be given in percent")
-                exact = self.amount / 100 * total_steps
+                return self.amount / 100 * total_steps
+
+    def steps(self, *, batch_size: int, examples: int, total_steps: int | None = None) -> int:
+        """The nearest whole number of steps, at least one unless the duration is zero.
+
+        See `exact_steps` for the arguments and what is raised.
+        """
+        exact = self.exact_steps(
+            batch_size=batch_size, examples=examples, total_steps=total_steps
+        )
         return max(1, round(exact)) if exact > 0 else 0
 
 

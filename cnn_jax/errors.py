@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -25,3 +27,20 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
     if len(names) <= 40:
         message += f" Valid: {', '.join(names)}."
     return UserError(message)
+
+
+@contextlib.contextmanager
+def shown_to_user() -> Iterator[None]:
+    """Within it a `UserError` ends the program: its message to stderr, no traceback."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `cnn-jax runs | head -1`.
+        sys.stderr.close()
+        sys.exit(141)

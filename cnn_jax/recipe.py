@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
 
@@ -187,7 +189,7 @@ class Recipe:
     early_stopping: EarlyStopping = EarlyStopping()
     batch_size: int = 128
     """Examples in a step, over all devices."""
-    duration: Duration = epochs(10)
+    duration: Annotated[Duration, tyro.conf.arg(aliases=["--epochs"])] = epochs(10)
     """How long to train: epochs, or for instance `500steps`, `1e6examples`."""
     validate_every: Duration = epochs(1)
     """How often the validation part is evaluated."""

@@ -1,0 +1,98 @@
+"""Whether the changes that a recipe asks for can be made to images of a given shape."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args, get_type_hints
+
+from cnn_jax import recipe
+from cnn_jax.augment.preprocessing import output_shape
+from cnn_jax.errors import UserError, unknown
+
+_UNLIMITED = {
+    "scale": "the greatest relative change of size",
+    "mixup": "the parameter of a Beta distribution",
+    "cutmix": "the parameter of a Beta distribution",
+}
+_LIMITED = {
+    "rotation": (180, "degrees"),
+    "translation": (1, "a part of the side"),
+    "brightness": (1, "a factor's greatest distance from one"),
+    "contrast": (1, "a factor's greatest distance from one"),
+    "saturation": (1, "a factor's greatest distance from one"),
+}
+
+
+def check(
+    augment: recipe.Augment, preprocess: recipe.Preprocess, image_shape: tuple[int, int, int]
+) -> None:
+    """Checks the parts of a recipe that concern images, before anything is compiled.
+
+    Args:
+      augment: what is to be changed at random.
+      preprocess: what is to be done to every image.
+      image_shape: (h, w, c) of the data set's images.
+
+    Raises:
+      UserError: a field has a value that cannot be used, or not with such images.
+    """
+    _check_names("preprocess", preprocess, "fit")
+    _check_names("augment", augment, "mirror", "pad_mode")
+    height, width, channels = output_shape(preprocess, image_shape)
+    _check_normalisation(preprocess, channels)
+
+    for field, meaning in _UNLIMITED.items():
+        _check_range(augment, field, math.inf, meaning)
+    for field, (limit, meaning) in _LIMITED.items():
+        _check_range(augment, field, limit, meaning)
+    side = min(height, width)
+    size = f"the images are {height}x{width} pixels"
+    _check_range(augment, "pad_crop", side - 1, f"a number of pixels; {size}")
+    _check_range(augment, "cutout", 2 * side, f"a number of pixels; {size}")
+
+    if augment.saturation and channels != 3:
+        raise UserError(
+            f"--augment.saturation {augment.saturation} would change nothing or is not defined: "
+            f"the images have {_channels(channels)}, not 3; give 0"
+        )
+    if augment.contrast and channels not in (1, 3):
+        raise UserError(
+            f"--augment.contrast {augment.contrast} needs images of 1 or 3 channels; these have "
+            f"{_channels(channels)}; give 0"
+        )
+
+
+def _check_range(augment: recipe.Augment, field: str, limit: float, meaning: str) -> None:
+    value = getattr(augment, field)
+    if not (math.isfinite(value) and 0 <= value <= limit):
+        valid = f"from 0 to {limit}" if math.isfinite(limit) else "0 or larger"
+        flag = field.replace("_", "-")
+        raise UserError(f"--augment.{flag} is {value}; valid is {valid} ({meaning})")
+
+
+def _check_names(group: str, part: recipe.Augment | recipe.Preprocess, *fields: str) -> None:
+    # The command line checks these itself; a recipe in a file or in code may be misspelt.
+    for field in fields:
+        value, valid = getattr(part, field), get_args(get_type_hints(type(part))[field])
+        if value not in valid:
+            raise unknown(f"--{group}.{field.replace('_', '-')}", value, valid)
+
+
+def _check_normalisation(preprocess: recipe.Preprocess, channels: int) -> None:
+    for field in ("mean", "std"):
+        values = getattr(preprocess, field)
+        if values is None:
+            continue
+        if len(values) != channels:
+            raise UserError(
+                f"--preprocess.{field} has {len(values)} values {values}, but the images have "
+                f"{_channels(channels)}"
+            )
+        if not all(math.isfinite(value) for value in values):
+            raise UserError(f"--preprocess.{field} {values}: valid are finite numbers")
+    if preprocess.std is not None and min(preprocess.std) <= 0:
+        raise UserError(f"--preprocess.std {preprocess.std}: valid are numbers above zero")
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"

@@ -1,0 +1,182 @@
+"""From raw images and labels to the batch of a step: every change in its place."""
+
+from __future__ import annotations
+
+import enum
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from cnn_jax import recipe
+from cnn_jax.augment import colour, geometry, mixing
+from cnn_jax.augment.preprocessing import change_size, normalise
+from cnn_jax.batch import Batch
+
+
+class Stream(enum.IntEnum):
+    """The random numbers of each change, named by what is folded into the key.
+
+    They are constants, so that leaving a change out, or adding one, alters no other's draws.
+    """
+
+    PAD_CROP = 1
+    MIRROR = 2
+    AFFINE = 3
+    BRIGHTNESS = 4
+    CONTRAST = 5
+    SATURATION = 6
+    CUTOUT = 7
+    MIXUP = 8
+    CUTMIX = 9
+    MIXUP_OR_CUTMIX = 10
+
+
+def training_batch(
+    key: jax.Array,
+    images: jax.Array,
+    labels: jax.Array,
+    epochs: jax.Array,
+    indices: jax.Array,
+    *,
+    run_key: jax.Array,
+    preprocess: recipe.Preprocess,
+    augment: recipe.Augment,
+    mean: ArrayLike,
+    std: ArrayLike,
+    num_classes: int,
+) -> Batch:
+    """The batch a training step sees, from raw examples.
+
+    Args:
+      key: the PRNG key of this step.
+      images: (b, h, w, c) uint8.
+      labels: (b,) int, the class of each example.
+      epochs: (b,) int32, the epoch in which each example is seen.
+      indices: (b,) int32, the place of each example in the data set.
+      run_key: the PRNG key of the whole training, which no step changes.
+      preprocess: what is done to every image.
+      augment: what is changed at random.
+      mean: (c,) float32, on the scale 0 to 1.
+      std: (c,) float32, on the scale 0 to 1.
+      num_classes: k.
+
+    Returns:
+      A batch of b examples, all of weight one.
+
+    Raises:
+      TypeError: the images are not uint8.
+      UserError: the images are larger than the size they are to be padded to.
+    """
+    sized = change_size(images, preprocess)
+    targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+    changed, targets = apply(
+        key, sized, targets, epochs, indices, augment, run_key=run_key, mean=mean, std=std
+    )
+    return Batch(changed, targets, jnp.ones(len(changed), jnp.float32))
+
+
+def evaluation_batch(
+    images: jax.Array,
+    labels: jax.Array,
+    weights: jax.Array,
+    *,
+    preprocess: recipe.Preprocess,
+    mean: ArrayLike,
+    std: ArrayLike,
+    num_classes: int,
+) -> Batch:
+    """The batch an evaluation step sees, from raw examples: prepared, but not changed.
+
+    Args:
+      images: (b, h, w, c) uint8.
+      labels: (b,) int, the class of each example.
+      weights: (b,) float32, 0 for padding and 1 for an example.
+      preprocess: what is done to every image.
+      mean: (c,) float32, on the scale 0 to 1.
+      std: (c,) float32, on the scale 0 to 1.
+      num_classes: k.
+
+    Raises:
+      TypeError: the images are not uint8.
+      UserError: the images are larger than the size they are to be padded to.
+    """
+    return Batch(
+        normalise(change_size(images, preprocess), mean, std),
+        jax.nn.one_hot(labels, num_classes, dtype=jnp.float32),
+        jnp.asarray(weights, jnp.float32),
+    )
+
+
+def apply(
+    key: jax.Array,
+    images: jax.Array,
+    targets: jax.Array,
+    epochs: jax.Array,
+    indices: jax.Array,
+    config: recipe.Augment,
+    *,
+    run_key: jax.Array,
+    mean: ArrayLike,
+    std: ArrayLike,
+) -> tuple[jax.Array, jax.Array]:
+    """Applies the random changes of `config`, and among them the normalisation.
+
+    The order is fixed: crop, mirror, rotation with translation and scale, brightness,
+    contrast, saturation, normalisation, cutout, then mixup or cutmix. A change that is left
+    out adds no operation to the program.
+
+    Args:
+      key: the PRNG key of this step.
+      images: (b, h, w, c) float32 of their final size, on the scale 0 to 1.
+      targets: (b, k) float32, the probability of each class.
+      epochs: (b,) int32, the epoch in which each example is seen.
+      indices: (b,) int32, the place of each example in the data set.
+      config: what is changed and how much, as `check` accepts it.
+      run_key: the PRNG key of the whole training, which no step changes.
+      mean: (c,) float32, on the scale 0 to 1.
+      std: (c,) float32, on the scale 0 to 1.
+
+    Returns:
+      Images (b, h, w, c) float32, normalised, and targets (b, k) float32.
+    """
+
+    def stream(name: Stream) -> jax.Array:
+        return jax.random.fold_in(key, name)
+
+    batch = len(images)
+    if config.pad_crop:
+        images = geometry.pad_crop(
+            stream(Stream.PAD_CROP), images, config.pad_crop, config.pad_mode
+        )
+    if config.mirror == "random":
+        which = jax.random.bernoulli(stream(Stream.MIRROR), shape=(batch,))
+        images = geometry.mirror(images, which)
+    elif config.mirror == "alternating":
+        bits = jax.random.fold_in(run_key, Stream.MIRROR)
+        images = geometry.mirror(images, geometry.alternating_mirror(bits, epochs, indices))
+    if config.rotation or config.translation or config.scale:
+        images = geometry.affine(
+            stream(Stream.AFFINE), images, config.rotation, config.translation, config.scale
+        )
+    for name, change, amount in (
+        (Stream.BRIGHTNESS, colour.brightness, config.brightness),
+        (Stream.CONTRAST, colour.contrast, config.contrast),
+        (Stream.SATURATION, colour.saturation, config.saturation),
+    ):
+        if amount:
+            images = change(images, colour.factors(stream(name), batch, amount))
+    images = normalise(images, mean, std)
+    if config.cutout:
+        images = mixing.cutout(stream(Stream.CUTOUT), images, config.cutout)
+    if config.mixup and config.cutmix:
+        return jax.lax.cond(
+            jax.random.bernoulli(stream(Stream.MIXUP_OR_CUTMIX)),
+            lambda: mixing.mixup(stream(Stream.MIXUP), images, targets, config.mixup),
+            lambda: mixing.cutmix(stream(Stream.CUTMIX), images, targets, config.cutmix),
+        )
+    if config.mixup:
+        return mixing.mixup(stream(Stream.MIXUP), images, targets, config.mixup)
+    if config.cutmix:
+        return mixing.cutmix(stream(Stream.CUTMIX), images, targets, config.cutmix)
+    return images, targets

@@ -1,0 +1,100 @@
+"""What is done to every image, in training and evaluation alike: scale, size, normalisation."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from cnn_jax import recipe
+from cnn_jax.errors import UserError
+
+
+def preprocess(
+    images: jax.Array, config: recipe.Preprocess, mean: ArrayLike, std: ArrayLike
+) -> jax.Array:
+    """Brings raw images to the size and the range of values that the model is given.
+
+    Args:
+      images: (b, h, w, c) uint8.
+      config: the size, and how it is reached; its `mean` and `std` are not read here, as
+        by default the caller finds them in the training images.
+      mean: (c,) float32, on the scale 0 to 1.
+      std: (c,) float32, on the scale 0 to 1, above zero.
+
+    Returns:
+      (b, s, s, c) float32, or (b, h, w, c) where no size is given.
+
+    Raises:
+      TypeError: the images are not uint8.
+      UserError: the images are larger than the size they are to be padded to.
+    """
+    return normalise(change_size(images, config), mean, std)
+
+
+def change_size(images: jax.Array, config: recipe.Preprocess) -> jax.Array:
+    """Turns (b, h, w, c) uint8 into (b, s, s, c) float32 on the scale 0 to 1, not normalised.
+
+    Resizing is bilinear, widened to the size of an output pixel where the image shrinks
+    (antialiased, as in Pillow). It does not keep the aspect of images that are not square.
+    Padding is centred; where it is odd, the further pixel is at the bottom and the right.
+
+    Raises:
+      TypeError: the images are not uint8.
+      UserError: the images are larger than the size they are to be padded to.
+    """
+    if images.dtype != jnp.uint8:
+        raise TypeError(f"images are uint8 before preprocessing, not {images.dtype}")
+    unit = jnp.asarray(images).astype(jnp.float32) / 255
+    batch, height, width, channels = unit.shape
+    new = output_shape(config, (height, width, channels))
+    if new == (height, width, channels):
+        return unit
+    if config.fit == "resize":
+        return jax.image.resize(unit, (batch, *new), "bilinear", antialias=True)
+    above, left = (new[0] - height) // 2, (new[1] - width) // 2
+    rows = (above, new[0] - height - above)
+    columns = (left, new[1] - width - left)
+    return jnp.pad(unit, ((0, 0), rows, columns, (0, 0)))
+
+
+def output_shape(
+    config: recipe.Preprocess, image_shape: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """The (h, w, c) of a preprocessed image, from the (h, w, c) of a raw one.
+
+    Raises:
+      UserError: the size is not positive, or the image is larger than the size it is to be
+        padded to.
+    """
+    height, width, channels = image_shape
+    size = config.size
+    if size is None:
+        return image_shape
+    if size < 1:
+        raise UserError(f"--preprocess.size is a positive number of pixels, not {size}")
+    if config.fit == "pad" and size < max(height, width):
+        raise UserError(
+            f"--preprocess.size {size} is smaller than the images ({height}x{width}), which "
+            f"padding cannot reach; give at least {max(height, width)}, or --preprocess.fit resize"
+        )
+    return size, size, channels
+
+
+def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:
+    """Subtracts the channel means and divides by the channel deviations.
+
+    Args:
+      images: (b, h, w, c) float32, on the scale 0 to 1.
+      mean: (c,) float32, on the scale 0 to 1.
+      std: (c,) float32, on the scale 0 to 1, above zero.
+
+    Returns:
+      (b, h, w, c) float32.
+    """
+    return (images - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
+
+
+def denormalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:
+    """Undoes `normalise`: (b, h, w, c) float32 back to the scale 0 to 1, to be looked at."""
+    return images * jnp.asarray(std, jnp.float32) + jnp.asarray(mean, jnp.float32)

@@ -1,0 +1,93 @@
+"""How recipes are read from a command line: the types that tyro does not know."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from cnn_jax.duration import Duration
+from cnn_jax.errors import UserError
+
+T = TypeVar("T")
+
+_registry = ConstructorRegistry()
+
+
+@_registry.primitive_rule
+def _duration(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Duration] | None:
+    if info.type is not Duration:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="DURATION",
+        instance_from_str=lambda words: Duration.parse(words[0]),
+        is_instance=lambda value: isinstance(value, Duration),
+        str_from_instance=lambda value: [str(value).replace(" ", "")],
+    )
+
+
+@_registry.primitive_rule
+def _options(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Mapping[str, Any]] | None:
+    if info.type_origin is not Mapping:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=VALUE",
+        instance_from_str=parse_options,
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=lambda value: [
+            f"{name}={str(entry).replace(' ', '').strip('()')}" for name, entry in value.items()
+        ],
+    )
+
+
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Options from words such as `widths=32,64`, `nesterov=True`, `kernel_init=he_normal`.
+
+    Raises:
+      UserError: a word has no name, or a name comes twice.
+    """
+    options: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"{word!r} is no option; options are written name=value")
+        if name in options:
+            raise UserError(f"the option {name} is given twice")
+        try:
+            options[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[name] = text
+    return options
+
+
+def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] | None = None) -> T:
+    """A dataclass from the command line.
+
+    Args:
+      kind: the dataclass.
+      default: what flags that are not given leave as it is.
+      arguments: the words, by default those of the process.
+    """
+    extra = {} if default is None else {"default": default}
+    with _registry:
+        return tyro.cli(
+            kind,
+            args=arguments,
+            config=(tyro.conf.FlagConversionOff, tyro.conf.OmitSubcommandPrefixes)
+            if default is None
+            else (),
+            **extra,
+        )
+
+
+def quiet_libraries() -> None:
+    """Keeps remarks of libraries, which a user can do nothing about, off the terminal."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -1,0 +1,114 @@
+"""The in-memory loader: which examples a step sees is a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Sharding
+
+from cnn_jax.data.dataset import Split
+from cnn_jax.errors import UserError
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The order of an epoch: a permutation of n, a pure function of (seed, epoch).
+
+    The examples are sorted by 64 random bits each. Philox is a counter-based generator whose
+    raw output numpy does not change, and the stable sort makes the order the same on every
+    platform and device; jax.random would tie it to a version's choice of implementation.
+
+    Returns:
+      (n,) int32.
+    """
+    bits = np.random.Philox(key=[seed, epoch]).random_raw(n)
+    return np.argsort(bits, kind="stable").astype(np.int32)
+
+
+class Order:
+    """The examples of each step.
+
+    The endless row of epoch orders is cut into batches: step s holds the places s*b to
+    (s+1)*b - 1 of that row. A batch may reach over the end of an epoch, and so every example
+    comes exactly once an epoch and none is dropped.
+
+    Args:
+      seed: of the run.
+      n: number of training examples.
+      batch_size: b.
+    """
+
+    def __init__(self, seed: int, n: int, batch_size: int) -> None:
+        self._seed, self._n, self._batch_size = seed, n, batch_size
+        self._known: dict[int, np.ndarray] = {}
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if epoch not in self._known:
+            # Steps mostly go forward: this epoch's order and the last one's are enough.
+            self._known = {e: order for e, order in self._known.items() if e == epoch - 1}
+            self._known[epoch] = epoch_order(self._seed, epoch, self._n)
+        return self._known[epoch]
+
+    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (b,) int32 of the step's examples, and the epoch (b,) int32 of each."""
+        places = step * self._batch_size + np.arange(self._batch_size, dtype=np.int64)
+        epochs, within = np.divmod(places, self._n)
+        indices = np.empty(self._batch_size, np.int32)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            here = epochs == epoch
+            indices[here] = self._epoch(epoch)[within[here]]
+        return indices, epochs.astype(np.int32)
+
+
+class InMemory:
+    """A split on the devices, as uint8.
+
+    Args:
+      split: what is put there.
+      sharding: how it is laid out; replicated, so that any device can take any example.
+
+    Attributes:
+      images: (n, h, w, c) uint8.
+      labels: (n,) int32.
+    """
+
+    def __init__(self, split: Split, sharding: Sharding) -> None:
+        self.images: jax.Array = jax.device_put(split.images, sharding)
+        self.labels: jax.Array = jax.device_put(split.labels, sharding)
+
+
+def evaluation_batches(n: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices (b,) int32 and weights (b,) float32 that count each of n examples once.
+
+    The last batch is filled up with the first example at weight 0.
+    """
+    for start in range(0, n, batch_size):
+        indices = np.zeros(batch_size, np.int32)
+        weights = np.zeros(batch_size, np.float32)
+        count = min(batch_size, n - start)
+        indices[:count] = np.arange(start, start + count)
+        weights[:count] = 1.0
+        yield indices, weights
+
+
+def check_batch(n: int, batch_size: int, devices: int) -> None:
+    """Checks that a batch can be made of n examples and spread over the devices.
+
+    Raises:
+      UserError: it cannot.
+    """
+    if batch_size < 1:
+        raise UserError(f"--batch-size {batch_size} must be at least 1")
+    if n < batch_size:
+        raise UserError(
+            f"--batch-size {batch_size} is more than the {n} training examples there are; "
+            f"give at most {n}"
+        )
+    if batch_size % devices:
+        below, above = batch_size // devices * devices, -(-batch_size // devices) * devices
+        near = f"{below} or {above}" if below else f"{above}"
+        raise UserError(
+            f"--batch-size {batch_size} cannot be divided among {devices} devices; "
+            f"give a multiple, such as {near}"
+        )

@@ -1,0 +1,31 @@
+"""What a run has to know of its data, stored in the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Facts of a data set that a model trained on it depends on.
+
+    Attributes:
+      name: the data set's name, as in the recipe.
+      class_names: the k classes in the order of the logits.
+      image_shape: (h, w, c) of the raw images.
+      mean: channel means of the training images, on the scale 0 to 1.
+      std: channel deviations of the training images, on the scale 0 to 1.
+      examples: count of examples in each split.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    examples: dict[str, int]
+
+    @property
+    def num_classes(self) -> int:
+        """k."""
+        return len(self.class_names)

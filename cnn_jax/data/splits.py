@@ -1,0 +1,74 @@
+"""Parts cut from a split by a fixed, seeded, stratified rule."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.errors import UserError
+
+_SEED = 20_260
+"""Of the rule, not of a run: every seed and every recipe sees the same parts."""
+
+
+def stratified(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the examples kept and of `count` examples cut, both rising.
+
+    Every class gives its share, rounded by largest remainder, from a shuffled list of its
+    examples. scikit-learn's splitters draw from numpy's legacy generator in an order that its
+    versions have changed; this rule uses nothing but PCG64's raw integers, so that a part
+    stays the same for as long as results are compared.
+
+    Args:
+      labels: (n,) int.
+      count: how many are cut.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    shares = sizes * count / len(labels)
+    numbers = np.floor(shares).astype(int)
+    # Of equal remainders the first class comes first.
+    order = np.argsort(-(shares - numbers), kind="stable")
+    numbers[order[: count - numbers.sum()]] += 1
+    bits = np.random.PCG64(_SEED).random_raw(len(labels))
+    cut = []
+    for label, number in zip(classes, numbers, strict=True):
+        places = np.flatnonzero(labels == label)
+        cut.append(places[np.argsort(bits[places], kind="stable")[:number]])
+    chosen = np.sort(np.concatenate(cut))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def cut(split: Split, count: int) -> tuple[Split, Split]:
+    """A split without, and only with, `count` examples chosen by `stratified`."""
+    kept, chosen = stratified(split.labels, count)
+    return split.take(kept), split.take(chosen)
+
+
+def with_validation(dataset: Dataset, validation: float) -> Dataset:
+    """The data set with a validation part cut from train, where it has none of its own.
+
+    Args:
+      dataset: with or without a validation part.
+      validation: a fraction of the training examples below 1, or a count.
+
+    Raises:
+      UserError: the part would be empty, or leave nothing to learn from.
+    """
+    if dataset.validation is not None:
+        return dataset
+    available = len(dataset.train)
+    if not validation > 0 or (validation >= 1 and validation != int(validation)):
+        raise UserError(
+            f"--data.validation {validation:g} must be a fraction between 0 and 1, or a whole "
+            "number of examples"
+        )
+    count = round(validation * available) if validation < 1 else int(validation)
+    if not 1 <= count < available:
+        raise UserError(
+            f"--data.validation {validation:g} of {dataset.name}'s {available} training examples "
+            f"would hold out {count}; it must leave at least one on each side"
+        )
+    train, held_out = cut(dataset.train, count)
+    return dataclasses.replace(dataset, train=train, validation=held_out)

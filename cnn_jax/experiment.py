@@ -1,0 +1,283 @@
+"""From a recipe to a finished run folder, and to several of them that differ by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from cnn_jax.data import Dataset, InMemory, channel_mean_std, load, with_validation
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
+from cnn_jax.json_values import to_json
+from cnn_jax.parallel import make_mesh, replicated
+from cnn_jax.recipe import Data, Recipe
+from cnn_jax.run_folder import RunFolder, commit, device_names, versions
+from cnn_jax.training.checkpoints import Checkpoints
+from cnn_jax.training.display import Display
+from cnn_jax.training.loop import Loop, Progress
+from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.program import Program
+from cnn_jax.training.stop import StopRequest
+
+Summary = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all seeds of a recipe share: the data on the devices and the compiled program.
+
+    Attributes:
+      recipe: what is trained.
+      dataset: the data, with a validation part.
+      program: the compiled functions.
+      train: the training examples on the devices.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    program: Program
+    train: InMemory
+
+    @classmethod
+    def of(cls, recipe: Recipe, data_dir: Path | None = None) -> Experiment:
+        """Reads the data, and builds and compiles the program for all local devices.
+
+        Raises:
+          UserError: something in the recipe is unknown or does not fit.
+        """
+        dataset = load_data(recipe.data, data_dir)
+        mesh = make_mesh()
+        program = Program(recipe, describe(dataset), mesh)
+        train = InMemory(dataset.train, replicated(mesh))
+        return cls(recipe, dataset, program, train)
+
+
+def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
+    """The data of a recipe, with a validation part."""
+    dataset = load(
+        config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
+    )
+    return with_validation(dataset, config.validation)
+
+
+def describe(dataset: Dataset) -> DataSpec:
+    """The facts of a data set that a model trained on it depends on."""
+    mean, std = channel_mean_std(dataset.train.images)
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    height, width, channels = dataset.train.images.shape[1:]
+    return DataSpec(
+        name=dataset.name,
+        class_names=tuple(dataset.class_names),
+        image_shape=(height, width, channels),
+        mean=tuple(float(value) for value in mean),
+        std=tuple(float(value) for value in std),
+        examples={name: len(split) for name, split in splits.items() if split is not None},
+    )
+
+
+def train(
+    recipe: Recipe,
+    workdir: Path,
+    *,
+    allow_change: bool = False,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+    experiment: Experiment | None = None,
+) -> Summary:
+    """Trains a recipe in a run folder, or goes on with the run there, to its summary.
+
+    Args:
+      recipe: what is trained.
+      workdir: the run folder.
+      allow_change: go on with a stored run although its recipe was another.
+      data_dir: where data sets lie, by default as TFDS has it.
+      console: where progress is shown.
+      experiment: data and program of the same recipe with any seed, if there are.
+
+    Returns:
+      What is stored in `summary.json`.
+
+    Raises:
+      UserError: what is asked for cannot be done; `Stopped` after a signal.
+    """
+    began = time.perf_counter()
+    console = console or Console()
+    folder = RunFolder(workdir)
+    folder.check(recipe, allow_change=allow_change)
+    if (summary := _finished(folder, recipe)) is not None:
+        console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
+        return summary
+    with StopRequest() as stop:
+        experiment = experiment or Experiment.of(recipe, data_dir)
+        folder.start(recipe, allow_change=allow_change)
+        try:
+            return _run(recipe, folder, experiment, stop, console, began)
+        finally:
+            folder.close()
+
+
+def _finished(folder: RunFolder, recipe: Recipe) -> Summary | None:
+    summary = folder.summary()
+    return summary if summary is not None and summary["recipe"] == to_json(recipe) else None
+
+
+def _run(
+    recipe: Recipe,
+    folder: RunFolder,
+    experiment: Experiment,
+    stop: StopRequest,
+    console: Console,
+    began: float,
+) -> Summary:
+    program, dataset = experiment.program, experiment.dataset
+    assert dataset.validation is not None
+    devices = device_names(list(program.mesh.devices.flat))
+    folder.write_data_spec(program.spec)
+    folder.log_start(devices)
+    program.compile_train(experiment.train.images, experiment.train.labels)
+    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints)
+    display = Display(program.plan.total, console)
+    _announce(display, program, devices, folder.path)
+    try:
+        progress, latest = Progress(), checkpoints.latest()
+        if latest is None:
+            state = program.init(recipe.seed)
+        else:
+            state, saved = checkpoints.restore(latest, program.abstract_state)
+            progress = Progress.of(saved)
+            display.say(f"going on from the checkpoint of step {latest}")
+        log = MetricsLog(folder.metrics, folder.tensorboard, latest or 0, progress.validated)
+        loop = Loop(
+            program,
+            experiment.train.images,
+            experiment.train.labels,
+            dataset.validation,
+            seed=recipe.seed,
+            checkpoints=checkpoints,
+            log=log,
+            display=display,
+            stop=stop,
+            began=began,
+        )
+        try:
+            with display:
+                state = loop.run(state, progress)
+        finally:
+            log.close()
+        checkpoints.wait()
+        steps = int(state.step)
+        best = checkpoints.find("best")
+        restored, _ = checkpoints.restore(best, program.abstract_state)
+        validated = checkpoints.metrics(best)
+        test = None
+        if dataset.test is not None:
+            test = program.evaluate(restored.evaluated, dataset.test)
+        loop.count_time()
+        summary = {
+            "recipe": to_json(recipe),
+            "steps": steps,
+            "epochs": program.plan.epoch(steps),
+            "parameters": program.parameters,
+            "seconds": {
+                "train": progress.seconds,
+                "total": progress.total_seconds,
+                "compile": program.compile_seconds,
+            },
+            "images_per_second": loop.images_per_second,
+            "best": {"step": best, **{k: v for k, v in validated.items() if k != "step"}},
+            "test": test,
+            "devices": devices,
+            "versions": versions(),
+            "commit": commit(),
+        }
+        folder.write_summary(summary)
+        return summary
+    finally:
+        checkpoints.close()
+
+
+def _announce(display: Display, program: Program, devices: list[str], path: Path) -> None:
+    recipe, spec, plan = program.recipe, program.spec, program.plan
+    counts = ", ".join(f"{count:,} {name}" for name, count in spec.examples.items())
+    compiled = program.compile_seconds
+    display.say(
+        f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
+        f"({counts}), {len(devices)} × {devices[0].rsplit(':', 1)[0]}"
+    )
+    display.say(
+        f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs); "
+        f"compiled in {compiled['init'] + compiled['train']:.1f} s; run folder {path}"
+    )
+
+
+def train_seeds(
+    recipe: Recipe,
+    workdir: Path,
+    seeds: int,
+    *,
+    allow_change: bool = False,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+) -> list[Summary]:
+    """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... in turn, compiling once.
+
+    Args:
+      recipe: what is trained.
+      workdir: its folder `seed-S` becomes the run folder of seed S.
+      seeds: how many.
+      allow_change: go on with stored runs although their recipe was another.
+      data_dir: where data sets lie, by default as TFDS has it.
+      console: where progress is shown.
+
+    Returns:
+      The summaries, in the order of the seeds.
+
+    Raises:
+      UserError: what is asked for cannot be done; `Stopped` after a signal.
+    """
+    console = console or Console()
+    recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
+    folders = [workdir / f"seed-{each.seed}" for each in recipes]
+    experiment: Experiment | None = None
+    summaries = []
+    for each, path in zip(recipes, folders, strict=True):
+        folder = RunFolder(path)
+        folder.check(each, allow_change=allow_change)
+        if experiment is None and _finished(folder, each) is None:
+            experiment = Experiment.of(recipe, data_dir)
+        summaries.append(
+            train(
+                each, path, allow_change=allow_change, console=console, experiment=experiment
+            )
+        )
+    return summaries
+
+
+def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int]]:
+    """Mean, sample deviation and count of each test metric and of the times over runs.
+
+    Raises:
+      UserError: there are no runs.
+    """
+    if not summaries:
+        raise UserError("there are no runs to take a mean of")
+    values: dict[str, list[float]] = {}
+    for summary in summaries:
+        for name, value in (summary["test"] or {}).items():
+            values.setdefault(f"test {name}", []).append(value)
+        values.setdefault("seconds", []).append(summary["seconds"]["total"])
+        values.setdefault("images_per_second", []).append(summary["images_per_second"])
+    return {
+        name: {
+            "mean": float(np.mean(found)),
+            "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else 0.0,
+            "n": len(found),
+        }
+        for name, found in values.items()
+    }

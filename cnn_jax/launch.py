@@ -1,0 +1,98 @@
+"""What an experiment script calls: the recipe's fields as flags, then the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from cnn_jax.command_line import parse, quiet_libraries
+from cnn_jax.errors import UserError, shown_to_user
+from cnn_jax.experiment import Summary, spread, train, train_seeds
+from cnn_jax.json_values import write_json
+from cnn_jax.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a recipe is run: what does not change its result."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    workdir: Path | None = None
+    """The run folder; by default runs/NAME. A run that lies there is gone on with."""
+    seeds: int | None = None
+    """Run so many seeds in turn, from --seed on, compiling once; their run folders are
+    WORKDIR/seed-S, by default in runs/NAME-seeds."""
+    allow_recipe_change: bool = False
+    """Go on with the run in the folder although its recipe was another."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+
+
+def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
+    """Trains the recipe as the command line changes it; ends the process on an error.
+
+    Args:
+      recipe: the experiment.
+      arguments: the words of the command line, by default those of the process.
+    """
+    quiet_libraries()
+    with shown_to_user():
+        launch = parse(Launch, default=Launch(recipe), arguments=arguments)
+        console = Console()
+        recipe = launch.recipe
+        if launch.seeds is None:
+            workdir = launch.workdir or Path("runs") / recipe.name
+            summary = train(
+                recipe,
+                workdir,
+                allow_change=launch.allow_recipe_change,
+                data_dir=launch.data_dir,
+                console=console,
+            )
+            _tell(console, result_line(summary))
+            _tell(console, f"run folder: {workdir}")
+            return
+        if launch.seeds < 1:
+            raise UserError(f"--seeds {launch.seeds} must be at least 1")
+        workdir = launch.workdir or Path("runs") / f"{recipe.name}-seeds"
+        summaries = train_seeds(
+            recipe,
+            workdir,
+            launch.seeds,
+            allow_change=launch.allow_recipe_change,
+            data_dir=launch.data_dir,
+            console=console,
+        )
+        for summary in summaries:
+            _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+        found = spread(summaries)
+        write_json(workdir / "seeds.json", found)
+        for name, values in found.items():
+            _tell(console, f"{name}: {values['mean']:.6g} ± {values['deviation']:.2g} "
+                  f"(n={values['n']})")
+        _tell(console, f"run folders: {workdir}")
+
+
+def result_line(summary: Summary) -> str:
+    """The result of a run in a line."""
+    test, best = summary["test"], summary["best"]
+    times = (
+        f"{summary['seconds']['train']:.0f} s in training steps "
+        f"({summary['images_per_second']:,.0f} images/s), {summary['seconds']['total']:.0f} s in all"
+    )
+    chosen = f"checkpoint of step {best['step']} (validation accuracy {best['accuracy']:.2%})"
+    if test is None:
+        return f"best is the {chosen}; no test split; {times}"
+    return (
+        f"test accuracy {test['accuracy']:.2%}, nll {test['nll']:.4f} "
+        f"on all {test['examples']:,} examples; {chosen}; {times}"
+    )
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,138 @@
+"""What a model costs: parameters and multiply-adds, counted without computing anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnn_jax.errors import UserError
+from cnn_jax.models import registry
+
+
+def shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
+    """The variables of a model for images (h, w, c), as `jax.ShapeDtypeStruct` leaves.
+
+    Raises:
+      UserError: the model cannot take images of this shape.
+    """
+    image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(module.init, key, image)
+
+
+def parameter_count(params: Any) -> int:
+    """How many numbers a pytree of arrays (or of their shapes) holds.
+
+    Args:
+      params: the collection `params` of a model, or any part of it.
+    """
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def multiply_adds(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
+    """Multiply-adds of all convolutions and matrix products for one image at evaluation.
+
+    As is customary, zeros that pad an image count like pixels, and biases, normalisation,
+    pooling and nonlinearities do not count. The zeros that a transposed convolution puts
+    between pixels do not count either.
+
+    Args:
+      module: a model.
+      input_shape: (h, w, c) of the image.
+
+    Raises:
+      UserError: the model cannot take images of this shape, or has a loop whose length
+        depends on the data.
+    """
+    image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    closed = jax.make_jaxpr(lambda variables, x: module.apply(variables, x))(
+        shapes(module, input_shape), image
+    )
+    return _of_jaxpr(closed.jaxpr)
+
+
+def table() -> list[dict[str, Any]]:
+    """One row a model: name, parameters, multiply_adds, input (h, w, c), classes, paper.
+
+    Counted for the paper's input and number of classes; all values can be written as JSON.
+    """
+    rows = []
+    for name in registry.names():
+        entry = registry.entry(name)
+        module = registry.create(name, entry.num_classes)
+        rows.append(
+            {
+                "name": name,
+                "parameters": parameter_count(shapes(module, entry.input_shape)["params"]),
+                "multiply_adds": multiply_adds(module, entry.input_shape),
+                "input": list(entry.input_shape),
+                "classes": entry.num_classes,
+                "paper": entry.paper,
+            }
+        )
+    return rows
+
+
+def _of_jaxpr(jaxpr: Any) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        match equation.primitive.name:
+            case "conv_general_dilated":
+                total += _of_convolution(equation)
+            case "dot_general":
+                (contracted, _), _ = equation.params["dimension_numbers"]
+                left = equation.invars[0].aval.shape
+                result = equation.outvars[0].aval.shape
+                total += math.prod(result) * math.prod(left[axis] for axis in contracted)
+            case "scan":
+                total += equation.params["length"] * sum(map(_of_jaxpr, _inner(equation)))
+            case "cond":
+                total += max(map(_of_jaxpr, _inner(equation)))
+            case "while":
+                if any(map(_of_jaxpr, _inner(equation))):
+                    raise UserError("multiply-adds within a while loop cannot be counted")
+            case _:
+                total += sum(map(_of_jaxpr, _inner(equation)))
+    return total
+
+
+def _inner(equation: Any) -> Iterator[Any]:
+    """The programs that an equation calls: of pjit, custom_jvp_call, remat, scan and so on."""
+    for value in equation.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            # A closed jaxpr holds a jaxpr and its constants; their classes move between
+            # versions of jax.
+            program = getattr(item, "jaxpr", item)
+            if hasattr(program, "eqns"):
+                yield program
+
+
+def _of_convolution(equation: Any) -> int:
+    params = equation.params
+    kernel = equation.invars[1].aval.shape
+    result = equation.outvars[0].aval.shape
+    _, kernel_axes, result_axes = params["dimension_numbers"]
+    # Axes are listed as (batch, channel, *spatial), of kernels as (outputs, inputs, *spatial);
+    # the inputs of a kernel are those of one group.
+    products = result[result_axes[0]] * result[result_axes[1]] * kernel[kernel_axes[1]]
+    for i, (stride, (before, _), gap, dilation) in enumerate(
+        zip(
+            params["window_strides"],
+            params["padding"],
+            params["lhs_dilation"],
+            params["rhs_dilation"],
+            strict=True,
+        )
+    ):
+        places = (
+            stride * place + dilation * element - before
+            for place in range(result[result_axes[2 + i]])
+            for element in range(kernel[kernel_axes[2 + i]])
+        )
+        products *= sum(place % gap == 0 for place in places)
+    return products

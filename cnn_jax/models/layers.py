@@ -1,0 +1,231 @@
+"""The layers that models share."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+
+from cnn_jax.errors import UserError
+from cnn_jax.models import initialisers
+from cnn_jax.models.initialisers import Init
+
+Padding = str | int | Sequence[tuple[int, int]]
+"""`"SAME"`, `"VALID"`, so many pixels on every side, or ((top, bottom), (left, right))."""
+
+
+class Conv(nn.Module):
+    """A convolution (b, h, w, c) -> (b, h', w', features), computed in `dtype`.
+
+    Attributes:
+      features: number of output maps.
+      kernel_size: side of the kernel in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal).
+      padding: see `Padding`.
+      groups: inputs and outputs are split into so many groups that do not see each other.
+      dilation: distance in pixels between neighbouring kernel elements.
+      use_bias: add a trainable number per output map.
+      kernel_init: see `cnn_jax.models.initialisers`.
+      bias_init: see there.
+      dtype: what it computes in; parameters are float32.
+
+    Parameters: kernel (kh, kw, c / groups, features), bias (features,).
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int] = 3
+    strides: int | tuple[int, int] = 1
+    padding: Padding = "SAME"
+    groups: int = 1
+    dilation: int | tuple[int, int] = 1
+    use_bias: bool = True
+    kernel_init: Init = "he_normal"
+    bias_init: Init = "zeros"
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The convolution of images (b, h, w, c)."""
+        shape = (*_pair(self.kernel_size), x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", initialisers.kernel(self.kernel_init), shape, jnp.float32)
+        y = lax.conv_general_dilated(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            window_strides=_pair(self.strides),
+            padding=_sides(self.padding),
+            rhs_dilation=_pair(self.dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
+        )
+        if self.use_bias:
+            init = initialisers.bias(self.bias_init, fan_in=math.prod(shape[:-1]))
+            bias = self.param("bias", init, (self.features,), jnp.float32)
+            y += bias.astype(self.dtype)
+        return y
+
+
+class Dense(nn.Module):
+    """A full connection (..., c) -> (..., features), computed in `dtype`.
+
+    Attributes:
+      features: number of outputs.
+      use_bias: add a trainable number per output.
+      kernel_init: see `cnn_jax.models.initialisers`.
+      bias_init: see there.
+      dtype: what it computes in; parameters are float32.
+
+    Parameters: kernel (c, features), bias (features,).
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Init = "he_normal"
+    bias_init: Init = "zeros"
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The product of (..., c) with the kernel, plus the bias."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", initialisers.kernel(self.kernel_init), shape, jnp.float32)
+        y = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        if self.use_bias:
+            init = initialisers.bias(self.bias_init, fan_in=shape[0])
+            bias = self.param("bias", init, (self.features,), jnp.float32)
+            y += bias.astype(self.dtype)
+        return y
+
+
+def batch_norm(*, train: bool, dtype: DTypeLike, name: str, momentum: float = 0.9) -> nn.BatchNorm:
+    """Batch normalisation over all but the last axis (https://arxiv.org/abs/1502.03167).
+
+    In training it uses the mean and variance of the batch, in float32, and moves the running
+    ones by 1 - `momentum` towards them; otherwise it uses the running ones.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train, momentum=momentum, epsilon=1e-5, dtype=dtype, name=name
+    )
+
+
+def check_images(x: jax.Array, *, smallest: tuple[int, int], model: str) -> None:
+    """Checks that `x` are images (b, h, w, c) of a float type and at least `smallest` pixels.
+
+    Raises:
+      UserError: they are not; raised while tracing, since shapes are known then.
+    """
+    if x.ndim != 4:
+        raise UserError(f"{model} takes images (b, h, w, c), not an array of shape {x.shape}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise UserError(f"{model} takes normalised images of a float type, not {x.dtype}")
+    height, width = x.shape[1:3]
+    if height < smallest[0] or width < smallest[1]:
+        raise UserError(
+            f"images of {height}x{width} pixels are too small for {model}: it needs at least "
+            f"{smallest[0]}x{smallest[1]}; resize or pad them (preprocess.size) or take away stages"
+        )
+
+
+def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """`x`, which `activations` then finds under `name`; where nobody asks it does nothing.
+
+    For points that are no submodule's output, such as what follows a ReLU or a pooling. The
+    name must differ from those of the submodules.
+    """
+    module.sow("intermediates", name, x)
+    return x
+
+
+def max_pool(
+    x: jax.Array,
+    window: int | tuple[int, int],
+    strides: int | tuple[int, int] | None = None,
+    padding: Padding = "VALID",
+) -> jax.Array:
+    """The largest value of every window: (b, h, w, c) -> (b, h', w', c).
+
+    Windows that neither overlap nor are padded are compared part by part, since the gradient
+    of XLA's general pooling is slow on CPUs. The values are those of `nn.max_pool`, and rows
+    and columns that fill no window are left out as there. Where several elements are largest,
+    the gradient is shared among them (halved at every comparison of two equals, and equally
+    among four equals of a 2x2 window), while `nn.max_pool` gives it to the first.
+
+    Args:
+      x: (b, h, w, c).
+      window: side in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal); the window itself by default.
+      padding: see `Padding`; padded pixels never win.
+
+    Raises:
+      UserError: an unpadded window is larger than the image.
+    """
+    window = _pair(window)
+    strides = window if strides is None else _pair(strides)
+    _check_window(x, window, padding)
+    if strides == window and padding == "VALID" and math.prod(window) <= 16:
+        return _tree(jnp.maximum, _parts(x, window))
+    return nn.max_pool(x, window, strides, _sides(padding))
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int | tuple[int, int],
+    strides: int | tuple[int, int] | None = None,
+    padding: Padding = "VALID",
+) -> jax.Array:
+    """The mean of every window: (b, h, w, c) -> (b, h', w', c); padded pixels are not counted.
+
+    Args:
+      x: (b, h, w, c).
+      window: side in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal); the window itself by default.
+      padding: see `Padding`.
+
+    Raises:
+      UserError: an unpadded window is larger than the image.
+    """
+    window = _pair(window)
+    strides = window if strides is None else _pair(strides)
+    _check_window(x, window, padding)
+    if strides == window and padding == "VALID" and math.prod(window) <= 16:
+        return _tree(jnp.add, _parts(x, window)) / math.prod(window)
+    return nn.avg_pool(x, window, strides, _sides(padding), count_include_pad=False)
+
+
+def _parts(x: jax.Array, window: tuple[int, int]) -> list[jax.Array]:
+    """The (b, h', w', c) arrays that hold the same element of every window."""
+    b, h, w, c = x.shape
+    rows, columns = h // window[0], w // window[1]
+    x = x[:, : rows * window[0], : columns * window[1]]
+    x = x.reshape(b, rows, window[0], columns, window[1], c)
+    return [x[:, :, i, :, j] for i in range(window[0]) for j in range(window[1])]
+
+
+def _tree(
+    combine: Callable[[jax.Array, jax.Array], jax.Array], parts: Sequence[jax.Array]
+) -> jax.Array:
+    """All parts combined pairwise, so that equals share a gradient as evenly as can be."""
+    while len(parts) > 1:
+        parts = [functools.reduce(combine, parts[i : i + 2]) for i in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def _check_window(x: jax.Array, window: tuple[int, int], padding: Padding) -> None:
+    if padding == "VALID" and (x.shape[1] < window[0] or x.shape[2] < window[1]):
+        raise UserError(
+            f"images are too small for this model: only {x.shape[1]}x{x.shape[2]} pixels are "
+            f"left where a window of {window[0]}x{window[1]} is pooled"
+        )
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _sides(padding: Padding) -> str | Sequence[tuple[int, int]]:
+    return [(padding, padding)] * 2 if isinstance(padding, int) else padding

@@ -1,0 +1,115 @@
+"""The models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flax import linen as nn
+
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.models import options as model_options
+
+DTYPES = ("float32", "bfloat16")
+"""What a model can compute in."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named model.
+
+    Attributes:
+      name: the name that `create` takes.
+      module: its class, with the fields num_classes and dtype besides its options.
+      input_shape: (h, w, c) of the images of the paper, in pixels and channels.
+      num_classes: the paper's number of classes.
+      paper: where it was published.
+      options: every option with its default.
+    """
+
+    name: str
+    module: type[nn.Module]
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    paper: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(
+    name: str,
+    module: type[nn.Module],
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    paper: str,
+    **options: Any,
+) -> None:
+    """Makes a model class known by name; one class may stand under several names.
+
+    Args:
+      name: the name that `create` takes.
+      module: a class whose `__call__(x, *, train=False)` maps images (b, h, w, c) to float32
+        logits (b, k), with the fields num_classes and dtype.
+      input_shape: (h, w, c) of the images of the paper.
+      num_classes: the paper's number of classes.
+      paper: author, year and address.
+      **options: fields of the class that differ from its defaults, such as
+        `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
+
+    Raises:
+      UserError: another class has this name, or an option is unknown or of the wrong type.
+    """
+    known = _entries.get(name)
+    # Running a notebook cell again defines its class again, which is no clash.
+    if known is not None and _origin(known.module) != _origin(module):
+        raise UserError(f"a model {name!r} is registered already: {_origin(known.module)}")
+    base = model_options.defaults(module)
+    chosen = base | model_options.checked(name, module, options, base)
+    _entries[name] = Entry(name, module, input_shape, num_classes, paper, chosen)
+
+
+def _origin(module: type[nn.Module]) -> str:
+    return f"{module.__module__}.{module.__qualname__}"
+
+
+def names() -> list[str]:
+    """The names of all models, sorted."""
+    return sorted(_entries)
+
+
+def entry(name: str) -> Entry:
+    """What is known of the model `name`.
+
+    Raises:
+      UserError: there is no such model.
+    """
+    if name not in _entries:
+        raise unknown("model", name, _entries)
+    return _entries[name]
+
+
+def create(name: str, num_classes: int, *, dtype: str = "float32", **options: Any) -> nn.Module:
+    """The model `name`, which maps images (b, h, w, c) to float32 logits (b, num_classes).
+
+    Args:
+      name: one of `names()`.
+      num_classes: number of logits.
+      dtype: what it computes in, float32 or bfloat16; parameters and batch statistics are
+        float32 all the same.
+      **options: further fields of the model, such as `widths=(32, 64)`, `dropout=0.5`.
+
+    Raises:
+      UserError: an unknown name, dtype or option, or a value that an option cannot take.
+    """
+    found = entry(name)
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+        raise UserError(f"num_classes={num_classes!r}: must be a whole number above zero")
+    if dtype not in DTYPES:
+        raise unknown("model dtype", str(dtype), DTYPES)
+    fields = dict(found.options)
+    fields |= model_options.checked(name, found.module, options, found.options)
+    return found.module(num_classes=num_classes, dtype=dtype, **fields)

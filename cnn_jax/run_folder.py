@@ -1,0 +1,226 @@
+"""The folder of one run, which explains itself: what was asked for, what came of it."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
+from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
+from cnn_jax.recipe import Recipe
+
+_PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunFolder:
+    """Where everything of one run lies.
+
+    recipe.json      what was asked for
+    data.json        facts of the data that the model depends on
+    starts.jsonl     each start: time, command line, versions, commit, devices
+    metrics.jsonl    training and validation metrics
+    tensorboard/     the same for TensorBoard
+    checkpoints/     one folder a step
+    summary.json     written last: results
+    evaluations/     what `cnn-jax evaluate` found later
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    @property
+    def _recipe_file(self) -> Path:
+        return self.path / "recipe.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of the metrics, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's events."""
+        return self.path / "tensorboard"
+
+    def check(self, recipe: Recipe, *, allow_change: bool = False) -> None:
+        """Checks, without writing anything, that this recipe can be run here.
+
+        Raises:
+          UserError: the folder cannot be written, or holds something else or another recipe's
+            run, unless that is allowed.
+        """
+        existing = next(p for p in [self.path, *self.path.absolute().parents] if p.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            why = "may not be written to" if existing.is_dir() else "is a file"
+            raise UserError(f"--workdir {self.path} cannot be made: {existing} {why}")
+        if not self.path.exists():
+            return
+        if self._recipe_file.exists():
+            lines = differences(read_json(self._recipe_file), to_json(recipe))
+            if lines and not allow_change:
+                raise UserError(
+                    f"{self.path} holds a run of another recipe:\n  " + "\n  ".join(lines) + "\n"
+                    "Choose another --workdir, or give --allow-recipe-change to go on from its "
+                    "newest checkpoint with the recipe as it is now."
+                )
+            return
+        others = sorted(p.name for p in self.path.iterdir() if p.name != ".lock")
+        if others:
+            raise UserError(
+                f"{self.path} is no run folder, and it is not empty (it holds "
+                f"{', '.join(others[:5])}); choose another --workdir"
+            )
+
+    def start(self, recipe: Recipe, *, allow_change: bool = False) -> None:
+        """Makes the folder, or takes up the run that lies there, and locks it.
+
+        Raises:
+          UserError: see `check`; or the folder is in use by another run.
+        """
+        self.check(recipe, allow_change=allow_change)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            wanted = to_json(recipe)
+            if not self._recipe_file.exists() or read_json(self._recipe_file) != wanted:
+                (self.path / "summary.json").unlink(missing_ok=True)
+                write_json(self._recipe_file, wanted)
+        except OSError as error:
+            raise UserError(f"--workdir {self.path} cannot be written: {error.strerror}") from None
+
+    def _take_lock(self) -> None:
+        self._lock = (self.path / ".lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            process = self._lock.read().strip()
+            self.close()
+            raise UserError(f"{self.path} is in use by another run (process {process})") from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def close(self) -> None:
+        """Lets another process have the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def log_start(self, devices: list[str]) -> None:
+        """Adds a line of what is started, when, where and by which code."""
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": shlex.join([*sys.orig_argv[:1], *sys.argv]),
+            "versions": versions(),
+            "commit": commit(),
+            "devices": devices,
+        }
+        with (self.path / "starts.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def recipe(self) -> Recipe:
+        """The stored recipe.
+
+        Raises:
+          UserError: this is no run folder.
+        """
+        file = self._recipe_file
+        if not file.exists():
+            raise UserError(f"{self.path} is no run folder: it has no recipe.json")
+        return from_json(read_json(file), Recipe, str(file))
+
+    def data_spec(self) -> DataSpec:
+        """The stored facts of the data.
+
+        Raises:
+          UserError: the run was stopped before it had read its data.
+        """
+        file = self.path / "data.json"
+        return from_json(read_json(file), DataSpec, str(file))
+
+    def write_data_spec(self, spec: DataSpec) -> None:
+        """Stores the facts of the data, or checks them against those stored.
+
+        Raises:
+          UserError: the data have changed since the run began.
+        """
+        file = self.path / "data.json"
+        if not file.exists():
+            write_json(file, to_json(spec))
+            return
+        lines = differences(read_json(file), to_json(spec))
+        if lines:
+            raise UserError(
+                f"the data of the run in {self.path} have changed since it began:\n  "
+                + "\n  ".join(lines)
+                + "\nChoose another --workdir for a run on the new data."
+            )
+
+    def summary(self) -> dict[str, Any] | None:
+        """What came of the run, or None where it has not finished."""
+        file = self.path / "summary.json"
+        return read_json(file) if file.exists() else None
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Stores what came of the run, which makes it a finished one."""
+        write_json(self.path / "summary.json", summary)
+
+    def write_evaluation(self, name: str, metrics: dict[str, Any]) -> Path:
+        """Stores what a later evaluation found; returns the file."""
+        folder = self.path / "evaluations"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{name}.json"
+        write_json(file, metrics)
+        return file
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    return found
+
+
+def commit() -> str | None:
+    """The git commit this code stands at, with `-dirty` if files differ; None outside git."""
+    source = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        done = subprocess.run(
+            ["git", "-C", str(source), *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    try:
+        head = git("rev-parse", "HEAD")
+        # A copy installed somewhere below another repository is not that repository's code.
+        if head is None or git("ls-files", "--error-unmatch", "__init__.py") is None:
+            return None
+        return f"{head}-dirty" if git("status", "--porcelain", "--untracked-files=no") else head
+    except FileNotFoundError:
+        return None
+
+
+def device_names(devices: list[jax.Device]) -> list[str]:
+    """What the devices are, such as `cpu:0`, `NVIDIA H100:3`."""
+    return [f"{device.device_kind}:{device.id}" for device in devices]

@@ -1,0 +1,224 @@
+"""Checkpoints of a run through Orbax: asynchronous, atomic, the latest and the best kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import (
+    AnyPreservationPolicy,
+    BestN,
+    LatestN,
+)
+
+from cnn_jax import recipe
+from cnn_jax.errors import UserError
+from cnn_jax.tasks.classification import LOWER_IS_BETTER
+from cnn_jax.training.optimizers import path_name
+from cnn_jax.training.state import TrainState
+
+Progress = dict[str, Any]
+"""What the loop has to know besides the state, as JSON."""
+
+
+class SaveError(UserError):
+    """A checkpoint could not be written; those before it are whole."""
+
+    exit_code = 74  # EX_IOERR
+
+
+def value_of(metrics: Mapping[str, float], metric: str) -> float:
+    """A metric turned so that more is better; what is not a number is worst."""
+    value = float(metrics[metric])
+    if math.isnan(value):
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+class Checkpoints:
+    """The checkpoints of one run folder.
+
+    Args:
+      directory: where they lie; made if it is not there, unless read only.
+      config: how many are kept, and by which metric the best is chosen.
+      read_only: never writes or deletes anything.
+    """
+
+    def __init__(
+        self, directory: Path, config: recipe.Checkpoints, *, read_only: bool = False
+    ) -> None:
+        self.directory = directory.resolve()
+        self.metric = config.metric
+        if read_only and not self.directory.is_dir():
+            raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                best_fn=self._key,  # has the metrics stored
+                preservation_policy=AnyPreservationPolicy(
+                    [
+                        LatestN(max(1, config.keep_latest)),
+                        BestN(
+                            get_metric_fn=self._key,
+                            n=config.keep_best,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+                create=not read_only,
+                read_only=read_only,
+                cleanup_tmp_directories=not read_only,
+            ),
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "progress": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    def _key(self, metrics: Mapping[str, float]) -> tuple[float, int]:
+        # Of equally good checkpoints the first is the best: later ones did not improve on it.
+        return value_of(metrics, self.metric), -int(metrics["step"])
+
+    def steps(self) -> list[int]:
+        """Steps of all whole checkpoints, rising."""
+        return sorted(self._manager.all_steps())
+
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint, if there is any."""
+        return max(self.steps(), default=None)
+
+    def best(self) -> int | None:
+        """Step of the best validated checkpoint, if there is any."""
+        found = {step: self._manager.metrics(step) for step in self.steps()}
+        validated = {step: metrics for step, metrics in found.items() if metrics}
+        return max(validated, key=lambda step: self._key(validated[step]), default=None)
+
+    def metrics(self, step: int) -> dict[str, Any]:
+        """Validation metrics stored with a checkpoint; empty where it was not validated."""
+        return dict(self._manager.metrics(step) or {})
+
+    def find(self, which: str | Literal["best", "latest"]) -> int:
+        """The step meant by `best`, `latest` or a number.
+
+        Raises:
+          UserError: there is none, or not that one.
+        """
+        steps = self.steps()
+        run = self.directory.parent
+        if not steps:
+            raise UserError(f"no checkpoint in {run}")
+        if which == "latest":
+            return steps[-1]
+        if which == "best":
+            best = self.best()
+            if best is None:
+                raise UserError(
+                    f"no checkpoint in {run} was validated, so none is best; there are: "
+                    f"latest, {', '.join(map(str, steps))}"
+                )
+            return best
+        if not which.isdigit() or int(which) not in steps:
+            raise UserError(
+                f"no checkpoint {which!r} in {run}; there are: best, latest, "
+                f"{', '.join(map(str, steps))}"
+            )
+        return int(which)
+
+    def save(
+        self, state: TrainState, step: int, progress: Progress, metrics: Mapping[str, Any] | None
+    ) -> None:
+        """Starts to write a checkpoint; returns once the state has been copied.
+
+        Args:
+          state: what is saved.
+          step: the number of updates it has had.
+          progress: what the loop has to know besides.
+          metrics: validation metrics at this step, if it was validated.
+
+        Raises:
+          SaveError: this or the save before could not be written.
+        """
+        self.wait()
+        stored = None if metrics is None else {**metrics, "step": step}
+        try:
+            if step in self._manager.all_steps():
+                # Saved before it was validated, by a stop at the very step.
+                self._manager.delete(step)
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
+                ),
+                metrics=stored,
+                force=True,
+            )
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def wait(self) -> None:
+        """Returns when everything is on disk.
+
+        Raises:
+          SaveError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> SaveError:
+        whole = ", ".join(str(step) for step in self.steps()) or "none"
+        reason = str(error).strip().splitlines()[0][:300]
+        return SaveError(
+            f"a checkpoint could not be written to {self.directory}: {reason}. Whole "
+            f"checkpoints there: {whole}. Make room and start the same command again to go on."
+        )
+
+    def restore(self, step: int, template: TrainState) -> tuple[TrainState, Progress]:
+        """A saved state, laid out on the devices as the template is.
+
+        Args:
+          step: one of `steps()`.
+          template: a state of `jax.ShapeDtypeStruct` with shardings.
+
+        Raises:
+          UserError: the checkpoint holds another model's or optimizer's state.
+        """
+        self._compare(step, template)
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
+            ),
+        )
+        return restored.state, restored.progress
+
+    def _compare(self, step: int, template: TrainState) -> None:
+        stored = _shapes(self._manager.item_metadata(step).state)
+        wanted = _shapes(template)
+        lines = [
+            f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "
+            f"{wanted.get(path, 'not there')} in the recipe"
+            for path in sorted(stored.keys() | wanted.keys())
+            if stored.get(path) != wanted.get(path)
+        ]
+        if lines:
+            more = f"\n  and {len(lines) - 8} more" if len(lines) > 8 else ""
+            raise UserError(
+                f"checkpoint {step} in {self.directory.parent} is of another model or "
+                "optimizer:\n" + "\n".join(lines[:8]) + more
+            )
+
+    def close(self) -> None:
+        """Waits for what is being written and frees the threads."""
+        self._manager.close()
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}

@@ -1,0 +1,98 @@
+"""What a run shows: a bar on a terminal, plain lines elsewhere, a table row a validation."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+_COLUMNS = (
+    ("epoch", 7, "{:.2f}"),
+    ("step", 8, "{:d}"),
+    ("train loss", 11, "{:.4f}"),
+    ("train acc", 10, "{:.2%}"),
+    ("val loss", 9, "{:.4f}"),
+    ("val acc", 8, "{:.2%}"),
+    ("rate", 9, "{:.2e}"),
+    ("images/s", 9, "{:,.0f}"),
+    ("best", 5, "{}"),
+)
+_PLAIN_LINE_SECONDS = 30.0
+
+
+class Display:
+    """Shows how far a run is.
+
+    Args:
+      total: steps of the whole training.
+      console: where to.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.console = console
+        self._total = total
+        self._headed = False
+        self._told = time.monotonic()
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]} images/s · loss {task.fields[loss]} ·"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("training", total=total, rate="–", loss="–")
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, step: int, loss: float, images_per_second: float) -> None:
+        """Moves the bar; where there is none, now and then prints a line."""
+        self._progress.update(
+            self._task, completed=step, loss=f"{loss:.4f}", rate=f"{images_per_second:,.0f}"
+        )
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._told > _PLAIN_LINE_SECONDS:
+            self._told = now
+            self.say(
+                f"  step {step} of {self._total}, loss {loss:.4f}, "
+                f"{images_per_second:,.0f} images/s"
+            )
+
+    def row(self, values: dict[str, float | int | str | None]) -> None:
+        """Prints a row of the table, under a heading the first time; None leaves a cell empty."""
+        if not self._headed:
+            self._headed = True
+            self.say("  ".join(name.rjust(width) for name, width, _ in _COLUMNS))
+        cells = []
+        for name, width, form in _COLUMNS:
+            value = values.get(name)
+            cells.append(("" if value is None else form.format(value)).rjust(width))
+        self.say("  ".join(cells).rstrip())
+        self._told = time.monotonic()

@@ -1,0 +1,143 @@
+"""Evaluation of every example of a split, each counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from cnn_jax import models
+from cnn_jax.augment import evaluation_batch
+from cnn_jax.data import Split, evaluation_batches
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
+from cnn_jax.parallel import batch_sharding, replicated
+from cnn_jax.recipe import Recipe
+from cnn_jax.tasks import classification
+from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.training.state import Variables
+from cnn_jax.training.step import make_eval_step
+
+
+class Evaluator:
+    """Evaluation of a recipe's model, compiled for a mesh.
+
+    Args:
+      recipe: its model, preprocessing, loss and batch size are used.
+      spec: facts of the data that the model was trained on.
+      mesh: the devices.
+    """
+
+    def __init__(self, recipe: Recipe, spec: DataSpec, mesh: Mesh) -> None:
+        self._model = make_model(recipe, spec)
+        self._spec = spec
+        self._mesh = mesh
+        # Training's batch size, or the next that the devices divide.
+        self._batch_size = -(-recipe.batch_size // mesh.size) * mesh.size
+        eval_step = make_eval_step(self._model, LOSSES[recipe.loss.name])
+        mean, std = normalisation(recipe, spec)
+
+        def step(
+            variables: Variables, images: jax.Array, labels: jax.Array, weights: jax.Array
+        ) -> dict[str, jax.Array]:
+            batch = evaluation_batch(
+                images,
+                labels,
+                weights,
+                preprocess=recipe.preprocess,
+                mean=mean,
+                std=std,
+                num_classes=spec.num_classes,
+            )
+            return eval_step(variables, batch)
+
+        self._step = step
+        self._compiled: Any = None
+
+    def compile(self, variables: Variables) -> None:
+        """Compiles the evaluation step, once."""
+        if self._compiled is not None:
+            return
+        whole, spread = replicated(self._mesh), batch_sharding(self._mesh)
+        size = self._batch_size
+        jitted = jax.jit(
+            self._step, in_shardings=(whole, spread, spread, spread), out_shardings=whole
+        )
+        self._compiled = jitted.lower(
+            variables,
+            jax.ShapeDtypeStruct((size, *self._spec.image_shape), jnp.uint8),
+            jax.ShapeDtypeStruct((size,), jnp.int32),
+            jax.ShapeDtypeStruct((size,), jnp.float32),
+        ).compile()
+
+    def __call__(
+        self, variables: Variables, split: Split, stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, float | int] | None:
+        """Metrics over every example of a split, each counted once.
+
+        Args:
+          variables: what the model is applied with.
+          split: raw examples.
+          stop: asked before every batch; true gives up.
+
+        Returns:
+          The metrics of `cnn_jax.tasks.classification`, or None if given up.
+        """
+        self.compile(variables)
+        found = []
+        for indices, weights in evaluation_batches(len(split), self._batch_size):
+            if stop():
+                return None
+            found.append(
+                self._compiled(variables, split.images[indices], split.labels[indices], weights)
+            )
+        # Batches are summed in float64: the order and size of the sum cost no digits.
+        fetched = jax.device_get(found)
+        summed = {
+            name: np.sum([sums[name] for sums in fetched], dtype=np.float64) for name in fetched[0]
+        }
+        metrics = classification.metrics(summed)
+        if metrics["examples"] != len(split):
+            raise AssertionError(
+                f"{metrics['examples']} examples were counted of {len(split)}"
+            )
+        return metrics
+
+
+def make_model(recipe: Recipe, spec: DataSpec) -> nn.Module:
+    """The module that a recipe asks for, with a logit for each class of the data."""
+    return models.create(
+        recipe.model.name, spec.num_classes, dtype=recipe.model.dtype, **recipe.model.options
+    )
+
+
+def normalisation(recipe: Recipe, spec: DataSpec) -> tuple[jax.Array, jax.Array]:
+    """Channel means and deviations (c,): the recipe's, or those of the training images.
+
+    Raises:
+      UserError: the recipe's do not fit the number of channels, or a deviation is zero.
+    """
+    channels = spec.image_shape[-1]
+    found = []
+    for flag, chosen, measured in (
+        ("mean", recipe.preprocess.mean, spec.mean),
+        ("std", recipe.preprocess.std, spec.std),
+    ):
+        values = measured if chosen is None else chosen
+        if len(values) not in (1, channels):
+            raise UserError(
+                f"--preprocess.{flag} has {len(values)} values, but the images have {channels} "
+                "channels: give one value, or one a channel"
+            )
+        found.append(np.broadcast_to(np.asarray(values, np.float32), (channels,)))
+    if np.any(found[1] <= 0):
+        raise UserError(
+            f"--preprocess.std {found[1].tolist()}: a deviation must be above zero (a channel "
+            "without any contrast has none: give --preprocess.std 1)"
+        )
+    return jnp.asarray(found[0]), jnp.asarray(found[1])

@@ -1,0 +1,275 @@
+"""The training loop: steps, validations, checkpoints and when to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.data import Order, Split
+from cnn_jax.errors import UserError
+from cnn_jax.training.checkpoints import Checkpoints, value_of
+from cnn_jax.training.display import Display
+from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.optimizers import parameter_paths
+from cnn_jax.training.program import Program
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import Metrics
+from cnn_jax.training.stop import Stopped
+
+_IN_FLIGHT = 2
+"""Steps that may be under way while the metrics of the one before are read."""
+
+
+class NonFinite(UserError):
+    """The loss or a gradient was not finite."""
+
+    exit_code = 70  # EX_SOFTWARE
+
+
+@dataclass
+class Progress:
+    """What the loop knows besides the state, saved with every checkpoint.
+
+    Attributes:
+      window: loss and accuracy of each step since the last line of training metrics.
+      validated: the step of the last validation.
+      best: validation metrics of the best step, with the step.
+      reference: the value that patience compares with, larger is better.
+      stale: validations since the reference last rose.
+      seconds: time spent in steps: without compiling, evaluating and saving.
+      steps_timed: the steps made in that time.
+      total_seconds: time the run has taken in all its starts.
+    """
+
+    window: list[tuple[float, float]] = field(default_factory=list)
+    validated: int = 0
+    best: dict[str, Any] | None = None
+    reference: float | None = None
+    stale: int = 0
+    seconds: float = 0.0
+    steps_timed: int = 0
+    total_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Progress:
+        """From what a checkpoint holds."""
+        return cls(**{**saved, "window": [(pair[0], pair[1]) for pair in saved["window"]]})
+
+
+class Loop:
+    """One run of a program, from a state to the end of its plan.
+
+    Args:
+      program: the compiled functions.
+      images: (n, h, w, c) uint8, on every device.
+      labels: (n,) int32, on every device.
+      validation: raw examples for the choice of the best checkpoint, or None.
+      seed: the run's seed.
+      checkpoints: where states are saved.
+      log: where metrics are written.
+      display: what is shown.
+      stop: whether the run is asked to stop.
+      began: when this start of the run began, by `time.perf_counter`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        images: jax.Array,
+        labels: jax.Array,
+        validation: Split,
+        *,
+        seed: int,
+        checkpoints: Checkpoints,
+        log: MetricsLog,
+        display: Display,
+        stop: Callable[[], bool],
+        began: float,
+    ) -> None:
+        self.program = program
+        self.recipe = program.recipe
+        self.plan = program.plan
+        self._images, self._labels, self._validation = images, labels, validation
+        self._order = Order(seed, self.plan.examples, self.plan.batch_size)
+        self._checkpoints, self._log, self._display = checkpoints, log, display
+        self._stop = stop
+        self._paths = parameter_paths(program.abstract_state.params)
+        self._in_flight: deque[tuple[int, Metrics]] = deque()
+        self._last: Metrics = {}
+        self._clock: float | None = None
+        self._began = began
+        self._shown: list[tuple[float, float]] = []
+        self.progress = Progress()
+
+    def run(self, state: TrainState, progress: Progress) -> TrainState:
+        """Trains until the plan's end or patience's.
+
+        Args:
+          state: where to start; used up.
+          progress: what was saved with it, or a new one.
+
+        Raises:
+          NonFinite: the loss or a gradient was not finite.
+          Stopped: a signal came; the state has been saved.
+          SaveError: a checkpoint could not be written.
+        """
+        self.progress = progress
+        plan, step, saved = self.plan, int(state.step), int(state.step)
+        while True:
+            last = step >= plan.total
+            metrics = None
+            if step > progress.validated and (last or plan.due(step, plan.validate)):
+                self._drain()
+                metrics = self._validate(state, step)
+            due = last or plan.due(step, plan.save)
+            # A step saved by a stop is saved again once it is validated.
+            if metrics is not None or (step > saved and (due or self._stop())):
+                self._save(state, step, metrics)
+                saved = step
+            if self._stop():
+                self._drain()
+                self._checkpoints.wait()
+                raise Stopped(
+                    f"stopped at step {step} of {plan.total}; "
+                    + (f"the state is saved in {self._checkpoints.directory}. " if step else "")
+                    + "The same command goes on from there."
+                )
+            if last or self._out_of_patience():
+                return state
+            indices, epochs = self._order(step)
+            if self._clock is None:
+                self._clock = time.perf_counter()
+            state, found = self.program.train_step(
+                state, self._images, self._labels, indices, epochs
+            )
+            for value in found.values():
+                value.copy_to_host_async()
+            step += 1
+            self._in_flight.append((step, found))
+            while len(self._in_flight) > _IN_FLIGHT:
+                self._read(*self._in_flight.popleft())
+
+    def _read(self, step: int, metrics: Metrics) -> None:
+        """Takes in the metrics of the step that led to `step` updates."""
+        loss, accuracy = float(metrics["loss"]), float(metrics["accuracy"])
+        norms = np.asarray(metrics["grad_norms"])
+        if not (math.isfinite(loss) and np.all(np.isfinite(norms))):
+            raise self._non_finite(step - 1, loss, norms)
+        self.progress.window.append((loss, accuracy))
+        self._shown.append((loss, accuracy))
+        self.progress.steps_timed += 1
+        if step == self.plan.total or self.plan.due(step, self.plan.log):
+            self._write_train(step, metrics)
+        self._display.step(step, loss, self.images_per_second)
+
+    def _drain(self) -> None:
+        """Waits for all steps under way, and stops the clock."""
+        while self._in_flight:
+            self._read(*self._in_flight.popleft())
+        if self._clock is not None:
+            self.progress.seconds += time.perf_counter() - self._clock
+            self._clock = None
+
+    @property
+    def images_per_second(self) -> float:
+        """Examples trained on a second, without compiling, evaluating and saving."""
+        running = 0.0 if self._clock is None else time.perf_counter() - self._clock
+        seconds = self.progress.seconds + running
+        return self.progress.steps_timed * self.plan.batch_size / seconds if seconds else 0.0
+
+    def _write_train(self, step: int, metrics: Metrics) -> None:
+        window = np.asarray(self.progress.window)
+        norms = np.asarray(metrics["grad_norms"], np.float64)
+        values: dict[str, Any] = {
+            "epoch": self.plan.epoch(step),
+            "loss": float(window[:, 0].mean()),
+            "accuracy": float(window[:, 1].mean()),
+            "learning_rate": float(self.program.schedule(step - 1)),
+            "grad_norm": float(np.sqrt(np.sum(norms**2))),
+            "images_per_second": self.images_per_second,
+        }
+        if self.recipe.log_norms:
+            for name in ("grad_norms", "update_norms"):
+                listed = np.asarray(metrics[name]).tolist()
+                values[name] = dict(zip(self._paths, listed, strict=True))
+        self._log.write("train", step, values)
+        self.progress.window.clear()
+
+    def _validate(self, state: TrainState, step: int) -> dict[str, Any] | None:
+        """Evaluates the validation part; None if asked to stop on the way."""
+        metrics = self.program.evaluate(state.evaluated, self._validation, self._stop)
+        if metrics is None:
+            return None
+        progress, metric = self.progress, self.recipe.checkpoints.metric
+        progress.validated = step
+        self._log.write("validation", step, metrics)
+        value = value_of(metrics, metric)
+        improved = progress.best is None or value > value_of(progress.best, metric)
+        if improved:
+            progress.best = {**metrics, "step": step}
+        change = self.recipe.early_stopping.min_change
+        if progress.reference is None or value > progress.reference + change:
+            progress.reference, progress.stale = value, 0
+        else:
+            progress.stale += 1
+        shown = np.asarray(self._shown)
+        self._display.row(
+            {
+                "epoch": self.plan.epoch(step),
+                "step": step,
+                "train loss": float(shown[:, 0].mean()) if len(shown) else None,
+                "train acc": float(shown[:, 1].mean()) if len(shown) else None,
+                "val loss": metrics["loss"],
+                "val acc": metrics["accuracy"],
+                "rate": float(self.program.schedule(step - 1)),
+                "images/s": self.images_per_second,
+                "best": "*" if improved else None,
+            }
+        )
+        self._shown.clear()
+        return metrics
+
+    def _out_of_patience(self) -> bool:
+        patience = self.recipe.early_stopping.patience
+        return patience is not None and self.progress.stale >= patience
+
+    def count_time(self) -> None:
+        """Adds the time since the last call, or since the start, to the run's total."""
+        now = time.perf_counter()
+        self.progress.total_seconds += now - self._began
+        self._began = now
+
+    def _save(self, state: TrainState, step: int, metrics: dict[str, Any] | None) -> None:
+        self._drain()
+        self._log.flush()
+        self.count_time()
+        self._checkpoints.save(state, step, dataclasses.asdict(self.progress), metrics)
+
+    def _non_finite(self, step: int, loss: float, norms: np.ndarray) -> NonFinite:
+        self._checkpoints.wait()
+        good = self._checkpoints.latest()
+        lines = [
+            f"  {norm:>12.4g}  {path}"
+            for path, norm in zip(self._paths, norms.tolist(), strict=True)
+        ]
+        return NonFinite(
+            f"the loss of step {step} is {loss}, or a gradient is not finite. "
+            + (
+                f"The last good checkpoint is that of step {good} in "
+                f"{self._checkpoints.directory}. "
+                if good is not None
+                else "There is no checkpoint before it. "
+            )
+            + "Gradient norms at this step:\n"
+            + "\n".join(lines)
+            + "\nA lower --optimizer.learning-rate, a --schedule.warmup or "
+            "--optimizer.clip-norm may help."
+        )

@@ -1,0 +1,127 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from cnn_jax.augment import mixing
+
+KEY = jax.random.key(5)
+
+
+@pytest.mark.parametrize("side", [3, 4, 11])
+def test_cutout_blanks_a_clipped_square_at_any_pixel(side):
+    count, height, width = 4000, 6, 5
+    images = np.random.default_rng(0).random((count, height, width, 2), np.float32) + 1
+    found = np.asarray(jax.jit(mixing.cutout, static_argnums=2)(KEY, images, side))
+    blank = (found == 0).all(axis=-1)
+    np.testing.assert_array_equal(found, np.where(blank[..., None], 0, images))
+
+    squares = []
+    for y, x in itertools.product(range(height), range(width)):
+        square = np.zeros((height, width), bool)
+        top, left = y - side // 2, x - side // 2
+        square[max(top, 0) : top + side, max(left, 0) : left + side] = True
+        squares.append(square.tobytes())
+    times = dict.fromkeys(squares, 0)
+    for mask in blank:
+        times[mask.tobytes()] += 1
+    expected = [count * squares.count(square) / len(squares) for square in times]
+    if len(times) > 1:
+        assert stats.chisquare(list(times.values()), expected).pvalue > 0.01
+    assert sum(times.values()) == count
+
+
+def test_cutout_inside_has_the_area_of_the_square():
+    found = np.asarray(mixing.cutout(KEY, np.ones((300, 16, 16, 3), np.float32), 6))
+    areas = (found == 0).sum(axis=(1, 2, 3)) // 3
+    assert areas.max() == 36 and areas.min() >= 9
+    assert (areas == 36).mean() > 0.3
+
+
+def test_mixup_blends_images_and_targets_alike():
+    count = 16
+    images = np.random.default_rng(0).random((count, 4, 4, 3), np.float32)
+    targets = np.eye(count, dtype=np.float32)
+    mixed, shares = jax.device_get(jax.jit(mixing.mixup)(KEY, images, targets, 0.8))
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(mixed, np.einsum("ij,jhwc->ihwc", shares, images), atol=1e-6)
+    # Each example is partner once, and the weight is the same for all.
+    np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
+    own = np.diag(shares)
+    assert np.unique(own[own < 0.999]).size == 1
+
+
+def test_mixup_weights_are_beta():
+    images, targets = jnp.zeros((16, 1, 1, 1)), jnp.eye(16)
+
+    def weight(key):
+        shares = mixing.mixup(key, images, targets, 0.4)[1]
+        return shares.diagonal().min()  # an example that is its own partner keeps a share of 1
+
+    weights = np.asarray(jax.jit(jax.vmap(weight))(jax.random.split(KEY, 2000)))
+    assert stats.kstest(weights, stats.beta(0.4, 0.4).cdf).pvalue > 0.01
+
+
+def test_mixup_partners_are_random_permutations():
+    targets = jnp.eye(4)
+
+    def partners(key):
+        # With so large a parameter both shares are near a half, unless an example meets itself.
+        _, shares = mixing.mixup(key, targets[:, None, None, :], targets, 1e4)
+        return (shares - 0.9 * jnp.eye(4)).argmax(axis=1)
+
+    drawn = np.asarray(jax.jit(jax.vmap(partners))(jax.random.split(KEY, 2400)))
+    counts = [(drawn == order).all(axis=1).sum() for order in itertools.permutations(range(4))]
+    assert sum(counts) == 2400
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+def cutmix_draws(height, width, alpha, draws):
+    """Images that hold their own index, and per draw the mixed images and targets."""
+    count = 8
+    images = np.broadcast_to(
+        np.arange(count, dtype=np.float32)[:, None, None, None], (count, height, width, 1)
+    )
+    keys = jax.random.split(KEY, draws)
+    draw = jax.jit(jax.vmap(mixing.cutmix, in_axes=(0, None, None, None)))
+    return images, *jax.device_get(draw(keys, images, np.eye(count, dtype=np.float32), alpha))
+
+
+def test_cutmix_targets_are_the_shares_of_the_pixels():
+    _, mixed, shares = cutmix_draws(12, 9, 1.0, 50)
+    pixels = np.stack([(mixed[..., 0] == k).mean(axis=(2, 3)) for k in range(8)], axis=-1)
+    np.testing.assert_allclose(shares, pixels, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(axis=(1, 2)), 8, rtol=1e-6)
+    assert ((pixels > 0) & (pixels < 1)).any()
+
+
+def test_cutmix_pastes_one_rectangle_for_the_whole_batch():
+    images, mixed, _ = cutmix_draws(12, 9, 1.0, 50)
+    pasted = (mixed != images)[..., 0]
+    area = pasted.any(axis=1)
+    for draw, rectangle in zip(pasted, area, strict=True):
+        rows, columns = rectangle.any(axis=1), rectangle.any(axis=0)
+        np.testing.assert_array_equal(rectangle, rows[:, None] & columns[None, :])
+        assert (np.diff(np.flatnonzero(rows)) == 1).all()
+        assert (np.diff(np.flatnonzero(columns)) == 1).all()
+        for mask in draw:
+            assert not mask.any() or (mask == rectangle).all()
+
+
+def test_cutmix_areas_are_those_of_the_paper():
+    height, width, alpha, draws = 16, 12, 0.7, 4000
+    _, _, shares = cutmix_draws(height, width, alpha, draws)
+    own = shares.diagonal(axis1=1, axis2=2).min(axis=1)
+    found = np.round((1 - own) * height * width)
+
+    rng = np.random.default_rng(0)
+    side = np.sqrt(1 - rng.beta(alpha, alpha, draws))
+    area = np.ones(draws)
+    for length in (height, width):
+        cut = (length * side).astype(int)
+        start = rng.integers(0, length, draws) - cut // 2
+        area *= np.clip(start + cut, 0, length) - np.clip(start, 0, length)
+    assert stats.ks_2samp(found, area).pvalue > 0.01
