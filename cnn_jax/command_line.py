@@ -75,16 +75,10 @@ def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] |
       default: what flags that are not given leave as it is.
       arguments: the words, by default those of the process.
     """
-    extra = {} if default is None else {"default": default}
     with _registry:
-        return tyro.cli(
-            kind,
-            args=arguments,
-            config=(tyro.conf.FlagConversionOff, tyro.conf.OmitSubcommandPrefixes)
-            if default is None
-            else (),
-            **extra,
-        )
+        if default is None:
+            return tyro.cli(kind, args=arguments)
+        return tyro.cli(kind, args=arguments, default=default)
 
 
 def quiet_libraries() -> None:

@@ -61,7 +61,8 @@ class Duration:
         return cls(amount, _UNITS[match[2]])
 
     def __str__(self) -> str:
-        amount = f"{self.amount:g}" if float(f"{self.amount:g}") == self.amount else f"{self.amount}"
+        short = f"{self.amount:g}"
+        amount = short if float(short) == self.amount else repr(self.amount)
         if self.unit == "percent":
             return f"{amount}%"
         return f"{amount} {self.unit}"
@@ -69,7 +70,7 @@ class Duration:
     def exact_steps(
         self, *, batch_size: int, examples: int, total_steps: int | None = None
     ) -> float:
-        """This duration in steps, which need not be whole.
+        """The duration in steps, which need not be whole.
 
         Args:
           batch_size: examples in the global batch of a step.
@@ -96,9 +97,7 @@ class Duration:
 
         See `exact_steps` for the arguments and what is raised.
         """
-        exact = self.exact_steps(
-            batch_size=batch_size, examples=examples, total_steps=total_steps
-        )
+        exact = self.exact_steps(batch_size=batch_size, examples=examples, total_steps=total_steps)
         return max(1, round(exact)) if exact > 0 else 0
 
 

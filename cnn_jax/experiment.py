@@ -252,9 +252,7 @@ def train_seeds(
         if experiment is None and _finished(folder, each) is None:
             experiment = Experiment.of(recipe, data_dir)
         summaries.append(
-            train(
-                each, path, allow_change=allow_change, console=console, experiment=experiment
-            )
+            train(each, path, allow_change=allow_change, console=console, experiment=experiment)
         )
     return summaries
 

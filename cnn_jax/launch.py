@@ -73,8 +73,10 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
         found = spread(summaries)
         write_json(workdir / "seeds.json", found)
         for name, values in found.items():
-            _tell(console, f"{name}: {values['mean']:.6g} ± {values['deviation']:.2g} "
-                  f"(n={values['n']})")
+            _tell(
+                console,
+                f"{name}: {values['mean']:.6g} ± {values['deviation']:.2g} (n={values['n']})",
+            )
         _tell(console, f"run folders: {workdir}")
 
 
@@ -83,7 +85,8 @@ def result_line(summary: Summary) -> str:
     test, best = summary["test"], summary["best"]
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
-        f"({summary['images_per_second']:,.0f} images/s), {summary['seconds']['total']:.0f} s in all"
+        f"({summary['images_per_second']:,.0f} images/s), "
+        f"{summary['seconds']['total']:.0f} s in all"
     )
     chosen = f"checkpoint of step {best['step']} (validation accuracy {best['accuracy']:.2%})"
     if test is None:

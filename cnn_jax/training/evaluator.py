@@ -103,9 +103,7 @@ class Evaluator:
         }
         metrics = classification.metrics(summed)
         if metrics["examples"] != len(split):
-            raise AssertionError(
-                f"{metrics['examples']} examples were counted of {len(split)}"
-            )
+            raise AssertionError(f"{metrics['examples']} examples were counted of {len(split)}")
         return metrics
 
 

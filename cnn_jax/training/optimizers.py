@@ -41,10 +41,8 @@ def parameter_paths(params: Any) -> list[str]:
 
 def optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
     """Every optimizer of optax and optax.contrib that updates by gradients alone, by name."""
-    out = (
-        _NEED_MORE_THAN_GRADIENTS | _NOT_AN_OPTIMIZER | _TAKE_NO_SCHEDULE | _OWN_TRAINING_LOOP
-    )
-    found = {}
+    out = _NEED_MORE_THAN_GRADIENTS | _NOT_AN_OPTIMIZER | _TAKE_NO_SCHEDULE | _OWN_TRAINING_LOOP
+    found: dict[str, Callable[..., optax.GradientTransformation]] = {}
     for module in (optax.contrib, optax):  # of two of a name, that of optax itself
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name in out or name.startswith("_"):

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from flax import linen as nn
 from jax.sharding import Mesh
 
 from cnn_jax import augment
@@ -111,37 +113,19 @@ class Program:
         self.mesh = mesh
         check_recipe(recipe, spec, mesh.size)
         self.plan = plan = Plan.of(recipe, spec.examples["train"])
-        self.schedule = make_schedule(
-            recipe.schedule,
-            recipe.optimizer.learning_rate,
-            plan.total,
-            lambda duration: duration.steps(
-                batch_size=plan.batch_size, examples=plan.examples, total_steps=plan.total
-            ),
-        )
+        self.schedule = schedule_of(recipe, plan)
         self._optimizer = make_optimizer(recipe.optimizer, self.schedule)
         self._model = make_model(recipe, spec)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
-        init = jax.jit(self._init, out_shardings=replicated(mesh))
-        self.abstract_state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
-            jax.eval_shape(self._init, jax.ShapeDtypeStruct((), jnp.uint32)),
-        )
+        init = _init_function(recipe, self._model, self._optimizer, self.input_shape)
+        self.abstract_state = abstract_state(recipe, spec, mesh)
+        jitted = jax.jit(init, out_shardings=replicated(mesh))
         self._init_compiled = self._timed(
-            "init", lambda: init.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile()
+            "init", lambda: jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile()
         )
         self._train_compiled: Any = None
-
-    def _init(self, seed: jax.Array) -> TrainState:
-        return init_state(
-            seed,
-            self._model,
-            self._optimizer,
-            self.input_shape,
-            average=self.recipe.ema is not None,
-        )
 
     def _timed(self, what: str, build: Callable[[], Any]) -> Any:
         began = time.perf_counter()
@@ -238,6 +222,43 @@ class Program:
         """Metrics over every example of a split, or None if `stop` became true on the way."""
         self._timed("evaluate", lambda: self._evaluator.compile(variables))
         return self._evaluator(variables, split, stop)
+
+
+def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
+    """The learning rate of a recipe by step."""
+    return make_schedule(
+        recipe.schedule,
+        recipe.optimizer.learning_rate,
+        plan.total,
+        lambda duration: duration.steps(
+            batch_size=plan.batch_size, examples=plan.examples, total_steps=plan.total
+        ),
+    )
+
+
+def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
+    """Shapes and layout of the state of a recipe's run, without computing anything."""
+    schedule = schedule_of(recipe, Plan.of(recipe, spec.examples["train"]))
+    init = _init_function(
+        recipe,
+        make_model(recipe, spec),
+        make_optimizer(recipe.optimizer, schedule),
+        output_shape(recipe.preprocess, spec.image_shape),
+    )
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
+        jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.uint32)),
+    )
+
+
+def _init_function(
+    recipe: Recipe,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    input_shape: tuple[int, int, int],
+) -> Callable[[jax.Array], TrainState]:
+    average = recipe.ema is not None
+    return lambda seed: init_state(seed, model, optimizer, input_shape, average=average)
 
 
 def check_recipe(recipe: Recipe, spec: DataSpec, devices: int) -> None:

@@ -67,9 +67,7 @@ def _falling(
             f"after the warm-up of {warmup} steps"
         )
     # `join_schedules` restarts the count after the warm-up.
-    return optax.piecewise_constant_schedule(
-        peak, {fall - warmup: config.factor for fall in falls}
-    )
+    return optax.piecewise_constant_schedule(peak, {fall - warmup: config.factor for fall in falls})
 
 
 def _cosine(start: float, end: float, length: int) -> optax.Schedule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +120,7 @@ def make_eval_step(model: nn.Module, loss: LossFn) -> EvalStep:
     """
 
     def eval_step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        logits = model.apply(variables, batch.images, train=False)
+        logits = cast(jax.Array, model.apply(variables, batch.images, train=False))
         return classification.sums(logits, batch, loss)
 
     return eval_step

@@ -1,0 +1,75 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest of these Pythons that runs here, on the path or under pyenv; PYTHON= overrides.
+PYTHON ?= $(shell for v in 3.13 3.12 3.11; do \
+  for p in python$$v $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v.*/bin/python; do \
+    "$$p" -c 'import ssl, venv, sys; assert "%d.%d" % sys.version_info[:2] == "'$$v'"' 2>/dev/null \
+      && { command -v "$$p"; exit; }; \
+  done; done)
+VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())' 2>/dev/null)
+
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed-$(VERSION)
+
+# XLA frees and takes a large buffer every step; in huge pages that costs few page faults.
+# It has no effect where the C library knows no such setting.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
+# What `make train` runs.
+DATA ?= mnist
+ARGS ?=
+experiment_mnist := experiments/mnist_lenet5.py
+experiment_digits := experiments/digits_lenet5.py
+experiment_fashion_mnist := experiments/fashion_mnist_cnn.py
+experiment_cifar10 := experiments/cifar10_cnn.py
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: train
+train: $(INSTALLED) ## train LeNet-5 on MNIST and test it; DATA=digits|fashion_mnist|cifar10, ARGS='--epochs 3 ...'
+	@test -n "$(experiment_$(DATA))" || { echo "error: DATA=$(DATA) is unknown; valid: mnist, digits, fashion_mnist, cifar10" >&2; exit 2; }
+	@$(RUN) $(experiment_$(DATA)) $(ARGS)
+
+.PHONY: test
+test: $(INSTALLED) ## run the test suite
+	@$(RUN) -m pytest
+
+.PHONY: test-slow
+test-slow: $(INSTALLED) ## run the longer checks as well, which bring real data
+	@$(RUN) -m pytest -m "slow or not slow"
+
+.PHONY: lint
+lint: $(INSTALLED) ## check format, style and types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(INSTALLED) ## format the code
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: install
+install: $(INSTALLED) ## make the environment, with the versions of constraints.txt
+
+# The stamp is named after the Python, so that another PYTHON= makes the environment anew.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(VERSION)" || { echo "error: no Python 3.13, 3.12 or 3.11 was found; give one as PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "making $(VENV) with Python $(VERSION)"
+	@test -e $@ || "$(PYTHON)" -m venv --clear $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,export]'
+	@touch $@
+
+.PHONY: clean
+clean: ## remove the environment and caches; runs and data stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+
+.PHONY: oldest-python
+oldest-python:
+	@for p in python3.11 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.11.*/bin/python; do \
+	  "$$p" -c 'import ssl, venv' 2>/dev/null && { command -v "$$p"; exit; }; done; true

@@ -1,0 +1,37 @@
+"""The command `cnn-jax`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro.conf import subcommand
+
+from cnn_jax.command_line import parse, quiet_libraries
+from cnn_jax.commands.data import DataCommand
+from cnn_jax.commands.models import Models
+from cnn_jax.commands.runs import Evaluate, Predict, Runs
+from cnn_jax.errors import shown_to_user
+
+Command = (
+    Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Predict, subcommand("predict")]
+    | Annotated[Runs, subcommand("runs")]
+    | Annotated[Models, subcommand("models")]
+    | Annotated[DataCommand, subcommand("data")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carries out a command.
+
+    Args:
+      arguments: the words of the command line, by default those of the process.
+    """
+    quiet_libraries()
+    with shown_to_user():
+        parse(Command, arguments=arguments)()  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Commands that look at data: list, fetch, info, show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cnn_jax import augment
+from cnn_jax.commands.output import print_fields, print_json, print_rows
+from cnn_jax.data import catalog, channel_mean_std, describe, fetch, load
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Augment, Preprocess
+from cnn_jax.report.contact_sheet import augmentation_sheet
+
+
+@dataclass(frozen=True)
+class DataList:
+    """List the data sets that are known here."""
+
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints a row for each set."""
+        print_rows(
+            catalog(self.data_dir),
+            ("name", "what", "examples", "on_disk", "how"),
+            as_json=self.json,
+            empty="no data sets",
+        )
+        if not self.json:
+            print("Any other image-classification set of the TFDS catalog goes by its name there.")
+
+
+@dataclass(frozen=True)
+class DataFetch:
+    """Bring a data set to disk, if it is not there."""
+
+    name: tyro.conf.Positional[str]
+    """A data set."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+
+    def __call__(self) -> None:
+        """Prints where the set lies."""
+        path, there = fetch(self.name, self.data_dir)
+        print(f"{self.name} {'was already' if there else 'is now'} in {path}")
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """Tell the counts, shapes, classes, balance and statistics of a data set."""
+
+    name: tyro.conf.Positional[str]
+    """A data set."""
+    image_size: int | None = None
+    """Side in pixels to which images are resized."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints what is known of the set."""
+        found = describe(load(self.name, image_size=self.image_size, data_dir=self.data_dir))
+        if self.json:
+            print_json(found)
+            return
+        balance = found.pop("balance")
+        print_fields({k: v for k, v in found.items() if not isinstance(v, dict)})
+        print_fields({f"{k} {inner}": v for k, entry in found.items() if isinstance(entry, dict)
+                      for inner, v in entry.items()})
+        rows = [
+            {"class": name, **{split: counts[name] for split, counts in balance.items()}}
+            for name in next(iter(balance.values()))
+        ]
+        print_rows(rows, ("class", *balance), as_json=False, empty="no classes")
+
+
+@dataclass(frozen=True)
+class DataShow:
+    """Draw images of a data set, with random changes beside them, as a PNG."""
+
+    name: tyro.conf.Positional[str]
+    """A data set."""
+    augment: Augment = Augment()
+    preprocess: Preprocess = Preprocess()
+    output: Path = Path("contact_sheet.png")
+    """The file that is written."""
+    examples: int = 8
+    """How many images: rows."""
+    variants: int = 8
+    """How many changed forms of each: columns."""
+    seed: int = 0
+    """Of the choice of images and of the changes."""
+    image_size: int | None = None
+    """Side in pixels to which images are resized."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+
+    def __call__(self) -> None:
+        """Writes the sheet."""
+        dataset = load(self.name, image_size=self.image_size, data_dir=self.data_dir)
+        train = dataset.train
+        augment.check(self.augment, self.preprocess, train.images.shape[1:])
+        mean, std = channel_mean_std(train.images)
+        sheet = augmentation_sheet(
+            train.images,
+            train.labels,
+            dataset.class_names,
+            preprocess=self.preprocess,
+            augment=self.augment,
+            mean=mean,
+            std=std,
+            seed=self.seed,
+            examples=self.examples,
+            variants=self.variants,
+        )
+        try:
+            sheet.save(self.output)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--output {self.output} cannot be written: {error}") from None
+        print(f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each")
+
+
+@dataclass(frozen=True)
+class DataCommand:
+    """Data sets: list, fetch, info, show."""
+
+    command: Annotated[
+        Annotated[DataList, tyro.conf.subcommand("list")]
+        | Annotated[DataFetch, tyro.conf.subcommand("fetch")]
+        | Annotated[DataInfo, tyro.conf.subcommand("info")]
+        | Annotated[DataShow, tyro.conf.subcommand("show")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def __call__(self) -> None:
+        """Carries out the inner command."""
+        self.command()

@@ -1,0 +1,132 @@
+"""Commands that look at runs: evaluate, predict, runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from cnn_jax.commands.output import print_fields, print_json, print_rows
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.evaluate import SplitName, evaluate
+from cnn_jax.evaluation.predict import predict
+from cnn_jax.evaluation.restored import restore
+from cnn_jax.json_values import read_json
+from cnn_jax.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run's model on every example of a split."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+    split: SplitName = "test"
+    """Which part of the data."""
+    dataset: str | None = None
+    """Another data set with the same classes, by default that of the run."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints the metrics, and writes them beside the run."""
+        found = evaluate(self.run, self.checkpoint, self.split, self.dataset, self.data_dir)
+        if self.json:
+            print_json(found)
+        else:
+            print_fields({k: v for k, v in found.items() if k not in ("versions", "devices")})
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Name the most probable classes of images."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """JPEG, PNG, BMP or WebP files."""
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+    top: int = 5
+    """How many classes are named for each image."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints a row for each image and class."""
+        if not self.images:
+            raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
+        found = predict(restore(self.run, self.checkpoint), self.images, self.top)
+        if self.json:
+            print_json([dataclasses.asdict(each) for each in found])
+            return
+        rows = [
+            {
+                "image": each.image if rank == 0 else "",
+                "class": name,
+                "probability": f"{probability:.2%}",
+            }
+            for each in found
+            for rank, (name, probability) in enumerate(
+                zip(each.classes, each.probabilities, strict=True)
+            )
+        ]
+        print_rows(rows, ("image", "class", "probability"), as_json=False, empty="")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the runs below a folder with their results."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """Where to look."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints a row for each run."""
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder} is no folder")
+        rows = [describe_run(file.parent) for file in sorted(self.folder.rglob("recipe.json"))]
+        columns = (
+            "run", "model", "data", "seed", "state", "step", "validation", "test", "parameters",
+            "seconds",
+        )  # fmt: skip
+        print_rows(rows, columns, as_json=self.json, empty=f"no run below {self.folder}")
+
+
+def describe_run(path: Path) -> dict[str, Any]:
+    """What a listing shows of a run folder."""
+    folder = RunFolder(path)
+    recipe = read_json(path / "recipe.json")
+    row: dict[str, Any] = {
+        "run": str(path),
+        "model": recipe["model"]["name"],
+        "data": recipe["data"]["name"],
+        "seed": recipe["seed"],
+    }
+    summary = folder.summary()
+    if summary is None:
+        steps = [
+            int(entry.name)
+            for entry in (folder.checkpoints.iterdir() if folder.checkpoints.is_dir() else [])
+            if entry.name.isdigit()
+        ]
+        return {**row, "state": "unfinished", "step": max(steps, default=0)}
+    test = summary["test"]
+    return {
+        **row,
+        "state": "finished",
+        "step": summary["steps"],
+        "validation": summary["best"]["accuracy"],
+        "test": test["accuracy"] if test else None,
+        "parameters": summary["parameters"],
+        "seconds": summary["seconds"]["total"],
+    }

@@ -1,0 +1,1 @@
+"""What is asked of a finished run: its metrics on a split, its predictions."""

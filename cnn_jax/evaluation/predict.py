@@ -1,0 +1,83 @@
+"""The most probable classes of a user's own images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.augment import preprocess
+from cnn_jax.data.images import decode, resize
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.restored import Restored
+from cnn_jax.training.evaluator import make_model, normalisation
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model makes of one image.
+
+    Attributes:
+      image: the file.
+      classes: names of the most probable classes, the most probable first.
+      probabilities: the probability of each.
+    """
+
+    image: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
+    """Predicts the classes of images.
+
+    An image is brought to the size and channels of those that the model was trained on.
+
+    Args:
+      restored: the model.
+      files: JPEG, PNG, BMP or WebP files.
+      top: how many classes are named for each, or all if there are fewer.
+
+    Raises:
+      UserError: a file is no image, or top is below 1.
+    """
+    if top < 1:
+        raise UserError(f"--top {top} must be at least 1")
+    height, width, channels = restored.spec.image_shape
+    images = np.stack(
+        [resize(decode(file, channels=channels), (height, width)) for file in files]
+    )
+    probabilities = np.asarray(_probabilities(restored, images))
+    names = restored.spec.class_names
+    found = []
+    for file, row in zip(files, probabilities, strict=True):
+        best = np.argsort(-row, kind="stable")[:top]
+        found.append(
+            Prediction(
+                str(file),
+                tuple(names[place] for place in best),
+                tuple(float(row[place]) for place in best),
+            )
+        )
+    return found
+
+
+def _probabilities(restored: Restored, images: np.ndarray) -> jax.Array:
+    recipe, spec = restored.recipe, restored.spec
+    mean, std = normalisation(recipe, spec)
+    model = make_model(recipe, spec)
+
+    @jax.jit
+    def apply(variables: Any, images: jax.Array) -> jax.Array:
+        prepared = preprocess(images, recipe.preprocess, mean, std)
+        logits: Any = model.apply(variables, prepared, train=False)
+        # Classes judged one by one have probabilities that need not sum to one.
+        if recipe.loss.name == "binary_cross_entropy":
+            return jax.nn.sigmoid(logits)
+        return jax.nn.softmax(logits)
+
+    return apply(restored.variables, images)

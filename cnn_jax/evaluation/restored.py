@@ -1,0 +1,56 @@
+"""A trained model from a run folder, on whatever devices there are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.parallel import make_mesh
+from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import RunFolder
+from cnn_jax.training.checkpoints import Checkpoints
+from cnn_jax.training.program import abstract_state
+from cnn_jax.training.state import Variables
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A model as it stood at a checkpoint.
+
+    Attributes:
+      recipe: how it was trained.
+      spec: facts of the data it was trained on.
+      step: the updates it had had.
+      variables: what it is applied with in evaluation: the averages where there are any.
+      mesh: the devices they lie on.
+    """
+
+    recipe: Recipe
+    spec: DataSpec
+    step: int
+    variables: Variables
+    mesh: Mesh
+
+
+def restore(run: Path, checkpoint: str = "best") -> Restored:
+    """Restores a run's model.
+
+    Args:
+      run: a run folder.
+      checkpoint: `best`, `latest` or a step.
+
+    Raises:
+      UserError: this is no run folder, or it holds no such checkpoint.
+    """
+    folder = RunFolder(run)
+    recipe, spec, mesh = folder.recipe(), folder.data_spec(), make_mesh()
+    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, read_only=True)
+    try:
+        step = checkpoints.find(checkpoint)
+        state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
+    finally:
+        checkpoints.close()
+    return Restored(recipe, spec, step, state.evaluated, mesh)

@@ -1,0 +1,48 @@
+"""What all tests share: a small recipe, and one compilation cache for all processes."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+# Small programs are compiled again and again by tests and the processes they start.
+_cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Recipe:
+    """A recipe that trains in a second on the digits of scikit-learn, with every kind of
+    randomness: augmentation, dropout, batch statistics."""
+    return Recipe(
+        name="tiny",
+        data=Data("digits", validation=200),
+        augment=Augment(translation=0.1, mirror="alternating"),
+        model=Model(
+            "simple_cnn", options={"widths": (4,), "hidden": (16,), "norm": "batch", "dropout": 0.1}
+        ),
+        optimizer=Optimizer("sgd", learning_rate=0.05, options={"momentum": 0.9}),
+        batch_size=64,
+        duration=epochs(2),
+        ema=0.9,
+    )
+
+
+@pytest.fixture(scope="session")
+def changed():
+    """`changed(recipe, {"model.name": ..., "seed": 1})`: a recipe with other fields."""
+
+    def change(recipe, fields):
+        for path, value in fields.items():
+            head, _, rest = path.partition(".")
+            if rest:
+                value = change(getattr(recipe, head), {rest: value})
+            recipe = dataclasses.replace(recipe, **{head: value})
+        return recipe
+
+    return change

@@ -1,0 +1,123 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from cnn_jax.batch import Batch
+from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.training.state import init_state, stream
+from cnn_jax.training.step import make_eval_step, make_train_step
+
+LOSS = LOSSES["cross_entropy"]
+RATE = 0.5
+
+
+class Linear(nn.Module):
+    """The smallest model: its gradient is known by hand."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return nn.Dense(3, name="dense", kernel_init=nn.initializers.zeros)(x.reshape(len(x), -1))
+
+
+class Noisy(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.5, name="norm")(x)
+        x = nn.Dropout(0.5, deterministic=not train)(x.reshape(len(x), -1))
+        return nn.Dense(3, name="dense")(x)
+
+
+def make(model, **options):
+    optimizer = optax.sgd(RATE)
+    state = init_state(
+        jnp.uint32(1), model, optimizer, (2, 2, 1), average=options.get("ema") is not None
+    )
+    return state, jax.jit(make_train_step(model, LOSS, optimizer, **options))
+
+
+@pytest.fixture
+def batch():
+    images = jax.random.normal(jax.random.key(0), (8, 2, 2, 1))
+    return Batch(images, jnp.eye(3)[jnp.arange(8) % 3], jnp.ones(8))
+
+
+def test_one_step_of_a_linear_model_by_hand(batch):
+    state, train_step = make(Linear())
+    new, metrics = train_step(state, batch)
+    flat = np.asarray(batch.images).reshape(8, 4)
+    slope = flat.T @ (np.full((8, 3), 1 / 3) - np.asarray(batch.targets)) / 8
+    np.testing.assert_allclose(new.params["dense"]["kernel"], -RATE * slope, atol=1e-6)
+    assert float(metrics["loss"]) == pytest.approx(np.log(3), rel=1e-6)
+    assert float(metrics["accuracy"]) == pytest.approx(3 / 8)  # all logits equal: class 0
+    assert int(new.step) == 1
+    assert float(metrics["grad_norms"][1]) == pytest.approx(np.linalg.norm(slope), rel=1e-5)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(batch):
+    state, whole = make(Linear())
+    _, parts = make(Linear(), accumulate=4)
+    for _ in range(3):
+        one, a = whole(state, batch)
+        four, b = parts(state, batch)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), one, four)
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-6)
+        assert float(a["accuracy"]) == pytest.approx(float(b["accuracy"]))
+        state = one
+
+
+def test_averages_by_hand(batch):
+    state, train_step = make(Noisy(), ema=0.75)
+    new, _ = train_step(state, batch)
+    expected = jax.tree.map(lambda old, now: 0.75 * old + 0.25 * now, state.variables, new.variables)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), new.averages, expected)
+    assert new.evaluated is new.averages
+
+
+def test_batch_statistics_are_those_of_the_batch(batch):
+    state, train_step = make(Noisy())
+    new, _ = train_step(state, batch)
+    mean = 0.5 * np.asarray(batch.images).mean((0, 1, 2))
+    np.testing.assert_allclose(new.batch_stats["norm"]["mean"], mean, atol=1e-6)
+
+
+def test_a_step_is_a_pure_function_of_the_state(batch):
+    state, train_step = make(Noisy())
+    one, _ = train_step(state, batch)
+    again, _ = train_step(state, batch)
+    jax.tree.map(np.testing.assert_array_equal, one, again)
+    later, _ = train_step(state.replace(step=state.step + 1), batch)
+    other, _ = train_step(state.replace(seed=state.seed + 1), batch)
+    for changed in (later, other):  # another dropout mask
+        assert not np.array_equal(one.params["dense"]["kernel"], changed.params["dense"]["kernel"])
+
+
+def test_update_norms_are_those_of_the_updates(batch):
+    state, train_step = make(Linear(), update_norms=True)
+    new, metrics = train_step(state, batch)
+    moved = new.params["dense"]["kernel"] - state.params["dense"]["kernel"]
+    assert float(metrics["update_norms"][1]) == pytest.approx(np.linalg.norm(moved), rel=1e-5)
+
+
+def test_evaluation_uses_running_statistics_and_no_dropout(batch):
+    state, _ = make(Noisy())
+    eval_step = jax.jit(make_eval_step(Noisy(), LOSS))
+    one, again = eval_step(state.variables, batch), eval_step(state.variables, batch)
+    assert one == again
+    # The statistics at the start are mean 0 and variance 1: the model is linear in the images.
+    flat = batch.images.reshape(8, 4) / np.sqrt(1 + 1e-5)
+    dense = state.params["dense"]
+    expected = jnp.sum(LOSS(flat @ dense["kernel"] + dense["bias"], batch.targets))
+    assert float(one["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_streams_differ_by_seed_step_and_name():
+    keys = [
+        stream(jnp.uint32(seed), step, name)
+        for seed in (0, 1)
+        for step in (0, 1)
+        for name in ("dropout", "augment")
+    ]
+    assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 8
