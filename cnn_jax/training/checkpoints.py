@@ -189,6 +189,7 @@ class Checkpoints:
         Raises:
           UserError: the checkpoint holds another model's or optimizer's state.
         """
+        self.wait()
         self._compare(step, template)
         restored = self._manager.restore(
             step,
