@@ -83,5 +83,6 @@ def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] |
 
 def quiet_libraries() -> None:
     """Keeps remarks of libraries, which a user can do nothing about, off the terminal."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax logs what it then raises, traceback upon traceback.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=DeprecationWarning)

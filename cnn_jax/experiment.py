@@ -18,7 +18,7 @@ from cnn_jax.json_values import to_json
 from cnn_jax.parallel import make_mesh, replicated
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
-from cnn_jax.training.checkpoints import Checkpoints
+from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, Progress
 from cnn_jax.training.metrics_log import MetricsLog
@@ -118,6 +118,11 @@ def train(
         folder.start(recipe, allow_change=allow_change)
         try:
             return _run(recipe, folder, experiment, stop, console, began)
+        except OSError as error:
+            raise SaveError(
+                f"{workdir} cannot be written: {error.strerror}. When that is mended, the same "
+                "command goes on from the newest checkpoint."
+            ) from error
         finally:
             folder.close()
 
@@ -165,11 +170,9 @@ def _run(
             stop=stop,
             began=began,
         )
-        try:
-            with display:
-                state = loop.run(state, progress)
-        finally:
-            log.close()
+        with display:
+            state = loop.run(state, progress)
+        log.close()
         checkpoints.wait()
         steps = int(state.step)
         best = checkpoints.find("best")

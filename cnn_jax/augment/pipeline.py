@@ -156,9 +156,14 @@ def apply(
         bits = jax.random.fold_in(run_key, Stream.MIRROR)
         images = geometry.mirror(images, geometry.alternating_mirror(bits, epochs, indices))
     if config.rotation or config.translation or config.scale:
+        # Resampling reads and yields each pixel several times; without the barriers the compiler
+        # would compute what stands before it anew each time (on the CPU, with all changes on,
+        # 12 ms instead of 4 ms for 128x32x32x3).
+        images = jax.lax.optimization_barrier(images)
         images = geometry.affine(
             stream(Stream.AFFINE), images, config.rotation, config.translation, config.scale
         )
+        images = jax.lax.optimization_barrier(images)
     for name, change, amount in (
         (Stream.BRIGHTNESS, colour.brightness, config.brightness),
         (Stream.CONTRAST, colour.contrast, config.contrast),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -173,10 +175,10 @@ class Checkpoints:
 
     def _failed(self, error: Exception) -> SaveError:
         whole = ", ".join(str(step) for step in self.steps()) or "none"
-        reason = str(error).strip().splitlines()[0][:300]
         return SaveError(
-            f"a checkpoint could not be written to {self.directory}: {reason}. Whole "
-            f"checkpoints there: {whole}. Make room and start the same command again to go on."
+            f"a checkpoint could not be written to {self.directory}: {_reason(error)}. Whole "
+            f"checkpoints there: {whole}. When that is mended, the same command goes on from the "
+            "newest."
         )
 
     def restore(self, step: int, template: TrainState) -> tuple[TrainState, Progress]:
@@ -218,6 +220,14 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written and frees the threads."""
         self._manager.close()
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, out of the long message of the library that writes arrays."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else str(error).strip().splitlines()[0]
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

@@ -66,11 +66,10 @@ def test_sides_are_those_after_preprocessing():
         check(Augment(pad_crop=8), Preprocess(size=8), COLOUR)
 
 
-@pytest.mark.parametrize("pad_mode", ["zero", "reflect"])
-def test_the_largest_valid_values_work(pad_mode):
+def test_the_largest_valid_values_work():
     config = Augment(
         pad_crop=11,
-        pad_mode=pad_mode,
+        pad_mode="reflect",
         rotation=180.0,
         translation=1.0,
         scale=20.0,
