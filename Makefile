@@ -65,6 +65,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,export]'
 	@touch $@
 
+.PHONY: bench-loop
+bench-loop: $(INSTALLED) ## measure what the training loop costs over the compiled step alone
+	@$(RUN) benchmarks/loop_overhead.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

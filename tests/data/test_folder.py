@@ -1,0 +1,252 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_jax.data.folder import load_folder
+from cnn_jax.errors import UserError
+
+
+def grey(path: Path, value: int, size: tuple[int, int] = (4, 4)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(path)
+
+
+def classes(top: Path, count: int = 10, names: tuple[str, ...] = ("cat", "dog")) -> Path:
+    """Grey images of one value each: 0, 1, ... of the first class, 100, 101, ... and so on."""
+    for label, name in enumerate(names):
+        for place in range(count):
+            grey(top / name / f"{place:03d}.png", 100 * label + place)
+    return top
+
+
+def values(split) -> list[int]:
+    return split.images[:, 0, 0, 0].tolist()
+
+
+def test_flat_folder_has_a_test_part_cut(tmp_path):
+    dataset = load_folder(str(classes(tmp_path, 20)))
+    assert dataset.name == f"folder:{tmp_path}"
+    assert dataset.source == str(tmp_path)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.validation is None
+    assert dataset.train.images.shape == (36, 4, 4, 1)
+    assert dataset.test.images.shape == (4, 4, 4, 1)
+    assert np.bincount(dataset.train.labels).tolist() == [18, 18]
+    assert np.bincount(dataset.test.labels).tolist() == [2, 2]
+    seen = sorted(values(dataset.train) + values(dataset.test))
+    assert seen == [*range(20), *range(100, 120)]
+    for split in [dataset.train, dataset.test]:
+        assert [value // 100 for value in values(split)] == split.labels.tolist()
+    assert dataset.notes == (
+        "the test part is 4 examples cut from train by a fixed stratified rule",
+    )
+
+
+@pytest.mark.parametrize("validation", ["validation", "val", "valid", "Val"])
+def test_given_splits_are_kept(validation, tmp_path):
+    for place, split in enumerate(["train", validation, "test"]):
+        for label, name in enumerate(["b", "a"]):
+            grey(tmp_path / split / name / "x.png", 10 * place + label)
+    dataset = load_folder(str(tmp_path))
+    assert dataset.class_names == ("a", "b")
+    assert values(dataset.train) == [1, 0]
+    assert values(dataset.validation) == [11, 10]
+    assert values(dataset.test) == [21, 20]
+    for split in [dataset.train, dataset.validation, dataset.test]:
+        assert split.labels.tolist() == [0, 1]
+    assert dataset.notes == ()
+
+
+def test_train_folder_alone(tmp_path):
+    classes(tmp_path / "train")
+    dataset = load_folder(str(tmp_path))
+    assert (len(dataset.train), len(dataset.test), dataset.validation) == (18, 2, None)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    classes(tmp_path, names=("bus", "car", "train"))
+    assert load_folder(str(tmp_path)).class_names == ("bus", "car", "train")
+
+
+def test_classes_and_files_are_sorted_by_name(tmp_path):
+    for name in ["Zebra", "ant", "10", "9"]:
+        for file in ["b.png", "a.PNG", "B.bmp"]:
+            grey(tmp_path / "train" / name / file, ord(file[0]))
+            grey(tmp_path / "test" / name / file, ord(file[0]))
+    dataset = load_folder(str(tmp_path))
+    assert dataset.class_names == ("10", "9", "Zebra", "ant")
+    assert values(dataset.train) == [ord("B"), ord("a"), ord("b")] * 4
+
+
+def test_one_image_in_colour_makes_all_three_channels(tmp_path):
+    classes(tmp_path)
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "dog" / "colour.png")
+    dataset = load_folder(str(tmp_path))
+    images = np.concatenate([dataset.train.images, dataset.test.images])
+    assert images.shape == (21, 4, 4, 3)
+    colour = (images != images[..., :1]).any((1, 2, 3))
+    assert colour.sum() == 1
+    assert images[colour][0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_images_are_resized(tmp_path):
+    classes(tmp_path)
+    grey(tmp_path / "dog" / "wide.png", 7, (30, 5))
+    with pytest.raises(UserError, match=r"such as 4 x 4 and 5 x 30 pixels; .*--data.image-size 64"):
+        load_folder(str(tmp_path))
+    dataset = load_folder(str(tmp_path), image_size=6)
+    assert dataset.train.images.shape == (19, 6, 6, 1)
+    assert 7 in values(dataset.train) + values(dataset.test)
+    with pytest.raises(UserError, match=r"--data\.image-size 0 must be at least 1"):
+        load_folder(str(tmp_path), image_size=0)
+
+
+def test_turned_images_differ_in_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for name in ["a", "b"]:
+        grey(tmp_path / name / "0.png", 0, (6, 4))
+    Image.new("L", (6, 4)).save(tmp_path / "b" / "1.png", exif=exif)
+    with pytest.raises(UserError, match="such as 4 x 6 and 6 x 4 pixels"):
+        load_folder(str(tmp_path))
+
+
+def test_memory_is_checked_before_anything_is_decoded(tmp_path):
+    classes(tmp_path)
+    # Its header is good, its pixels are not.
+    whole = (tmp_path / "cat" / "000.png").read_bytes()
+    (tmp_path / "cat" / "000.png").write_bytes(whole[:45])
+    with pytest.raises(UserError, match=r"20 images of 4x4x1 bytes"):
+        load_folder(str(tmp_path), max_bytes=319)
+    with pytest.raises(UserError, match=r"20 images of 9x9x1 bytes.*at most 8"):
+        load_folder(str(tmp_path), image_size=9, max_bytes=1500)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_folder(str(tmp_path), max_bytes=320)
+
+
+def test_bad_files_are_named_all_together(tmp_path):
+    classes(tmp_path)
+    (tmp_path / "cat" / "cut.png").write_bytes((tmp_path / "cat" / "000.png").read_bytes()[:45])
+    (tmp_path / "cat" / "words.jpg").write_text("words")
+    (tmp_path / "dog" / "empty.png").touch()
+    Image.new("L", (4, 4)).save(tmp_path / "dog" / "scan.tif")
+    with pytest.raises(UserError) as caught:
+        load_folder(str(tmp_path))
+    first, *lines, last = str(caught.value).splitlines()
+    assert first == f"folder:{tmp_path} has 4 files that cannot be read:"
+    assert [line.strip().removeprefix(f"{tmp_path}/") for line in lines] == [
+        "cat/cut.png: cannot be read (image file is truncated)",
+        "cat/words.jpg: is not a JPEG, PNG, BMP or WebP image",
+        "dog/empty.png: is empty",
+        "dog/scan.tif: .tif files are not read; convert it to PNG",
+    ]
+    assert "--data.skip-bad" in last
+
+
+def test_bad_files_are_left_out_on_request(tmp_path, capsys):
+    classes(tmp_path)
+    for place in range(23):
+        (tmp_path / "cat" / f"bad{place:02d}.png").write_text("words")
+    dataset = load_folder(str(tmp_path), skip_bad=True)
+    assert len(dataset.train) == 18
+    assert sorted(values(dataset.train) + values(dataset.test)) == [*range(10), *range(100, 110)]
+    assert dataset.notes[0] == "left out 23 image files that cannot be read"
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0] == f"left out of folder:{tmp_path}: 23 files that cannot be read:"
+    assert "bad00.png: is not" in errors[1] and "bad19.png: is not" in errors[20]
+    assert errors[21:] == ["  and 3 more"]
+
+
+def test_a_class_without_a_good_file_is_an_error(tmp_path):
+    for split in ["train", "test"]:
+        classes(tmp_path / split, 2)
+    for file in (tmp_path / "test" / "dog").iterdir():
+        file.write_text("words")
+    with pytest.raises(UserError, match="no image of the class dog in the test part can be read"):
+        load_folder(str(tmp_path), skip_bad=True)
+    for file in tmp_path.glob("*/*/*"):
+        file.write_text("words")
+    with pytest.raises(UserError, match="no image of the class cat in the train part"):
+        load_folder(str(tmp_path), skip_bad=True)
+
+
+def test_other_files_are_noted_and_hidden_ones_are_not(tmp_path):
+    classes(tmp_path / "train")
+    classes(tmp_path / "test")
+    (tmp_path / "README.md").touch()
+    (tmp_path / "train" / "cat" / "labels.csv").touch()
+    (tmp_path / "train" / "cat" / ".thumbs.png").touch()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "train" / ".cache").mkdir()
+    dataset = load_folder(str(tmp_path))
+    assert len(dataset.train) == 20
+    assert dataset.notes == (
+        "passed over 2 files that are not images:\n"
+        f"  {tmp_path}/README.md\n  {tmp_path}/train/cat/labels.csv",
+    )
+
+
+def test_missing_folder_and_file(tmp_path):
+    with pytest.raises(UserError, match="there is no such folder"):
+        load_folder(str(tmp_path / "none"))
+    (tmp_path / "data.zip").touch()
+    with pytest.raises(UserError, match=r"data\.zip is a file"):
+        load_folder(str(tmp_path / "data.zip"))
+
+
+def test_layouts_that_are_not_understood(tmp_path):
+    def error(name: str) -> str:
+        with pytest.raises(UserError) as caught:
+            load_folder(str(tmp_path / name))
+        return str(caught.value).replace(f"{tmp_path}/", "")
+
+    (tmp_path / "empty").mkdir()
+    assert error("empty") == "empty holds no folders; put the images of each class in a folder"
+    classes(tmp_path / "top")
+    grey(tmp_path / "top" / "a.png", 0)
+    assert error("top").startswith("top holds 1 images directly, such as a.png")
+    classes(tmp_path / "one", names=("cat",))
+    assert error("one").startswith("one holds 1 class folders; there must be at least 2")
+    classes(tmp_path / "hollow")
+    (tmp_path / "hollow" / "eel").mkdir()
+    (tmp_path / "hollow" / "eel" / "a.txt").touch()
+    assert error("hollow").startswith("the class folder hollow/eel holds no images")
+    classes(tmp_path / "deep")
+    grey(tmp_path / "deep" / "dog" / "more" / "a.png", 0)
+    assert error("deep").startswith("the class folder deep/dog holds the folder more")
+
+
+def test_splits_that_do_not_fit(tmp_path):
+    def error(name: str) -> str:
+        with pytest.raises(UserError) as caught:
+            load_folder(str(tmp_path / name))
+        return str(caught.value).replace(f"{tmp_path}/", "")
+
+    classes(tmp_path / "differ" / "train", 1, ("cat", "dog", "eel"))
+    classes(tmp_path / "differ" / "test", 1, ("cat", "dogs"))
+    assert error("differ") == (
+        "differ/test has other class folders than the train folder: "
+        "missing ['dog', 'eel'], further ['dogs']"
+    )
+    classes(tmp_path / "mixed" / "train", 1)
+    classes(tmp_path / "mixed", 1, ("eel", "fox"))
+    assert error("mixed").startswith(
+        "mixed holds the split folders train and beside them eel, fox;"
+    )
+    classes(tmp_path / "no-train" / "test", 1)
+    assert error("no-train") == "no-train holds test but no train folder"
+    for name in ["train", "val", "valid"]:
+        classes(tmp_path / "two" / name, 1)
+    assert error("two") == "two holds two validation folders: val, valid"
+    classes(tmp_path / "unsorted", 1, ("train", "test"))
+    assert error("unsorted").startswith("unsorted/train holds 1 images directly, such as 000.png")
+    classes(tmp_path / "bare" / "train", 1)
+    (tmp_path / "bare" / "test").mkdir()
+    assert error("bare").startswith("bare/test holds 0 class folders")
+
+
+def test_too_few_images_to_cut_a_test_part(tmp_path):
+    with pytest.raises(UserError, match="has no test part, and 4 examples are too few"):
+        load_folder(str(classes(tmp_path, 2)))

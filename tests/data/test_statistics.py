@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from cnn_jax.data.statistics import channel_mean_std, class_counts
+
+
+@pytest.mark.parametrize("shape", [(50, 7, 5, 3), (1, 1, 1, 1), (4097, 2, 3, 1), (8192, 1, 2, 2)])
+def test_mean_and_deviation_equal_numpy(shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    mean, std = channel_mean_std(images)
+    assert mean.dtype == std.dtype == np.float64
+    exact = images.astype(np.float64) / 255
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-13)
+    np.testing.assert_allclose(std, exact.std((0, 1, 2)), rtol=1e-13, atol=1e-15)
+
+
+def test_by_hand():
+    images = np.array([[0, 255], [255, 255], [0, 255], [255, 255]], np.uint8).reshape(4, 1, 1, 2)
+    mean, std = channel_mean_std(images)
+    assert mean.tolist() == [0.5, 1.0]
+    assert std.tolist() == [0.5, 0.0]
+
+
+def test_no_precision_is_lost_over_many_pixels():
+    # In float32 the mean of so many would be off in the fourth digit.
+    images = np.full((300, 256, 256, 1), 253, np.uint8)
+    images[0, 0, 0] = 0
+    n = images.size
+    mean, std = channel_mean_std(images)
+    assert mean[0] == pytest.approx(253 * (n - 1) / n / 255, rel=1e-14)
+    assert std[0] == pytest.approx(253 * np.sqrt((n - 1) / n / n) / 255, rel=1e-9)
+
+
+def test_class_counts():
+    counts = class_counts(np.array([0, 2, 2, 0, 2], np.int32), 4)
+    assert counts.tolist() == [2, 0, 3, 0]
