@@ -58,12 +58,16 @@ class Experiment:
         return cls(recipe, dataset, program, train)
 
 
-def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe, with a validation part."""
-    dataset = load(
+def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
+    """The data of a recipe as they are, without a part cut from them."""
+    return load(
         config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
     )
-    return with_validation(dataset, config.validation)
+
+
+def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
+    """The data of a recipe, with a validation part."""
+    return with_validation(read_data(config, data_dir), config.validation)
 
 
 def describe(dataset: Dataset) -> DataSpec:

@@ -11,8 +11,12 @@ _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+# Most of a test's time is XLA's compiling: plain code for programs that run a few times.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
-from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs
+from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs  # noqa: E402
 
 
 @pytest.fixture(scope="session")

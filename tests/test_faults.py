@@ -48,9 +48,7 @@ def wait_for_checkpoint(path: Path, process) -> int:
     while time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         steps = [int(p.parent.name) for p in path.glob("checkpoints/*/commit_success.txt")]
-        steps = steps or [
-            int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()
-        ]
+        steps = steps or [int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()]
         if steps:
             return max(steps)
         time.sleep(0.05)

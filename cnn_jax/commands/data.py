@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import tyro
 
 from cnn_jax import augment
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.data import catalog, channel_mean_std, describe, fetch, load
+from cnn_jax.data import ANY_TFDS, catalog, channel_mean_std, describe, fetch, load
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Preprocess
 from cnn_jax.report.contact_sheet import augmentation_sheet
@@ -28,13 +28,13 @@ class DataList:
     def __call__(self) -> None:
         """Prints a row for each set."""
         print_rows(
-            catalog(self.data_dir),
-            ("name", "what", "examples", "on_disk", "how"),
+            [row._asdict() for row in catalog(self.data_dir)],
+            ("name", "what", "path", "how"),
             as_json=self.json,
             empty="no data sets",
         )
         if not self.json:
-            print("Any other image-classification set of the TFDS catalog goes by its name there.")
+            print(ANY_TFDS)
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class DataInfo:
         if self.json:
             print_json(found)
             return
-        balance = found.pop("balance")
-        print_fields({k: v for k, v in found.items() if not isinstance(v, dict)})
-        print_fields({f"{k} {inner}": v for k, entry in found.items() if isinstance(entry, dict)
-                      for inner, v in entry.items()})
+        counts, names = found.pop("class_counts"), found.pop("class_names")
+        for split, count in found.pop("examples").items():
+            found[f"{split} examples"] = count
+        print_fields(found)
         rows = [
-            {"class": name, **{split: counts[name] for split, counts in balance.items()}}
-            for name in next(iter(balance.values()))
+            {"class": name, **{split: each[place] for split, each in counts.items()}}
+            for place, name in enumerate(names)
         ]
-        print_rows(rows, ("class", *balance), as_json=False, empty="no classes")
+        print_rows(rows, ("class", *counts), as_json=False, empty="no classes")
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class DataShow:
 
     name: tyro.conf.Positional[str]
     """A data set."""
-    augment: Augment = Augment()
-    preprocess: Preprocess = Preprocess()
+    augment: Augment = field(default_factory=Augment)
+    preprocess: Preprocess = field(default_factory=Preprocess)
     output: Path = Path("contact_sheet.png")
     """The file that is written."""
     examples: int = 8
@@ -125,7 +125,9 @@ class DataShow:
             sheet.save(self.output)
         except (OSError, ValueError) as error:
             raise UserError(f"--output {self.output} cannot be written: {error}") from None
-        print(f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each")
+        print(
+            f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
+        )
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def print_rows(
     console = Console()
     if not console.is_terminal:
         # A pipe or file has no width: nothing is to be cut or broken there.
-        console = Console(width=max(80, console.measure(table).maximum))
+        console = Console(width=Console(width=10_000).measure(table).maximum)
     console.print(table)
 
 

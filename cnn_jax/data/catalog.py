@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,7 +144,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
 
 
 def _check_no_path(name: str) -> None:
-    if name.startswith((".", "/", "~")) or (not name.isidentifier() and Path(name).is_dir()):
+    if name.startswith((".", "/", "~")) or (os.sep in name and Path(name).is_dir()):
         raise UserError(f"{name!r} looks like a folder; a folder is named folder:{name}")
 
 

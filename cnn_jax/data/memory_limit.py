@@ -47,6 +47,7 @@ def check_size(
     need = n * height * width * channels
     if need <= limit:
         return
+    whose = " (half of the memory that is available)" if max_bytes is None else ""
     side = int((limit / (n * channels)) ** 0.5)
     advice = (
         f"give a smaller --data.image-size, at most {side}"
@@ -55,6 +56,5 @@ def check_size(
     )
     raise UserError(
         f"{name} would take {need / 1e9:.2f} GB as {n} images of {height}x{width}x{channels} "
-        f"bytes, more than the {limit / 1e9:.2f} GB it may (half of the memory available); "
-        f"{advice}"
+        f"bytes, more than the {limit / 1e9:.2f} GB it may{whose}; {advice}"
     )

@@ -84,11 +84,11 @@ def _members(archive: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     if archive.suffix == ".deb":
         command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
         try:
-            unpacked = subprocess.run(command, capture_output=True, check=True).stdout
+            unpacked = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
         except FileNotFoundError:
             raise UserError(
                 f"dpkg-deb, which opens {archive.name}, is not installed; install the package "
-                "dpkg, or use --data.name digits, which needs no download"
+                "dpkg. The data set digits needs no download."
             ) from None
         source: io.BufferedIOBase = io.BytesIO(unpacked)
     else:

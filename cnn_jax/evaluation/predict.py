@@ -48,9 +48,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     height, width, channels = restored.spec.image_shape
-    images = np.stack(
-        [resize(decode(file, channels=channels), (height, width)) for file in files]
-    )
+    images = np.stack([resize(decode(file, channels=channels), (height, width)) for file in files])
     probabilities = np.asarray(_probabilities(restored, images))
     names = restored.spec.class_names
     found = []

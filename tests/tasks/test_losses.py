@@ -1,8 +1,8 @@
 import math
 
 import jax
-import jax.test_util
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 
@@ -39,9 +39,7 @@ def test_map_criterion_by_hand():
 
 
 def test_smoothing_by_hand():
-    np.testing.assert_allclose(
-        smooth(TARGETS, 0.3), [[0.1, 0.8, 0.1]], rtol=1e-6
-    )
+    np.testing.assert_allclose(smooth(TARGETS, 0.3), [[0.1, 0.8, 0.1]], rtol=1e-6)
     smoothed = make_loss(Loss("cross_entropy", label_smoothing=0.3))(LOGITS, TARGETS)[0]
     log_total = math.log(math.exp(2) + math.exp(1) + math.exp(-1))
     expected = log_total - (0.1 * 2 + 0.8 * 1 + 0.1 * -1)

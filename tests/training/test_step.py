@@ -71,7 +71,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(batch):
 def test_averages_by_hand(batch):
     state, train_step = make(Noisy(), ema=0.75)
     new, _ = train_step(state, batch)
-    expected = jax.tree.map(lambda old, now: 0.75 * old + 0.25 * now, state.variables, new.variables)
+    expected = jax.tree.map(
+        lambda old, now: 0.75 * old + 0.25 * now, state.variables, new.variables
+    )
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), new.averages, expected)
     assert new.evaluated is new.averages
 
