@@ -18,7 +18,7 @@ recipe = Recipe(
     data=Data("mnist", validation=5000),
     # The paper's input: background -0.1, foreground 1.175.
     preprocess=Preprocess(size=32, fit="pad", mean=(0.1 / 1.275,), std=(1 / 1.275,)),
-    augment=Augment(),
+    augment=Augment(translation=0.06, rotation=8.0, scale=0.08),
     model=Model("lenet5"),
     loss=Loss("map"),
     optimizer=Optimizer("adam", learning_rate=2e-3),

@@ -56,7 +56,7 @@ def load(
         )
     _check_no_path(name)
     # Importing TFDS takes a second, which runs on other data should not wait for.
-    from cnn_jax.data.tfds_sets import load_tfds
+    from cnn_jax.data.tfds_reader import load_tfds
 
     return load_tfds(name, image_size=image_size, data_dir=data_dir, max_bytes=max_bytes)
 
