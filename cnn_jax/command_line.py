@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError
+from cnn_jax.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -60,11 +62,38 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"{word!r} is no option; options are written name=value")
         if name in options:
             raise UserError(f"the option {name} is given twice")
+        if text.lower() in _WORDS:
+            options[name] = _WORDS[text.lower()]
+            continue
         try:
             options[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             options[name] = text
     return options
+
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def added_options(default: Recipe, given: Recipe) -> Recipe:
+    """The recipe with the options of a command line added to those that it had before.
+
+    Those of another model or optimizer are left behind.
+
+    Args:
+      default: the recipe of the experiment's file.
+      given: as the command line changes it, with options replaced.
+    """
+    changed: dict[str, Any] = {}
+    for field in ("model", "optimizer"):
+        old, new = getattr(default, field), getattr(given, field)
+        if old.name == new.name:
+            options = {**old.options, **new.options}
+        else:
+            # None given: what stands there is still the other one's.
+            options = {} if new.options == old.options else new.options
+        changed[field] = dataclasses.replace(new, options=options)
+    return dataclasses.replace(given, **changed)
 
 
 def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] | None = None) -> T:

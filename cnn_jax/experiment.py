@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, Progress
 from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.optimizers import decay_line
 from cnn_jax.training.program import Program
-from cnn_jax.training.stop import StopRequest
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.stop import Stopped, StopRequest
 
 Summary = dict[str, Any]
 
@@ -46,14 +49,14 @@ class Experiment:
 
     @classmethod
     def of(cls, recipe: Recipe, data_dir: Path | None = None) -> Experiment:
-        """Reads the data, and builds and compiles the program for all local devices.
+        """Reads the data and builds the program for all local devices.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
         """
         dataset = load_data(recipe.data, data_dir)
         mesh = make_mesh()
-        program = Program(recipe, describe(dataset), mesh)
+        program = Program(recipe, data_spec(dataset), mesh)
         train = InMemory(dataset.train, replicated(mesh))
         return cls(recipe, dataset, program, train)
 
@@ -70,7 +73,7 @@ def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
     return with_validation(read_data(config, data_dir), config.validation)
 
 
-def describe(dataset: Dataset) -> DataSpec:
+def data_spec(dataset: Dataset) -> DataSpec:
     """The facts of a data set that a model trained on it depends on."""
     mean, std = channel_mean_std(dataset.train.images)
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -93,6 +96,7 @@ def train(
     data_dir: Path | None = None,
     console: Console | None = None,
     experiment: Experiment | None = None,
+    stop: StopRequest | None = None,
 ) -> Summary:
     """Trains a recipe in a run folder, or goes on with the run there, to its summary.
 
@@ -103,6 +107,7 @@ def train(
       data_dir: where data sets lie, by default as TFDS has it.
       console: where progress is shown.
       experiment: data and program of the same recipe with any seed, if there are.
+      stop: what tells whether a signal has asked to stop; by default one for this run.
 
     Returns:
       What is stored in `summary.json`.
@@ -113,27 +118,23 @@ def train(
     began = time.perf_counter()
     console = console or Console()
     folder = RunFolder(workdir)
-    folder.check(recipe, allow_change=allow_change)
-    if (summary := _finished(folder, recipe)) is not None:
+    if (summary := folder.finished(recipe)) is not None:
         console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
         return summary
-    with StopRequest() as stop:
-        experiment = experiment or Experiment.of(recipe, data_dir)
+    folder.check(recipe, allow_change=allow_change)
+    # Until a run has begun there is nothing to save: a signal ends the process as ever.
+    experiment = experiment or Experiment.of(recipe, data_dir)
+    with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         folder.start(recipe, allow_change=allow_change)
         try:
             return _run(recipe, folder, experiment, stop, console, began)
         except OSError as error:
             raise SaveError(
-                f"{workdir} cannot be written: {error.strerror}. When that is mended, the same "
-                "command goes on from the newest checkpoint."
+                f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
+                "same command goes on from the newest checkpoint."
             ) from error
         finally:
             folder.close()
-
-
-def _finished(folder: RunFolder, recipe: Recipe) -> Summary | None:
-    summary = folder.summary()
-    return summary if summary is not None and summary["recipe"] == to_json(recipe) else None
 
 
 def _run(
@@ -154,29 +155,32 @@ def _run(
     display = Display(program.plan.total, console)
     _announce(display, program, devices, folder.path)
     try:
-        progress, latest = Progress(), checkpoints.latest()
+        progress, latest = Progress(recipe.checkpoints.metric), checkpoints.latest()
         if latest is None:
             state = program.init(recipe.seed)
         else:
             state, saved = checkpoints.restore(latest, program.abstract_state)
-            progress = Progress.of(saved)
+            progress = Progress.of(saved, recipe.checkpoints.metric)
+            _check_goes_on(recipe, program, state, latest)
             display.say(f"going on from the checkpoint of step {latest}")
-        log = MetricsLog(folder.metrics, folder.tensorboard, latest or 0, progress.validated)
-        loop = Loop(
-            program,
-            experiment.train.images,
-            experiment.train.labels,
-            dataset.validation,
-            seed=recipe.seed,
-            checkpoints=checkpoints,
-            log=log,
-            display=display,
-            stop=stop,
-            began=began,
-        )
-        with display:
+        folder.adopt(recipe)
+        with (
+            MetricsLog(folder.metrics, folder.tensorboard, latest or 0, progress.validated) as log,
+            display,
+        ):
+            loop = Loop(
+                program,
+                experiment.train.images,
+                experiment.train.labels,
+                dataset.validation,
+                seed=recipe.seed,
+                checkpoints=checkpoints,
+                log=log,
+                display=display,
+                stop=stop,
+                began=began,
+            )
             state = loop.run(state, progress)
-        log.close()
         checkpoints.wait()
         steps = int(state.step)
         best = checkpoints.find("best")
@@ -194,7 +198,7 @@ def _run(
             "seconds": {
                 "train": progress.seconds,
                 "total": progress.total_seconds,
-                "compile": program.compile_seconds,
+                "compile": program.take_compile_seconds(),
             },
             "images_per_second": loop.images_per_second,
             "best": {"step": best, **{k: v for k, v in validated.items() if k != "step"}},
@@ -209,6 +213,20 @@ def _run(
         checkpoints.close()
 
 
+def _check_goes_on(recipe: Recipe, program: Program, state: TrainState, latest: int) -> None:
+    """Refuses a changed recipe that the run cannot go on with."""
+    if latest > program.plan.total:
+        raise UserError(
+            f"the run has {latest} steps already, more than the {program.plan.total} of "
+            f"--duration {recipe.duration}; choose another --workdir"
+        )
+    if int(state.seed) != recipe.seed:
+        raise UserError(
+            f"the run has begun with seed {int(state.seed)}, so it cannot go on with --seed "
+            f"{recipe.seed}; choose another --workdir"
+        )
+
+
 def _announce(display: Display, program: Program, devices: list[str], path: Path) -> None:
     recipe, spec, plan = program.recipe, program.spec, program.plan
     counts = ", ".join(f"{count:,} {name}" for name, count in spec.examples.items())
@@ -216,6 +234,9 @@ def _announce(display: Display, program: Program, devices: list[str], path: Path
     display.say(
         f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
         f"({counts}), {len(devices)} × {devices[0].rsplit(':', 1)[0]}"
+    )
+    display.say(
+        f"{recipe.optimizer.name}, {decay_line(recipe.optimizer, program.abstract_state.params)}"
     )
     display.say(
         f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs); "
@@ -251,21 +272,34 @@ def train_seeds(
     console = console or Console()
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
     folders = [workdir / f"seed-{each.seed}" for each in recipes]
-    experiment: Experiment | None = None
+    pairs = list(zip(recipes, folders, strict=True))
+    for each, path in pairs:
+        RunFolder(path).check(each, allow_change=allow_change)
+    experiment = None
+    if any(RunFolder(path).finished(each) is None for each, path in pairs):
+        experiment = Experiment.of(recipe, data_dir)
     summaries = []
-    for each, path in zip(recipes, folders, strict=True):
-        folder = RunFolder(path)
-        folder.check(each, allow_change=allow_change)
-        if experiment is None and _finished(folder, each) is None:
-            experiment = Experiment.of(recipe, data_dir)
-        summaries.append(
-            train(each, path, allow_change=allow_change, console=console, experiment=experiment)
-        )
+    with StopRequest() as stop:
+        for each, path in pairs:
+            if stop():
+                raise Stopped(
+                    f"stopped before seed {each.seed}; the same command goes on from there"
+                )
+            summaries.append(
+                train(
+                    each,
+                    path,
+                    allow_change=allow_change,
+                    console=console,
+                    experiment=experiment,
+                    stop=stop,
+                )
+            )
     return summaries
 
 
-def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int]]:
-    """Mean, sample deviation and count of each test metric and of the times over runs.
+def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int | None]]:
+    """Mean, sample deviation (None of a single run) and count of each test metric and time.
 
     Raises:
       UserError: there are no runs.
@@ -274,14 +308,15 @@ def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int]]:
         raise UserError("there are no runs to take a mean of")
     values: dict[str, list[float]] = {}
     for summary in summaries:
-        for name, value in (summary["test"] or {}).items():
+        metrics = {k: v for k, v in (summary["test"] or {}).items() if k != "examples"}
+        for name, value in metrics.items():
             values.setdefault(f"test {name}", []).append(value)
         values.setdefault("seconds", []).append(summary["seconds"]["total"])
         values.setdefault("images_per_second", []).append(summary["images_per_second"])
     return {
         name: {
             "mean": float(np.mean(found)),
-            "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else 0.0,
+            "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else None,
             "n": len(found),
         }
         for name, found in values.items()

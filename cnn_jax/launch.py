@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cnn_jax.command_line import parse, quiet_libraries
+from cnn_jax.command_line import added_options, parse, quiet_libraries
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, spread, train, train_seeds
 from cnn_jax.json_values import write_json
@@ -44,7 +44,7 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
     with shown_to_user():
         launch = parse(Launch, default=Launch(recipe), arguments=arguments)
         console = Console()
-        recipe = launch.recipe
+        recipe = added_options(recipe, launch.recipe)
         if launch.seeds is None:
             workdir = launch.workdir or Path("runs") / recipe.name
             summary = train(
@@ -71,12 +71,13 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
         for summary in summaries:
             _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
         found = spread(summaries)
-        write_json(workdir / "seeds.json", found)
+        try:
+            write_json(workdir / "seeds.json", found)
+        except OSError as error:
+            raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
         for name, values in found.items():
-            _tell(
-                console,
-                f"{name}: {values['mean']:.6g} ± {values['deviation']:.2g} (n={values['n']})",
-            )
+            deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
+            _tell(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
         _tell(console, f"run folders: {workdir}")
 
 

@@ -93,7 +93,8 @@ class Model:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in; parameters and batch statistics stay float32."""
     options: Options = field(default_factory=dict)
-    """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`."""
+    """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`; a command
+    line adds to those of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Optimizer:
     """Peak learning rate, in terms of the mean loss of the global batch."""
     options: Options = field(default_factory=dict)
     """Further arguments of the optimizer, as `name=value`, such as `momentum=0.9
-    nesterov=True`."""
+    nesterov=True`; a command line adds to those of the recipe."""
     weight_decay: float = 0.0
     """Decoupled where the optimizer has it built in (adamw, lamb, lion, muon), else added to
     the gradient."""

@@ -60,6 +60,15 @@ class RunFolder:
         """The folder of TensorBoard's events."""
         return self.path / "tensorboard"
 
+    def finished(self, recipe: Recipe) -> dict[str, Any] | None:
+        """The summary, if this very recipe's run lies here and has finished."""
+        stored = self._stored()
+        return self.summary() if stored is not None and stored == to_json(recipe) else None
+
+    def _stored(self) -> Any:
+        """The stored recipe as JSON, with fields that it was written without at their defaults."""
+        return to_json(self.recipe()) if os.path.exists(self._recipe_file) else None  # noqa: PTH110
+
     def check(self, recipe: Recipe, *, allow_change: bool = False) -> None:
         """Checks, without writing anything, that this recipe can be run here.
 
@@ -67,14 +76,17 @@ class RunFolder:
           UserError: the folder cannot be written, or holds something else or another recipe's
             run, unless that is allowed.
         """
-        existing = next(p for p in [self.path, *self.path.absolute().parents] if p.exists())
+        # os.path, since a Path's methods raise where a folder above may not be entered.
+        parents = [self.path, *self.path.absolute().parents]
+        existing = next(p for p in parents if os.path.exists(p))  # noqa: PTH110
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             why = "may not be written to" if existing.is_dir() else "is a file"
             raise UserError(f"--workdir {self.path} cannot be made: {existing} {why}")
-        if not self.path.exists():
+        if existing != self.path:
             return
-        if self._recipe_file.exists():
-            lines = differences(read_json(self._recipe_file), to_json(recipe))
+        stored = self._stored()
+        if stored is not None:
+            lines = differences(stored, to_json(recipe))
             if lines and not allow_change:
                 raise UserError(
                     f"{self.path} holds a run of another recipe:\n  " + "\n  ".join(lines) + "\n"
@@ -82,7 +94,7 @@ class RunFolder:
                     "newest checkpoint with the recipe as it is now."
                 )
             return
-        others = sorted(p.name for p in self.path.iterdir() if p.name != ".lock")
+        others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
         if others:
             raise UserError(
                 f"{self.path} is no run folder, and it is not empty (it holds "
@@ -92,19 +104,25 @@ class RunFolder:
     def start(self, recipe: Recipe, *, allow_change: bool = False) -> None:
         """Makes the folder, or takes up the run that lies there, and locks it.
 
+        A changed recipe is not stored before `adopt` is called.
+
         Raises:
           UserError: see `check`; or the folder is in use by another run.
         """
-        self.check(recipe, allow_change=allow_change)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
-            wanted = to_json(recipe)
-            if not self._recipe_file.exists() or read_json(self._recipe_file) != wanted:
-                (self.path / "summary.json").unlink(missing_ok=True)
-                write_json(self._recipe_file, wanted)
+            self.check(recipe, allow_change=allow_change)
+            if not self._recipe_file.exists():
+                write_json(self._recipe_file, to_json(recipe))
         except OSError as error:
             raise UserError(f"--workdir {self.path} cannot be written: {error.strerror}") from None
+
+    def adopt(self, recipe: Recipe) -> None:
+        """Stores a recipe that differs from the stored one, once it is sure that it can go on."""
+        if self._stored() != to_json(recipe):
+            (self.path / "summary.json").unlink(missing_ok=True)
+            write_json(self._recipe_file, to_json(recipe))
 
     def _take_lock(self) -> None:
         self._lock = (self.path / ".lock").open("a+")

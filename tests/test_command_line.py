@@ -1,7 +1,7 @@
 import pytest
 
-from cnn_jax import Recipe, UserError, epochs, percent, steps
-from cnn_jax.command_line import parse, parse_options
+from cnn_jax import Model, Optimizer, Recipe, UserError, epochs, percent, steps
+from cnn_jax.command_line import added_options, parse, parse_options
 from cnn_jax.launch import Launch
 
 
@@ -32,10 +32,30 @@ def test_nothing_given_leaves_the_recipe_as_it_is():
 
 
 def test_options_are_literals_or_words():
-    words = ["a=1", "b=0.5", "c=True", "d=he_normal", "e=1,2", "f=(3,)", "g=None"]
+    words = ["a=1", "b=0.5", "c=true", "d=he_normal", "e=1,2", "f=(3,)", "g=none"]
     assert parse_options(words) == {
         "a": 1, "b": 0.5, "c": True, "d": "he_normal", "e": (1, 2), "f": (3,), "g": None
     }  # fmt: skip
+
+
+def test_options_are_added_to_those_of_the_recipe():
+    default = Recipe(
+        name="x",
+        model=Model("simple_cnn", options={"widths": (8,), "norm": "batch"}),
+        optimizer=Optimizer("sgd", options={"momentum": 0.9}),
+    )
+
+    def added(*words):
+        given = parse(Launch, default=Launch(default), arguments=words).recipe
+        found = added_options(default, given)
+        return dict(found.model.options), dict(found.optimizer.options)
+
+    assert added() == ({"widths": (8,), "norm": "batch"}, {"momentum": 0.9})
+    assert added("--model.options", "widths=4,", "dropout=0.5")[0] == {
+        "widths": (4,), "norm": "batch", "dropout": 0.5
+    }  # fmt: skip
+    assert added("--optimizer.name", "adamw")[1] == {}
+    assert added("--optimizer.name", "adamw", "--optimizer.options", "b1=0.8")[1] == {"b1": 0.8}
 
 
 @pytest.mark.parametrize("words", [["a"], ["=1"], ["a b=1"], ["a=1", "a=2"]])

@@ -1,6 +1,7 @@
 """Whole runs on the digits of scikit-learn."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -133,6 +134,64 @@ def test_another_recipe_is_refused_unless_allowed(tiny, changed, experiment, tmp
     assert [e["step"] for e in lines(path) if e["kind"] == "validation"] == [19, 39]
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model.name": "lenet5_relu", "model.options": {}}, "of another model"),
+        ({"duration": steps(5)}, "has 39 steps already, more than the 5"),
+        ({"seed": 9}, "cannot go on with --seed 9"),
+        ({"data.validation": 300}, "the data of the run .* have changed"),
+    ],
+)
+def test_a_change_that_cannot_go_on_leaves_the_run_as_it_was(
+    fields, message, tiny, changed, finished, tmp_path
+):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    with pytest.raises(UserError, match=message):
+        train(changed(tiny, fields), path, console=QUIET, allow_change=True)
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
+def test_another_metric_starts_patience_anew(tiny, changed, finished, experiment, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    recipe = changed(tiny, {"checkpoints.metric": "loss", "duration": epochs(3)})
+    summary = train(recipe, path, console=QUIET, allow_change=True)
+    losses = {e["step"]: e["loss"] for e in lines(path) if e["kind"] == "validation"}
+    assert summary["best"]["step"] == min(losses, key=losses.get)
+
+
+def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch):
+    """The signal comes when the first seed has finished its steps."""
+    from cnn_jax import experiment as module
+    from cnn_jax.training import stop
+
+    came = []
+    plain = module.RunFolder.write_summary
+
+    def written(self, summary):
+        plain(self, summary)
+        came.append(True)
+
+    monkeypatch.setattr(module.RunFolder, "write_summary", written)
+    monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: bool(came))
+    with pytest.raises(Stopped, match="stopped before seed 1"):
+        train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed-0"]
+    monkeypatch.undo()
+    assert train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)[0]["test"] == finished[0]["test"]
+
+
+def test_a_recipe_of_before_a_field_was_added_is_the_same_recipe(tiny, finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    stored = read_json(path / "recipe.json")
+    del stored["log_norms"]
+    (path / "recipe.json").write_text(json.dumps(stored))
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
 def test_seeds_share_a_program_and_equal_single_runs(tiny, finished, tmp_path):
     summaries = train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)
     assert [summary["recipe"]["seed"] for summary in summaries] == [0, 1]
@@ -166,10 +225,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
     with pytest.raises(NonFinite) as stopped:
         train(recipe, tmp_path / "run", console=QUIET)
     text = str(stopped.value)
-    assert "the loss of step 1 is nan" in text or "the loss of step 2 is nan" in text
+    assert "training has failed: the " in text
+    assert "of step 1" in text or "of step 0" in text
     assert "conv1" in text
     assert "--optimizer.learning-rate" in text
     assert not (tmp_path / "run" / "summary.json").exists()
+    # No state that is not finite was saved, let alone called good.
+    for step in (tmp_path / "run" / "checkpoints").glob("[0-9]*"):
+        for leaf in jax.tree.leaves(restore(tmp_path / "run", step.name).variables):
+            assert np.all(np.isfinite(leaf))
+            assert f"that of step {step.name} " in text
 
 
 def test_norms_are_written_on_request(tiny, changed, tmp_path):
@@ -216,6 +281,10 @@ def test_a_folder_that_holds_something_else_is_left_alone(tiny, experiment, tmp_
         ({"duration": epochs(0)}, "--duration 0 epochs"),
         ({"preprocess.std": (0.0,)}, "--preprocess.std"),
         ({"preprocess.mean": (0.5, 0.5)}, "--preprocess.mean"),
+        ({"loss.name": "crossentropy"}, "--loss.name 'crossentropy'; did you mean"),
+        ({"schedule.name": "cosin"}, "--schedule.name 'cosin'; did you mean 'cosine'"),
+        ({"checkpoints.metric": "acc"}, "--checkpoints.metric 'acc'"),
+        ({"model.options": {"dtype": "bfloat16"}}, "it is --model.dtype"),
         ({"augment.cutout": -1}, "--augment.cutout is -1"),
     ],
 )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import get_args, get_type_hints
 
 from cnn_jax import recipe
 from cnn_jax.augment.preprocessing import output_shape
-from cnn_jax.errors import UserError, unknown
+from cnn_jax.errors import UserError
 
 _UNLIMITED = {
     "scale": "the greatest relative change of size",
@@ -36,8 +35,6 @@ def check(
     Raises:
       UserError: a field has a value that cannot be used, or not with such images.
     """
-    _check_names("preprocess", preprocess, "fit")
-    _check_names("augment", augment, "mirror", "pad_mode")
     height, width, channels = output_shape(preprocess, image_shape)
     _check_normalisation(preprocess, channels)
 
@@ -68,14 +65,6 @@ def _check_range(augment: recipe.Augment, field: str, limit: float, meaning: str
         valid = f"from 0 to {limit}" if math.isfinite(limit) else "0 or larger"
         flag = field.replace("_", "-")
         raise UserError(f"--augment.{flag} is {value}; valid is {valid} ({meaning})")
-
-
-def _check_names(group: str, part: recipe.Augment | recipe.Preprocess, *fields: str) -> None:
-    # The command line checks these itself; a recipe in a file or in code may be misspelt.
-    for field in fields:
-        value, valid = getattr(part, field), get_args(get_type_hints(type(part))[field])
-        if value not in valid:
-            raise unknown(f"--{group}.{field.replace('_', '-')}", value, valid)
 
 
 def _check_normalisation(preprocess: recipe.Preprocess, channels: int) -> None:

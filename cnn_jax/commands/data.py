@@ -10,7 +10,7 @@ import tyro
 
 from cnn_jax import augment
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.data import ANY_TFDS, catalog, channel_mean_std, describe, fetch, load
+from cnn_jax.data import ANY_TFDS, Dataset, catalog, channel_mean_std, describe, fetch, load
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Preprocess
 from cnn_jax.report.contact_sheet import augmentation_sheet
@@ -53,13 +53,26 @@ class DataFetch:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How images are read; the flags are those of an experiment."""
+
+    image_size: int | None = None
+    """Side in pixels to which every image is resized."""
+    skip_bad: bool = False
+    """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+
+    def load(self, name: str, data_dir: Path | None) -> Dataset:
+        """The data set of a name, read so."""
+        return load(name, image_size=self.image_size, skip_bad=self.skip_bad, data_dir=data_dir)
+
+
+@dataclass(frozen=True)
 class DataInfo:
     """Tell the counts, shapes, classes, balance and statistics of a data set."""
 
     name: tyro.conf.Positional[str]
     """A data set."""
-    image_size: int | None = None
-    """Side in pixels to which images are resized."""
+    data: Reading = field(default_factory=Reading)
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -67,7 +80,7 @@ class DataInfo:
 
     def __call__(self) -> None:
         """Prints what is known of the set."""
-        found = describe(load(self.name, image_size=self.image_size, data_dir=self.data_dir))
+        found = describe(self.data.load(self.name, self.data_dir))
         if self.json:
             print_json(found)
             return
@@ -98,14 +111,18 @@ class DataShow:
     """How many changed forms of each: columns."""
     seed: int = 0
     """Of the choice of images and of the changes."""
-    image_size: int | None = None
-    """Side in pixels to which images are resized."""
+    data: Reading = field(default_factory=Reading)
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
 
     def __call__(self) -> None:
         """Writes the sheet."""
-        dataset = load(self.name, image_size=self.image_size, data_dir=self.data_dir)
+        for flag, value in (("examples", self.examples), ("variants", self.variants)):
+            if value < 1:
+                raise UserError(f"--{flag} {value} must be at least 1")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed} must not be negative")
+        dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
         augment.check(self.augment, self.preprocess, train.images.shape[1:])
         mean, std = channel_mean_std(train.images)

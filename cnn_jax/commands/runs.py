@@ -94,7 +94,12 @@ class Runs:
         """Prints a row for each run."""
         if not self.folder.is_dir():
             raise UserError(f"{self.folder} is no folder")
-        rows = [describe_run(file.parent) for file in sorted(self.folder.rglob("recipe.json"))]
+        rows = []
+        for file in sorted(self.folder.rglob("recipe.json")):
+            try:
+                rows.append(describe_run(file.parent))
+            except (UserError, KeyError, TypeError):
+                rows.append({"run": str(file.parent), "state": "unreadable"})
         columns = (
             "run", "model", "data", "seed", "state", "step", "validation", "test", "parameters",
             "seconds",

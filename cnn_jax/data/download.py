@@ -142,7 +142,7 @@ def _apt_download(mirror: Mirror, partial: Path, console: Console, lock: IO[str]
         if not is_root:
             raise UserError(
                 f"{mirror.name}: apt-get has no list that names {mirror.package}; ask for "
-                "`sudo apt-get update`. {NO_DOWNLOAD}"
+                f"`sudo apt-get update`. {NO_DOWNLOAD}"
             )
         console.print(f"{mirror.name}: apt-get has no list of packages; running apt-get update")
         code, output = _run(update, partial, mirror, console, lock)

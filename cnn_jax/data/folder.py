@@ -21,7 +21,6 @@ _SPLIT_FOLDERS = {
     "val": "validation",
     "test": "test",
 }
-_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -223,8 +222,5 @@ def _parts(files: list[_File], images: np.ndarray) -> dict[str, Split]:
 
 
 def _listed(names: list[str], what: str) -> str:
-    """`3 files WHAT:` and a line for each of the first 20, the rest counted."""
-    lines = [f"{len(names):,} file{'s' if len(names) > 1 else ''} {what}:", *names[:_NAMED]]
-    if len(names) > _NAMED:
-        lines.append(f"and {len(names) - _NAMED:,} more")
-    return "\n  ".join(lines)
+    """`3 files WHAT:` and a line for each."""
+    return "\n  ".join([f"{len(names):,} file{'s' if len(names) > 1 else ''} {what}:", *names])

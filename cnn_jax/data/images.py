@@ -93,8 +93,9 @@ def decode(
         pixels = _to_eight_bits(image)
     if orientation in _UPRIGHT:
         pixels = pixels.transpose(_UPRIGHT[orientation])
-    if channels is not None:
-        pixels = pixels.convert("L" if channels == 1 else "RGB")
+    mode = pixels.mode if channels is None else "L" if channels == 1 else "RGB"
+    if pixels.mode != mode:
+        pixels = pixels.convert(mode)
     array = np.array(pixels)
     array = array.reshape(*array.shape[:2], -1)
     return array if image_size is None else resize(array, image_size)
@@ -236,7 +237,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     grey = image.mode in _GREY_MODES
     plain = "L" if grey else "RGB"
     if not image.has_transparency_data:
-        return image.convert(plain)
+        # A conversion to what it is would copy it, a tenth of the time of a small image.
+        return image if image.mode == plain else image.convert(plain)
     layered = image.convert("LA" if grey else "RGBA")
     white = Image.new(plain, image.size, "white")
     white.paste(layered.convert(plain), mask=layered.getchannel("A"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -81,9 +83,21 @@ class InMemory:
     Attributes:
       images: (n, h, w, c) uint8.
       labels: (n,) int32.
+
+    Raises:
+      UserError: a device has not the memory.
     """
 
     def __init__(self, split: Split, sharding: Sharding) -> None:
+        devices: Iterable[Any] = sharding.addressable_devices
+        for device in devices:
+            stats = device.memory_stats() or {}  # a CPU has none
+            room = stats.get("bytes_limit", math.inf) - stats.get("bytes_in_use", 0)
+            if split.images.nbytes > room:
+                raise UserError(
+                    f"the training images are {split.images.nbytes / 1e9:.1f} GB, but {device} "
+                    f"has only {room / 1e9:.1f} GB free; give a smaller --data.image-size"
+                )
         self.images: jax.Array = jax.device_put(split.images, sharding)
         self.labels: jax.Array = jax.device_put(split.labels, sharding)
 

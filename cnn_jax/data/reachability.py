@@ -46,7 +46,8 @@ def silent_hosts(urls: Iterable[str], seconds: float = ANSWER_SECONDS) -> list[s
 def _ask(url: str, seconds: float, answers: queue.Queue[bool]) -> None:
     request = urllib.request.Request(url, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=seconds).close()
+        # Not `urlopen`, which goes by the proxies that there were at its first use.
+        urllib.request.build_opener().open(request, timeout=seconds).close()
         answers.put(True)
     except urllib.error.HTTPError:
         answers.put(True)

@@ -83,7 +83,7 @@ def _builder(name: str, folder: Path) -> Any:
     if match is None:
         raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS])
     try:
-        return tfds.builder(name, data_dir=str(folder), file_format="array_record")
+        return tfds.builder(name, data_dir=str(folder))
     except tfds.core.registered.DatasetNotFoundError:
         raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS]) from None
     except (AssertionError, ImportError, ValueError) as error:
@@ -109,7 +109,8 @@ def _prepare(builder: Any) -> str | None:
         with _quiet_tfds(sys.stderr):
             builder.download_and_prepare(file_format="array_record")
     except ImportError as error:
-        return f"TFDS prepares it with {error.name or 'a package'}, which is not installed"
+        # TFDS puts the whole example before what there is to say.
+        return f"what it needs is not installed ({str(error).splitlines()[-1]})"
     except Exception as error:  # Builders are code of many authors that may raise anything.
         return f"{type(error).__name__}: {error}"
     return None

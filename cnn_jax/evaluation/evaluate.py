@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,11 @@ def evaluate(
         "versions": versions(),
     }
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in data.name)
-    RunFolder(run).write_evaluation(f"{name}-{split}-step{restored.step}", found)
+    try:
+        RunFolder(run).write_evaluation(f"{name}-{split}-step{restored.step}", found)
+    except OSError as error:
+        # What was found is worth more than the file.
+        print(f"not written beside the run: {error.strerror}", file=sys.stderr)
     return found
 
 

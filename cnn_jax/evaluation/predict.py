@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
         raise UserError(f"--top {top} must be at least 1")
     height, width, channels = restored.spec.image_shape
     images = np.stack([resize(decode(file, channels=channels), (height, width)) for file in files])
-    probabilities = np.asarray(_probabilities(restored, images))
+    apply = _classifier(restored)
+    parts = np.split(images, range(_BATCH, len(images), _BATCH))
+    probabilities = np.concatenate([np.asarray(apply(restored.variables, part)) for part in parts])
     names = restored.spec.class_names
     found = []
     for file, row in zip(files, probabilities, strict=True):
@@ -64,13 +66,17 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     return found
 
 
-def _probabilities(restored: Restored, images: np.ndarray) -> jax.Array:
+_BATCH = 128
+
+
+def _classifier(restored: Restored) -> Callable[[Any, np.ndarray], jax.Array]:
+    """A function from variables and raw images (b, h, w, c) to probabilities (b, k)."""
     recipe, spec = restored.recipe, restored.spec
     mean, std = normalisation(recipe, spec)
     model = make_model(recipe, spec)
 
     @jax.jit
-    def apply(variables: Any, images: jax.Array) -> jax.Array:
+    def apply(variables: Any, images: Any) -> jax.Array:
         prepared = preprocess(images, recipe.preprocess, mean, std)
         logits: Any = model.apply(variables, prepared, train=False)
         # Classes judged one by one have probabilities that need not sum to one.
@@ -78,4 +84,4 @@ def _probabilities(restored: Restored, images: np.ndarray) -> jax.Array:
             return jax.nn.sigmoid(logits)
         return jax.nn.softmax(logits)
 
-    return apply(restored.variables, images)
+    return apply

@@ -46,10 +46,10 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
       UserError: this is no run folder, or it holds no such checkpoint.
     """
     folder = RunFolder(run)
-    recipe, spec, mesh = folder.recipe(), folder.data_spec(), make_mesh()
+    recipe, mesh = folder.recipe(), make_mesh()
     checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, read_only=True)
     try:
-        step = checkpoints.find(checkpoint)
+        step, spec = checkpoints.find(checkpoint), folder.data_spec()
         state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
     finally:
         checkpoints.close()

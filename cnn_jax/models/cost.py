@@ -57,7 +57,7 @@ def multiply_adds(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
 
 
 def table() -> list[dict[str, Any]]:
-    """One row a model: name, parameters, multiply_adds, input (h, w, c), classes, paper.
+    """One row a model: name, parameters, multiply_adds, input (h, w, c), classes, options, paper.
 
     Counted for the paper's input and number of classes; all values can be written as JSON.
     """
@@ -72,6 +72,7 @@ def table() -> list[dict[str, Any]]:
                 "multiply_adds": multiply_adds(module, entry.input_shape),
                 "input": list(entry.input_shape),
                 "classes": entry.num_classes,
+                "options": dict(entry.options),
                 "paper": entry.paper,
             }
         )

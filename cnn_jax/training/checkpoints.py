@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -57,6 +58,8 @@ class Checkpoints:
         self.metric = config.metric
         if read_only and not self.directory.is_dir():
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
+        if not read_only and self.directory.is_dir():
+            _settle(self.directory)
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
@@ -103,7 +106,7 @@ class Checkpoints:
         """Validation metrics stored with a checkpoint; empty where it was not validated."""
         return dict(self._manager.metrics(step) or {})
 
-    def find(self, which: str | Literal["best", "latest"]) -> int:
+    def find(self, which: str) -> int:
         """The step meant by `best`, `latest` or a number.
 
         Raises:
@@ -147,9 +150,12 @@ class Checkpoints:
         self.wait()
         stored = None if metrics is None else {**metrics, "step": step}
         try:
-            if step in self._manager.all_steps():
-                # Saved before it was validated, by a stop at the very step.
-                self._manager.delete(step)
+            # A stop may have saved this very step before it was validated: that checkpoint is
+            # laid aside until the new one is whole.
+            replaced = step in self._manager.all_steps()
+            if replaced:
+                (self.directory / str(step)).rename(self.directory / f"{step}{_ASIDE}")
+                self._manager.reload()
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -158,6 +164,9 @@ class Checkpoints:
                 metrics=stored,
                 force=True,
             )
+            if replaced:
+                self.wait()
+                _settle(self.directory)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 
@@ -193,16 +202,29 @@ class Checkpoints:
         """
         self.wait()
         self._compare(step, template)
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
-            ),
-        )
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
+                ),
+            )
+        except (OSError, ValueError) as error:
+            raise self._unreadable(step, error) from error
         return restored.state, restored.progress
 
+    def _unreadable(self, step: int, error: Exception) -> UserError:
+        others = ", ".join(str(other) for other in self.steps() if other != step) or "none"
+        return UserError(
+            f"checkpoint {step} in {self.directory.parent} cannot be read: {_reason(error)}. "
+            f"Others there: {others}"
+        )
+
     def _compare(self, step: int, template: TrainState) -> None:
-        stored = _shapes(self._manager.item_metadata(step).state)
+        try:
+            stored = _shapes(self._manager.item_metadata(step).state)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(step, error) from error
         wanted = _shapes(template)
         lines = [
             f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "
@@ -220,6 +242,19 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written and frees the threads."""
         self._manager.close()
+
+
+_ASIDE = ".replaced"
+
+
+def _settle(directory: Path) -> None:
+    """Takes back a checkpoint that was laid aside, or removes it if the new one is whole."""
+    for aside in directory.glob(f"*{_ASIDE}"):
+        new = aside.with_suffix("")
+        if new.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(new)
 
 
 def _reason(error: Exception) -> str:

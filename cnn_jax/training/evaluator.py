@@ -108,7 +108,18 @@ class Evaluator:
 
 
 def make_model(recipe: Recipe, spec: DataSpec) -> nn.Module:
-    """The module that a recipe asks for, with a logit for each class of the data."""
+    """The module that a recipe asks for, with a logit for each class of the data.
+
+    Raises:
+      UserError: an unknown model or option, or one that is not given as an option.
+    """
+    for name, instead in (
+        ("dtype", "it is --model.dtype"),
+        ("name", "it is --model.name"),
+        ("num_classes", "it follows from the data"),
+    ):
+        if name in recipe.model.options:
+            raise UserError(f"--model.options {name}=... is no option of a model: {instead}")
     return models.create(
         recipe.model.name, spec.num_classes, dtype=recipe.model.dtype, **recipe.model.options
     )
@@ -118,24 +129,15 @@ def normalisation(recipe: Recipe, spec: DataSpec) -> tuple[jax.Array, jax.Array]
     """Channel means and deviations (c,): the recipe's, or those of the training images.
 
     Raises:
-      UserError: the recipe's do not fit the number of channels, or a deviation is zero.
+      UserError: the images have a channel without any contrast, by whose deviation nothing
+        can be divided.
     """
-    channels = spec.image_shape[-1]
-    found = []
-    for flag, chosen, measured in (
-        ("mean", recipe.preprocess.mean, spec.mean),
-        ("std", recipe.preprocess.std, spec.std),
-    ):
-        values = measured if chosen is None else chosen
-        if len(values) not in (1, channels):
-            raise UserError(
-                f"--preprocess.{flag} has {len(values)} values, but the images have {channels} "
-                "channels: give one value, or one a channel"
-            )
-        found.append(np.broadcast_to(np.asarray(values, np.float32), (channels,)))
-    if np.any(found[1] <= 0):
+    mean = spec.mean if recipe.preprocess.mean is None else recipe.preprocess.mean
+    std = spec.std if recipe.preprocess.std is None else recipe.preprocess.std
+    if min(std) <= 0:
         raise UserError(
-            f"--preprocess.std {found[1].tolist()}: a deviation must be above zero (a channel "
-            "without any contrast has none: give --preprocess.std 1)"
+            f"the training images of {spec.name} have channel deviations of {std}: a channel "
+            "without contrast cannot be normalised by it; give --preprocess.std, one value a "
+            "channel"
         )
-    return jnp.asarray(found[0]), jnp.asarray(found[1])
+    return jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)

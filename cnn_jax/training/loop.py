@@ -39,6 +39,7 @@ class Progress:
     """What the loop knows besides the state, saved with every checkpoint.
 
     Attributes:
+      metric: what `best` and `reference` are measured by.
       window: loss and accuracy of each step since the last line of training metrics.
       validated: the step of the last validation.
       best: validation metrics of the best step, with the step.
@@ -49,6 +50,7 @@ class Progress:
       total_seconds: time the run has taken in all its starts.
     """
 
+    metric: str
     window: list[tuple[float, float]] = field(default_factory=list)
     validated: int = 0
     best: dict[str, Any] | None = None
@@ -59,9 +61,14 @@ class Progress:
     total_seconds: float = 0.0
 
     @classmethod
-    def of(cls, saved: dict[str, Any]) -> Progress:
-        """From what a checkpoint holds."""
-        return cls(**{**saved, "window": [(pair[0], pair[1]) for pair in saved["window"]]})
+    def of(cls, saved: dict[str, Any], metric: str) -> Progress:
+        """From what a checkpoint holds; what was measured by another metric is forgotten."""
+        known = {entry.name for entry in dataclasses.fields(cls)}
+        values = {name: value for name, value in saved.items() if name in known}
+        values["window"] = [(pair[0], pair[1]) for pair in saved["window"]]
+        if saved["metric"] != metric:
+            values |= {"metric": metric, "best": None, "reference": None, "stale": 0}
+        return cls(**values)
 
 
 class Loop:
@@ -71,7 +78,7 @@ class Loop:
       program: the compiled functions.
       images: (n, h, w, c) uint8, on every device.
       labels: (n,) int32, on every device.
-      validation: raw examples for the choice of the best checkpoint, or None.
+      validation: raw examples for the choice of the best checkpoint.
       seed: the run's seed.
       checkpoints: where states are saved.
       log: where metrics are written.
@@ -103,11 +110,11 @@ class Loop:
         self._stop = stop
         self._paths = parameter_paths(program.abstract_state.params)
         self._in_flight: deque[tuple[int, Metrics]] = deque()
-        self._last: Metrics = {}
+        self._norms = np.full(len(self._paths), np.nan)
         self._clock: float | None = None
         self._began = began
         self._shown: list[tuple[float, float]] = []
-        self.progress = Progress()
+        self.progress = Progress(self.recipe.checkpoints.metric)
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Trains until the plan's end or patience's.
@@ -144,9 +151,9 @@ class Loop:
                 )
             if last or self._out_of_patience():
                 return state
-            indices, epochs = self._order(step)
             if self._clock is None:
                 self._clock = time.perf_counter()
+            indices, epochs = self._order(step)
             state, found = self.program.train_step(
                 state, self._images, self._labels, indices, epochs
             )
@@ -161,8 +168,11 @@ class Loop:
         """Takes in the metrics of the step that led to `step` updates."""
         loss, accuracy = float(metrics["loss"]), float(metrics["accuracy"])
         norms = np.asarray(metrics["grad_norms"])
-        if not (math.isfinite(loss) and np.all(np.isfinite(norms))):
-            raise self._non_finite(step - 1, loss, norms)
+        update = float(metrics["update_norm"])
+        if not (math.isfinite(loss) and np.all(np.isfinite(norms)) and math.isfinite(update)):
+            what = f"the loss of step {step - 1} is {loss}, its update's norm {update}"
+            raise self._non_finite(what, norms)
+        self._norms = norms
         self.progress.window.append((loss, accuracy))
         self._shown.append((loss, accuracy))
         self.progress.steps_timed += 1
@@ -208,6 +218,9 @@ class Loop:
         metrics = self.program.evaluate(state.evaluated, self._validation, self._stop)
         if metrics is None:
             return None
+        if not math.isfinite(metrics["loss"]):
+            what = f"the validation loss after step {step - 1} is {metrics['loss']}"
+            raise self._non_finite(what, self._norms)
         progress, metric = self.progress, self.recipe.checkpoints.metric
         progress.validated = step
         self._log.write("validation", step, metrics)
@@ -253,7 +266,7 @@ class Loop:
         self.count_time()
         self._checkpoints.save(state, step, dataclasses.asdict(self.progress), metrics)
 
-    def _non_finite(self, step: int, loss: float, norms: np.ndarray) -> NonFinite:
+    def _non_finite(self, what: str, norms: np.ndarray) -> NonFinite:
         self._checkpoints.wait()
         good = self._checkpoints.latest()
         lines = [
@@ -261,14 +274,14 @@ class Loop:
             for path, norm in zip(self._paths, norms.tolist(), strict=True)
         ]
         return NonFinite(
-            f"the loss of step {step} is {loss}, or a gradient is not finite. "
+            f"training has failed: {what}. "
             + (
                 f"The last good checkpoint is that of step {good} in "
                 f"{self._checkpoints.directory}. "
                 if good is not None
                 else "There is no checkpoint before it. "
             )
-            + "Gradient norms at this step:\n"
+            + "Gradient norms of that step:\n"
             + "\n".join(lines)
             + "\nA lower --optimizer.learning-rate, a --schedule.warmup or "
             "--optimizer.clip-norm may help."

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 
 class MetricsLog:
@@ -23,7 +27,24 @@ class MetricsLog:
     def __init__(self, file: Path, tensorboard: Path, step: int, validated: int) -> None:
         _cut(file, step, validated)
         self._file = file.open("a")
-        self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1 if step else None)
+        tensorboard.mkdir(exist_ok=True)
+        # Not tensorboardX's SummaryWriter: it writes from a thread, which a full disk ends
+        # unnoticed, and whose queue then blocks the run for ever.
+        self._events = EventsWriter(str(tensorboard / "events"), f".{os.getpid()}")
+        # TensorBoard forgets what an earlier start wrote from this step on.
+        start = SessionLog(status=SessionLog.START)
+        self._events.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Adds a line.
@@ -34,24 +55,25 @@ class MetricsLog:
           values: numbers, or dictionaries of numbers by layer.
         """
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        scalars = []
         for name, value in values.items():
             if isinstance(value, dict):
-                for layer, number in value.items():
-                    self._writer.add_scalar(f"{name}/{layer}", number, step)
-            elif isinstance(value, int | float):
-                self._writer.add_scalar(f"{kind}/{name}", value, step)
+                scalars += [(f"{name}/{layer}", number) for layer, number in value.items()]
+            else:
+                scalars.append((f"{kind}/{name}", value))
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=x) for tag, x in scalars])
+        self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        """Returns when all lines are on disk."""
+        """Returns when all lines and events are on disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._writer.flush()
+        self._events.flush()
 
     def close(self) -> None:
         """Writes what is left and closes the files."""
-        self.flush()
         self._file.close()
-        self._writer.close()
+        self._events.close()
 
 
 def _cut(file: Path, step: int, validated: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
@@ -79,6 +80,20 @@ def decay_mask(pattern: str) -> Callable[[Any], Any]:
     return mask
 
 
+def decay_line(config: Optimizer, params: Any) -> str:
+    """Which parameters decay, in a line for a user to check the pattern by."""
+    if not config.weight_decay:
+        return "no weight decay"
+    names = parameter_paths(params)
+    decays = jax.tree.leaves(decay_mask(config.decay)(params))
+    found = [name for name, decay in zip(names, decays, strict=True) if decay]
+    shown = found if len(found) <= 8 else [*found[:4], "...", *found[-3:]]
+    return (
+        f"weight decay {config.weight_decay:g} on {len(found)} of {len(names)} parameter arrays: "
+        + ", ".join(shown)
+    )
+
+
 def make_optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
     """The optimizer that a recipe asks for: clipping, then decay, then the named update.
 
@@ -99,19 +114,28 @@ def make_optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.Gradien
                 set(parameters) - own,
             )
     _check_numbers(config)
+    if config.weight_decay and "weight_decay" in config.options:
+        raise UserError(
+            f"weight decay is given twice: --optimizer.weight-decay {config.weight_decay} and "
+            f"--optimizer.options weight_decay={config.options['weight_decay']}; give one of them"
+        )
     arguments = dict(config.options)
     parts: list[optax.GradientTransformation] = []
     if config.clip_norm is not None:
         parts.append(optax.clip_by_global_norm(config.clip_norm))
-    if "weight_decay" in parameters and "weight_decay" not in config.options:
-        arguments |= _built_in_decay(config, parameters)
+    if "weight_decay" in parameters:
+        if "weight_decay" not in config.options:
+            arguments |= _built_in_decay(config, parameters)
     elif config.weight_decay:
         parts.append(optax.add_decayed_weights(config.weight_decay, decay_mask(config.decay)))
     if config.name == "muon":
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
     try:
+        # Some values are only looked at when an update is made.
+        tried = function(learning_rate=schedule, **config.options)
+        jax.eval_shape(lambda x: tried.update(x, tried.init(x), x), jnp.zeros((2, 2)))
         parts.append(function(learning_rate=schedule, **arguments))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         given = " ".join(f"{name}={value!r}" for name, value in config.options.items())
         raise UserError(f"the optimizer {config.name} does not take {given}: {error}") from None
     return optax.chain(*parts)

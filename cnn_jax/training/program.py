@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ from cnn_jax.augment import output_shape, training_batch
 from cnn_jax.data import Split, check_batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.duration import Duration
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.models import parameter_count
 from cnn_jax.parallel import batch_sharding, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
@@ -29,6 +31,11 @@ from cnn_jax.training.optimizers import make_optimizer
 from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.state import TrainState, Variables, init_state, stream
 from cnn_jax.training.step import Metrics, make_train_step
+
+_QUICK_COMPILE = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Program:
             "init",
             # Called once a run: XLA's best code for random numbers takes seconds to make.
             lambda: jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile(
-                {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+                _QUICK_COMPILE if mesh.devices.flat[0].platform == "cpu" else None
             ),
         )
         self._train_compiled: Any = None
@@ -137,6 +144,12 @@ class Program:
         self.compile_seconds[what] += time.perf_counter() - began
         return built
 
+    def take_compile_seconds(self) -> dict[str, float]:
+        """Seconds spent compiling since the last call: of several seeds, the first pays."""
+        taken = dict(self.compile_seconds)
+        self.compile_seconds = dict.fromkeys(taken, 0.0)
+        return taken
+
     def init(self, seed: int) -> TrainState:
         """The state before the first step."""
         return self._init_compiled(jnp.uint32(seed))
@@ -144,7 +157,7 @@ class Program:
     @property
     def parameters(self) -> int:
         """How many numbers are trained."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.abstract_state.params))
+        return parameter_count(self.abstract_state.params)
 
     def compile_train(self, images: jax.Array, labels: jax.Array) -> None:
         """Compiles the training step for a data set on the device, once.
@@ -265,12 +278,30 @@ def _init_function(
     return lambda seed: init_state(seed, model, optimizer, input_shape, average=average)
 
 
+def check_names(part: Any, path: str = "") -> None:
+    """Checks every field of a recipe that has a list of valid values.
+
+    The command line does so itself; a recipe in a file or in code may be misspelt.
+
+    Raises:
+      UserError: a value is not on the list.
+    """
+    hints = get_type_hints(type(part))
+    for field in dataclasses.fields(part):
+        value, flag = getattr(part, field.name), path + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            check_names(value, f"{flag}.")
+        elif get_origin(hints[field.name]) is Literal and value not in get_args(hints[field.name]):
+            raise unknown(f"--{flag}", str(value), get_args(hints[field.name]))
+
+
 def check_recipe(recipe: Recipe, spec: DataSpec, devices: int) -> None:
     """Checks what can be checked before anything is compiled.
 
     Raises:
       UserError: a value does not fit the data, the devices or another value.
     """
+    check_names(recipe)
     check_batch(spec.examples["train"], recipe.batch_size, devices)
     augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
     parts = recipe.optimizer.accumulate

@@ -31,7 +31,8 @@ def make_train_step(
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
-    The metrics are scalars `loss` and `accuracy` of the batch before the update and the vector
+    The metrics are scalars `loss` and `accuracy` of the batch before the update, `update_norm`
+    of what is added to all parameters together, and the vector
     `grad_norms` (one norm a parameter array, in the order of `parameter_paths`), with
     `update_norms` also the norms of what was added to the parameters. The gradient norms are
     always there, so that a loss that is not finite can be explained after the fact: they cost
@@ -69,6 +70,9 @@ def make_train_step(
         # Unrolled, not scanned: on the CPU XLA's convolutions are slow inside a loop.
         for index in range(accumulate):
             part = _part(batch, index, accumulate)
+            if totals is not None:
+                # One part after the other: at once they would take the memory of the whole.
+                part, totals = jax.lax.optimization_barrier((part, totals))
             (value, (batch_stats, right)), grads = gradient(
                 state.params, batch_stats, part, jax.random.fold_in(key, index)
             )
@@ -84,7 +88,12 @@ def make_train_step(
             averages = optax.incremental_update(
                 {"params": params, "batch_stats": batch_stats}, averages, 1.0 - ema
             )
-        metrics = {"loss": value, "accuracy": right, "grad_norms": leaf_norms(grads)}
+        metrics = {
+            "loss": value,
+            "accuracy": right,
+            "grad_norms": leaf_norms(grads),
+            "update_norm": optax.tree.norm(updates),
+        }
         if update_norms:
             metrics["update_norms"] = leaf_norms(updates)
         new = state.replace(  # type: ignore[attr-defined]

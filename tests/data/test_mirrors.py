@@ -117,7 +117,7 @@ def test_an_archive_of_debian_is_opened_by_dpkg(tmp_path, monkeypatch):
     mirror = toy("toy.deb", hashlib.sha256(b"abc").hexdigest())
     assert mirror.arrays(archive)["train"][0].tobytes() == b"abc"
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="dpkg-deb, which opens toy.deb, is not installed"):
+    with pytest.raises(UserError, match=r"dpkg-deb, which opens toy\.deb, is not installed"):
         mirror.arrays(archive)
 
 

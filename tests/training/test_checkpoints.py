@@ -86,6 +86,28 @@ def test_a_step_saved_again_with_metrics_replaces_the_first(checkpoints):
     assert checkpoints.best() == 3
 
 
+def test_a_kill_while_a_step_is_saved_again_loses_nothing(tmp_path):
+    path = tmp_path / "checkpoints"
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints.save(state(3), 3, {"n": 1}, None)
+    checkpoints.close()
+    (path / "3").rename(path / "3.replaced")  # as it is between the two
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    assert checkpoints.restore(3, template(state()))[1] == {"n": 1}
+    checkpoints.save(state(3), 3, {"n": 2}, {"accuracy": 0.5})
+    checkpoints.close()
+    assert [entry.name for entry in path.iterdir()] == ["3"]
+
+
+def test_a_damaged_checkpoint_is_named(checkpoints):
+    save_all(checkpoints, {1: 0.5, 2: 0.6})
+    for file in checkpoints.directory.glob("2/state/**/*"):
+        if file.is_file():
+            file.write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"checkpoint 2 in .* cannot be read.*Others there: 1"):
+        checkpoints.restore(2, template(state()))
+
+
 def test_another_model_is_refused_with_the_differences(checkpoints):
     save_all(checkpoints, {1: 0.5})
     with pytest.raises(UserError, match=r"(?s)of another model.*params/dense/kernel: \(4, 3\)"):
