@@ -10,6 +10,7 @@ import numpy as np
 from tensorflow_datasets.core.decode import DeserializeMethod
 from tensorflow_datasets.proto import tf_example_pb2
 
+from cnn_jax.data import decoded
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.images import decode, in_threads
 from cnn_jax.data.memory_limit import check_size
@@ -63,7 +64,7 @@ def load_tfds(
     notes = []
     if left_out := sorted(set(available) - set(wanted)):
         notes.append(f"not used: {', '.join(left_out)}")
-    parts = {split: reader.read(split, n, shape) for split, n in wanted.items()}
+    parts = {split: reader.kept(split, n, shape) for split, n in wanted.items()}
     for split in [split for split in ("validation", "test") if split in parts]:
         if (parts[split].labels < 0).any():
             del parts[split]
@@ -99,7 +100,17 @@ class _Reader:
             height = width = self.image_size
         return height, width, 1 if channels == 1 else 3
 
+    def kept(self, split: str, n: int, shape: tuple[int, int, int]) -> Split:
+        """The split as it was decoded before, or decoded now."""
+        folder = Path(self.builder.data_dir)
+        files = [Path(file) for file in self.builder.info.splits[split].filepaths]
+        key = decoded.fingerprint(files, self.image, self.label, self.image_size, shape)
+        return decoded.kept(
+            folder / "decoded", f"{split}-{key}", n, shape, lambda: self.read(split, n, shape)
+        )
+
     def read(self, split: str, n: int, shape: tuple[int, int, int]) -> Split:
+        """The split decoded from its records."""
         # TFDS takes most of a small image's time to interpret its record; the record is a
         # tf.train.Example and takes a tenth of that to be read as one.
         source = self.builder.as_data_source(split, deserialize_method=DeserializeMethod.RAW_BYTES)
