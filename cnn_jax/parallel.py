@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 
 import jax
@@ -15,6 +16,19 @@ DATA = "data"
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of all local devices (or those given) along the data axis."""
     return Mesh(np.array(jax.local_devices() if devices is None else devices), (DATA,))
+
+
+def compiler_options(mesh: Mesh) -> dict[str, bool]:
+    """Options of XLA for programs with convolutions.
+
+    On the CPU oneDNN's convolutions are faster: in float32 a LeNet-5 step takes two thirds of
+    the time, in bfloat16 forward convolutions run several times as fast. Older versions of
+    jaxlib know the options and ignore them, or do not know them and refuse.
+    """
+    version = tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2])
+    if mesh.devices.flat[0].platform != "cpu" or version < (0, 12):
+        return {}
+    return {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

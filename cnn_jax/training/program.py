@@ -23,7 +23,7 @@ from cnn_jax.data.spec import DataSpec
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.models import parameter_count
-from cnn_jax.parallel import batch_sharding, replicated
+from cnn_jax.parallel import batch_sharding, compiler_options, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
@@ -211,7 +211,9 @@ class Program:
         )
         self._train_compiled = self._timed(
             "train",
-            lambda: jitted.lower(self.abstract_state, images, labels, place, place).compile(),
+            lambda: jitted.lower(self.abstract_state, images, labels, place, place).compile(
+                compiler_options(self.mesh)
+            ),
         )
 
     def train_step(
