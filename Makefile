@@ -37,11 +37,11 @@ train: $(INSTALLED) ## train LeNet-5 on MNIST and test it; DATA=digits|fashion_m
 
 .PHONY: test
 test: $(INSTALLED) ## run the test suite
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --maxprocesses 8
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the longer checks as well, which bring real data
-	@$(RUN) -m pytest -m "slow or not slow"
+	@$(RUN) -m pytest -n auto --maxprocesses 8 -m "slow or not slow"
 
 .PHONY: lint
 lint: $(INSTALLED) ## check format, style and types

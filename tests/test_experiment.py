@@ -263,6 +263,12 @@ def test_a_folder_that_holds_something_else_is_left_alone(tiny, experiment, tmp_
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_below_a_file_cannot_be_made(tiny, experiment, tmp_path):
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(UserError, match=r"cannot be made: .*notes is a file"):
+        train(tiny, tmp_path / "notes" / "run", console=QUIET, experiment=experiment)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

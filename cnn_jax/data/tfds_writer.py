@@ -56,6 +56,7 @@ def write(
     builder_class = types.new_class(
         catalog_builder.__name__, (catalog_builder,), {"skip_registration": True}, body
     )
+    builder_class.__module__ = catalog_builder.__module__  # stored as the set's origin
     builder = builder_class(data_dir=str(data_dir), file_format="array_record")
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         builder.download_and_prepare(file_format="array_record")

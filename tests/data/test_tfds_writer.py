@@ -35,6 +35,7 @@ def test_plain_tfds_reads_what_was_written(tmp_path):
     }
     assert builder.info.features["label"].names == [str(digit) for digit in range(10)]
     assert builder.info.description == "The MNIST database of handwritten digits."
+    assert builder.info.as_proto.module_name == catalog.__module__
     for split, (images, labels) in arrays.items():
         found = list(builder.as_data_source(split))
         assert found[0]["image"].shape == (28, 28, 1)
