@@ -1,4 +1,11 @@
-"""simple_cnn on CIFAR-10 with augmentation."""
+"""simple_cnn on CIFAR-10: three convolutions with batch normalisation, crops and mirror images.
+
+Reproduces no paper: a small net to start from, which learns in minutes on a CPU.
+
+Command: python experiments/cifar10_cnn.py
+Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_CIFAR
+Expected: test accuracy @ACC_CIFAR on all 10,000 test images
+"""
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main
 

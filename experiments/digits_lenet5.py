@@ -1,8 +1,10 @@
 """LeNet-5 in its modern form on the digits that come inside scikit-learn: no download.
 
-The quickest way to see a whole run: 1,797 handwritten digits of 8x8 pixels.
+The quickest way to see a whole run: 1,797 handwritten digits of 8x8 pixels, 360 of them for test.
 
-    python experiments/digits_lenet5.py
+Command: python experiments/digits_lenet5.py           (or `make train DATA=digits`)
+Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_DIGITS
+Expected: test accuracy @ACC_DIGITS on all 360 test images (--seeds 5)
 """
 
 from cnn_jax import Augment, Data, Model, Optimizer, Preprocess, Recipe, Schedule, epochs, main

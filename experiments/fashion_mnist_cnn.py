@@ -1,14 +1,22 @@
-"""A small CNN on Fashion-MNIST."""
+"""A small CNN on Fashion-MNIST.
+
+Stands beside the two-convolution nets in the data set's README
+(https://github.com/zalandoresearch/fashion-mnist), which reach 92.2 to 92.5 %.
+
+Command: python experiments/fashion_mnist_cnn.py
+Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_FASHION
+Expected: test accuracy @ACC_FASHION on all 10,000 test images
+"""
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main
 
 recipe = Recipe(
     name="fashion_mnist_cnn",
     data=Data("fashion_mnist", validation=5000),
-    augment=Augment(pad_crop=2, mirror="random"),
+    augment=Augment(pad_crop=1, mirror="random"),
     model=Model(
         "simple_cnn",
-        options={"widths": (32, 64), "hidden": (128,), "norm": "batch", "dropout": 0.3},
+        options={"widths": (32, 64, 128), "hidden": (128,), "norm": "batch", "dropout": 0.3},
     ),
     optimizer=Optimizer(
         "sgd",
@@ -16,9 +24,9 @@ recipe = Recipe(
         options={"momentum": 0.9, "nesterov": True},
         weight_decay=5e-4,
     ),
-    schedule=Schedule("one_cycle", warmup=epochs(3)),
+    schedule=Schedule("one_cycle", warmup=epochs(2)),
     batch_size=128,
-    duration=epochs(15),
+    duration=epochs(12),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,13 @@
-"""LeNet-5 in its modern form on MNIST."""
+"""LeNet-5 in its modern form on MNIST.
+
+Reproduces: LeCun et al. 1998, "Gradient-based learning applied to document recognition", who
+report 99.05 % on the test images, and 99.2 % with distorted training images; here with ReLU, max
+pooling and softmax, and with small random rotations, shifts and changes of size.
+
+Command: python experiments/mnist_lenet5.py            (or `make train`)
+Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_MNIST
+Expected: test accuracy @ACC_MNIST on all 10,000 test images (--seeds 5)
+"""
 
 from cnn_jax import (
     Augment,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +13,17 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from cnn_jax import augment
 from cnn_jax.augment import output_shape, training_batch
-from cnn_jax.data import Split, check_batch
+from cnn_jax.data import Split
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.duration import Duration
-from cnn_jax.errors import UserError, unknown
 from cnn_jax.models import parameter_count
 from cnn_jax.parallel import batch_sharding, compiler_options, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
+from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.optimizers import make_optimizer
+from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.state import TrainState, Variables, init_state, stream
 from cnn_jax.training.step import Metrics, make_train_step
@@ -36,70 +32,6 @@ _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The durations of a recipe in steps.
-
-    Attributes:
-      total: length of the training.
-      validate: steps between validations, need not be whole.
-      save: steps between checkpoints, need not be whole.
-      log: steps between lines of training metrics, need not be whole.
-      examples: training examples in an epoch.
-      batch_size: examples in a step.
-    """
-
-    total: int
-    validate: float
-    save: float
-    log: float
-    examples: int
-    batch_size: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, examples: int) -> Plan:
-        """The plan of a recipe on so many training examples.
-
-        Raises:
-          UserError: a duration is zero or in the wrong unit.
-        """
-        if recipe.duration.unit == "percent":
-            raise UserError(f"--duration {recipe.duration}: percent of what? Give epochs or steps.")
-        batch_size = recipe.batch_size
-        total = recipe.duration.steps(batch_size=batch_size, examples=examples)
-
-        def interval(flag: str, duration: Duration) -> float:
-            found = duration.exact_steps(
-                batch_size=batch_size, examples=examples, total_steps=total
-            )
-            if found <= 0:
-                raise UserError(f"{flag} {duration} must be longer than nothing")
-            return max(1.0, found)
-
-        interval("--duration", recipe.duration)
-        return cls(
-            total=total,
-            validate=interval("--validate-every", recipe.validate_every),
-            save=interval("--checkpoints.every", recipe.checkpoints.every),
-            log=interval("--log-every", recipe.log_every),
-            examples=examples,
-            batch_size=batch_size,
-        )
-
-    @staticmethod
-    def due(step: int, interval: float) -> bool:
-        """Whether a multiple of the interval is nearest to this step.
-
-        So what comes every epoch comes at the epochs' ends, and falls together with the end
-        of the training, although an epoch is no whole number of steps.
-        """
-        return math.floor((step + 0.5) / interval) > math.floor((step - 0.5) / interval)
-
-    def epoch(self, step: int) -> float:
-        """Passes over the training examples that so many steps make."""
-        return step * self.batch_size / self.examples
 
 
 class Program:
@@ -278,55 +210,3 @@ def _init_function(
 ) -> Callable[[jax.Array], TrainState]:
     average = recipe.ema is not None
     return lambda seed: init_state(seed, model, optimizer, input_shape, average=average)
-
-
-def check_names(part: Any, path: str = "") -> None:
-    """Checks every field of a recipe that has a list of valid values.
-
-    The command line does so itself; a recipe in a file or in code may be misspelt.
-
-    Raises:
-      UserError: a value is not on the list.
-    """
-    hints = get_type_hints(type(part))
-    for field in dataclasses.fields(part):
-        value, flag = getattr(part, field.name), path + field.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
-            check_names(value, f"{flag}.")
-        elif get_origin(hints[field.name]) is Literal and value not in get_args(hints[field.name]):
-            raise unknown(f"--{flag}", str(value), get_args(hints[field.name]))
-
-
-def check_recipe(recipe: Recipe, spec: DataSpec, devices: int) -> None:
-    """Checks what can be checked before anything is compiled.
-
-    Raises:
-      UserError: a value does not fit the data, the devices or another value.
-    """
-    check_names(recipe)
-    check_batch(spec.examples["train"], recipe.batch_size, devices)
-    augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
-    parts = recipe.optimizer.accumulate
-    if parts < 1 or recipe.batch_size % (parts * devices):
-        raise UserError(
-            f"--optimizer.accumulate {parts}: the batch of {recipe.batch_size} cannot be split "
-            f"into so many parts on {devices} device{'s' * (devices > 1)}"
-        )
-    for flag, value, valid in (
-        ("--ema", recipe.ema, recipe.ema is None or 0 <= recipe.ema < 1),
-        (
-            "--loss.label-smoothing",
-            recipe.loss.label_smoothing,
-            0 <= recipe.loss.label_smoothing < 1,
-        ),
-    ):
-        if not valid:
-            raise UserError(f"{flag} {value} must be at least 0 and below 1")
-    for field in ("keep_latest", "keep_best"):
-        if getattr(recipe.checkpoints, field) < 1:
-            raise UserError(f"--checkpoints.{field.replace('_', '-')} must be at least 1")
-    patience = recipe.early_stopping.patience
-    if patience is not None and patience < 1:
-        raise UserError(f"--early-stopping.patience {patience} must be at least 1")
-    if not 0 <= recipe.seed < 2**32:
-        raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")

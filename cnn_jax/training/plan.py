@@ -1,0 +1,74 @@
+"""How long a run is and what comes how often, in steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cnn_jax.duration import Duration
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The durations of a recipe in steps.
+
+    Attributes:
+      total: length of the training.
+      validate: steps between validations, need not be whole.
+      save: steps between checkpoints, need not be whole.
+      log: steps between lines of training metrics, need not be whole.
+      examples: training examples in an epoch.
+      batch_size: examples in a step.
+    """
+
+    total: int
+    validate: float
+    save: float
+    log: float
+    examples: int
+    batch_size: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, examples: int) -> Plan:
+        """The plan of a recipe on so many training examples.
+
+        Raises:
+          UserError: a duration is zero or in the wrong unit.
+        """
+        if recipe.duration.unit == "percent":
+            raise UserError(f"--duration {recipe.duration}: percent of what? Give epochs or steps.")
+        batch_size = recipe.batch_size
+        total = recipe.duration.steps(batch_size=batch_size, examples=examples)
+
+        def interval(flag: str, duration: Duration) -> float:
+            found = duration.exact_steps(
+                batch_size=batch_size, examples=examples, total_steps=total
+            )
+            if found <= 0:
+                raise UserError(f"{flag} {duration} must be longer than nothing")
+            return max(1.0, found)
+
+        interval("--duration", recipe.duration)
+        return cls(
+            total=total,
+            validate=interval("--validate-every", recipe.validate_every),
+            save=interval("--checkpoints.every", recipe.checkpoints.every),
+            log=interval("--log-every", recipe.log_every),
+            examples=examples,
+            batch_size=batch_size,
+        )
+
+    @staticmethod
+    def due(step: int, interval: float) -> bool:
+        """Whether a multiple of the interval is nearest to this step.
+
+        So what comes every epoch comes at the epochs' ends, and falls together with the end
+        of the training, although an epoch is no whole number of steps.
+        """
+        return math.floor((step + 0.5) / interval) > math.floor((step - 0.5) / interval)
+
+    def epoch(self, step: int) -> float:
+        """Passes over the training examples that so many steps make."""
+        return step * self.batch_size / self.examples
