@@ -3,8 +3,8 @@
 Reproduces no paper: a small net to start from, which learns in minutes on a CPU.
 
 Command: python experiments/cifar10_cnn.py
-Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_CIFAR
-Expected: test accuracy @ACC_CIFAR on all 10,000 test images
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 19 minutes beside other jobs
+Expected: test accuracy 83.1 % (n=1) on all 10,000 test images
 """
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main

@@ -4,8 +4,8 @@ Stands beside the two-convolution nets in the data set's README
 (https://github.com/zalandoresearch/fashion-mnist), which reach 92.2 to 92.5 %.
 
 Command: python experiments/fashion_mnist_cnn.py
-Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_FASHION
-Expected: test accuracy @ACC_FASHION on all 10,000 test images
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 19 minutes beside other jobs
+Expected: test accuracy 92.6 % (n=1) on all 10,000 test images
 """
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main

@@ -6,8 +6,8 @@ values and its loss are the paper's; Adam with a one-cycle schedule stands in fo
 Levenberg-Marquardt method, and the distortions are small rotations, shifts and changes of size.
 
 Command: python experiments/mnist_lenet5_1998.py
-Hardware and time: two CPU cores (AMD EPYC, AVX2), @TIME_1998
-Expected: test accuracy @ACC_1998 on all 10,000 test images (--seeds 3)
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 5 minutes for a run beside other jobs
+Expected: test accuracy 99.05 ± 0.01 % (n=2) on all 10,000 test images (--seeds 2)
 """
 
 from cnn_jax import (
