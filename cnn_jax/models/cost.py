@@ -72,11 +72,18 @@ def table() -> list[dict[str, Any]]:
                 "multiply_adds": multiply_adds(module, entry.input_shape),
                 "input": list(entry.input_shape),
                 "classes": entry.num_classes,
-                "options": dict(entry.options),
+                "options": {option: _plain(value) for option, value in entry.options.items()},
                 "paper": entry.paper,
             }
         )
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """An option's value as JSON holds it; a function by its name."""
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return getattr(value, "__name__", repr(value)) if callable(value) else value
 
 
 def _of_jaxpr(jaxpr: Any) -> int:

@@ -125,5 +125,6 @@ def test_the_table_of_all_models():
         "multiply_adds": 415_680,
         "input": [32, 32, 1],
         "classes": 10,
+        "options": {},
         "paper": models.entry("lenet5").paper,
     }
