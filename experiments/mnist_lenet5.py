@@ -19,6 +19,7 @@ from cnn_jax import (
     Schedule,
     epochs,
     main,
+    percent,
 )
 
 recipe = Recipe(
@@ -33,7 +34,7 @@ recipe = Recipe(
         options={"momentum": 0.9, "nesterov": True},
         weight_decay=5e-4,
     ),
-    schedule=Schedule("one_cycle", warmup=epochs(2)),
+    schedule=Schedule("one_cycle", warmup=percent(13.33)),
     batch_size=128,
     duration=epochs(15),
 )

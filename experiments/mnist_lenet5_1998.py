@@ -21,6 +21,7 @@ from cnn_jax import (
     Schedule,
     epochs,
     main,
+    percent,
 )
 
 recipe = Recipe(
@@ -32,7 +33,7 @@ recipe = Recipe(
     model=Model("lenet5"),
     loss=Loss("map"),
     optimizer=Optimizer("adam", learning_rate=2e-3),
-    schedule=Schedule("one_cycle", warmup=epochs(2)),
+    schedule=Schedule("one_cycle", warmup=percent(13.33)),
     batch_size=128,
     duration=epochs(15),
 )
