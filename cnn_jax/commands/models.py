@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,16 +10,37 @@ import tyro
 
 from cnn_jax import models
 from cnn_jax.commands.output import print_rows
+from cnn_jax.errors import unknown
 
 
 @dataclass(frozen=True)
 class Models:
-    """List the models: parameters, multiply-adds of one image, input, paper."""
+    """List the models: input, classes, paper; of those named also what they cost."""
 
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names or patterns such as 'resnet*': their parameters and multiply-adds of one image are
+    counted, which takes a second for each."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON, with every option and its default."""
 
     def __call__(self) -> None:
-        """Prints a row for each model."""
+        """Prints a row for each model.
+
+        Raises:
+          UserError: a name or pattern finds no model.
+        """
+        for pattern in self.names:
+            if not fnmatch.filter(models.names(), pattern):
+                raise unknown("model", pattern, models.names())
+        if not self.names:
+            rows = [models.describe(name) for name in models.names()]
+            print_rows(rows, ("name", "input", "classes", "paper"), as_json=self.json, empty="")
+            return
+        chosen = [
+            name
+            for name in models.names()
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.names)
+        ]
+        rows = [models.describe(name) | models.count(name) for name in chosen]
         columns = ("name", "parameters", "multiply_adds", "input", "paper")
-        print_rows(models.table(), columns, as_json=self.json, empty="no models")
+        print_rows(rows, columns, as_json=self.json, empty="")

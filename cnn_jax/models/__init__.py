@@ -1,16 +1,22 @@
 """Convolutional networks: one family a file, created by name."""
 
 # Importing a family fills the table of `registry`.
-from cnn_jax.models import lenet5, lenet5_relu, simple_cnn
+from cnn_jax.models import (
+    lenet5,
+    lenet5_relu,
+    simple_cnn,
+)
 from cnn_jax.models.activations import activation_names, activations
-from cnn_jax.models.cost import multiply_adds, parameter_count, table
+from cnn_jax.models.cost import count, describe, multiply_adds, parameter_count
 from cnn_jax.models.registry import Entry, create, entry, names, register
 
 __all__ = [
     "Entry",
     "activation_names",
     "activations",
+    "count",
     "create",
+    "describe",
     "entry",
     "lenet5",
     "lenet5_relu",
@@ -19,5 +25,4 @@ __all__ = [
     "parameter_count",
     "register",
     "simple_cnn",
-    "table",
 ]

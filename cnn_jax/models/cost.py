@@ -34,7 +34,9 @@ def parameter_count(params: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def multiply_adds(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
+def multiply_adds(
+    module: nn.Module, input_shape: tuple[int, int, int], variables: Any = None
+) -> int:
     """Multiply-adds of all convolutions and matrix products for one image at evaluation.
 
     As is customary, zeros that pad an image count like pixels, and biases, normalisation,
@@ -44,39 +46,43 @@ def multiply_adds(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
     Args:
       module: a model.
       input_shape: (h, w, c) of the image.
+      variables: of the model, if their `shapes` are known already.
 
     Raises:
       UserError: the model cannot take images of this shape, or has a loop whose length
         depends on the data.
     """
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    closed = jax.make_jaxpr(lambda variables, x: module.apply(variables, x))(
-        shapes(module, input_shape), image
-    )
+    if variables is None:
+        variables = shapes(module, input_shape)
+    closed = jax.make_jaxpr(lambda variables, x: module.apply(variables, x))(variables, image)
     return _of_jaxpr(closed.jaxpr)
 
 
-def table() -> list[dict[str, Any]]:
-    """One row a model: name, parameters, multiply_adds, input (h, w, c), classes, options, paper.
+def describe(name: str) -> dict[str, Any]:
+    """A model's name, input (h, w, c), classes, options and paper, as values of JSON."""
+    entry = registry.entry(name)
+    return {
+        "name": name,
+        "input": list(entry.input_shape),
+        "classes": entry.num_classes,
+        "options": {option: _plain(value) for option, value in entry.options.items()},
+        "paper": entry.paper,
+    }
 
-    Counted for the paper's input and number of classes; all values can be written as JSON.
+
+def count(name: str) -> dict[str, int]:
+    """A model's parameters and multiply-adds for the paper's input and number of classes.
+
+    A deep one takes a second or two: it is traced, though nothing is computed.
     """
-    rows = []
-    for name in registry.names():
-        entry = registry.entry(name)
-        module = registry.create(name, entry.num_classes)
-        rows.append(
-            {
-                "name": name,
-                "parameters": parameter_count(shapes(module, entry.input_shape)["params"]),
-                "multiply_adds": multiply_adds(module, entry.input_shape),
-                "input": list(entry.input_shape),
-                "classes": entry.num_classes,
-                "options": {option: _plain(value) for option, value in entry.options.items()},
-                "paper": entry.paper,
-            }
-        )
-    return rows
+    entry = registry.entry(name)
+    module = registry.create(name, entry.num_classes)
+    variables = shapes(module, entry.input_shape)
+    return {
+        "parameters": parameter_count(variables["params"]),
+        "multiply_adds": multiply_adds(module, entry.input_shape, variables),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -104,17 +104,6 @@ class Dense(nn.Module):
         return y
 
 
-def batch_norm(*, train: bool, dtype: DTypeLike, name: str, momentum: float = 0.9) -> nn.BatchNorm:
-    """Batch normalisation over all but the last axis (https://arxiv.org/abs/1502.03167).
-
-    In training it uses the mean and variance of the batch, in float32, and moves the running
-    ones by 1 - `momentum` towards them; otherwise it uses the running ones.
-    """
-    return nn.BatchNorm(
-        use_running_average=not train, momentum=momentum, epsilon=1e-5, dtype=dtype, name=name
-    )
-
-
 def check_images(x: jax.Array, *, smallest: tuple[int, int], model: str) -> None:
     """Checks that `x` are images (b, h, w, c) of a float type and at least `smallest` pixels.
 

@@ -11,8 +11,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
+from cnn_jax.models.blocks import normalise
 from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import Conv, Dense, batch_norm, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
 from cnn_jax.models.options import check_initialisers, check_positive, check_rate
 from cnn_jax.models.registry import register
 
@@ -77,8 +78,7 @@ class SimpleCNN(nn.Module):
                     use_bias=self.norm == "none",
                     name=f"conv{suffix}",
                 )(x)
-                if self.norm == "batch":
-                    x = batch_norm(train=train, dtype=self.dtype, name=f"norm{suffix}")(x)
+                x = normalise(x, self.norm, train=train, dtype=self.dtype, name=f"norm{suffix}")
                 x = tap(self, f"relu{suffix}", nn.relu(x))
             x = tap(self, f"pool{stage}", max_pool(x, 2))
         x = x.reshape(x.shape[0], -1)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnn_jax import epochs, train
+from cnn_jax import epochs, models, train
 from cnn_jax.__main__ import main
 from cnn_jax.data import load
 
@@ -79,11 +79,22 @@ def test_runs_lists_results(run, capsys):
 
 
 def test_models_are_listed(capsys):
-    rows = json.loads(printed(capsys, "models", "--json"))
-    counts = {row["name"]: row["parameters"] for row in rows}
-    assert counts["lenet5"] == 60_000
-    assert counts["lenet5_relu"] == 61_706
+    listed = json.loads(printed(capsys, "models", "--json"))
+    assert [row["name"] for row in listed] == models.names()
     assert "lenet5_relu" in printed(capsys, "models")
+
+
+def test_models_of_a_pattern_are_counted(capsys):
+    rows = json.loads(printed(capsys, "models", "lenet5*", "--json"))
+    assert {row["name"]: row["parameters"] for row in rows} == {
+        "lenet5": 60_000,
+        "lenet5_relu": 61_706,
+    }
+    assert "416,520" in printed(capsys, "models", "lenet5_relu")
+
+
+def test_a_pattern_that_finds_no_model_names_the_nearest(capsys):
+    assert "resnet50" in refused(capsys, "models", "resnet5O")
 
 
 def test_data_info(capsys):

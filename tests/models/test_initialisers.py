@@ -20,6 +20,7 @@ def draw(name, shape=SHAPE):
     ("name", "variance"),
     [
         ("he_normal", 2 / 360),
+        ("he_normal_fan_out", 2 / 450),
         ("he_uniform", 2 / 360),
         ("lecun_normal", 1 / 360),
         ("lecun_uniform", 1 / 360),
