@@ -4,7 +4,11 @@
 from cnn_jax.models import (
     lenet5,
     lenet5_relu,
+    preact_resnet,
+    resnet,
+    resnet_cifar,
     simple_cnn,
+    wide_resnet,
 )
 from cnn_jax.models.activations import activation_names, activations
 from cnn_jax.models.cost import count, describe, multiply_adds, parameter_count
@@ -23,6 +27,10 @@ __all__ = [
     "multiply_adds",
     "names",
     "parameter_count",
+    "preact_resnet",
     "register",
+    "resnet",
+    "resnet_cifar",
     "simple_cnn",
+    "wide_resnet",
 ]
