@@ -2,12 +2,16 @@
 
 # Importing a family fills the table of `registry`.
 from cnn_jax.models import (
+    alexnet,
     lenet5,
     lenet5_relu,
+    nin,
     preact_resnet,
     resnet,
     resnet_cifar,
     simple_cnn,
+    squeezenet,
+    vgg,
     wide_resnet,
 )
 from cnn_jax.models.activations import activation_names, activations
@@ -18,6 +22,7 @@ __all__ = [
     "Entry",
     "activation_names",
     "activations",
+    "alexnet",
     "count",
     "create",
     "describe",
@@ -26,11 +31,14 @@ __all__ = [
     "lenet5_relu",
     "multiply_adds",
     "names",
+    "nin",
     "parameter_count",
     "preact_resnet",
     "register",
     "resnet",
     "resnet_cifar",
     "simple_cnn",
+    "squeezenet",
+    "vgg",
     "wide_resnet",
 ]
