@@ -3,6 +3,9 @@
 # Importing a family fills the table of `registry`.
 from cnn_jax.models import (
     alexnet,
+    densenet,
+    googlenet,
+    inception_v3,
     lenet5,
     lenet5_relu,
     nin,
@@ -25,8 +28,11 @@ __all__ = [
     "alexnet",
     "count",
     "create",
+    "densenet",
     "describe",
     "entry",
+    "googlenet",
+    "inception_v3",
     "lenet5",
     "lenet5_relu",
     "multiply_adds",
