@@ -2,6 +2,7 @@
 
 # Importing a family fills the table of `registry`.
 from cnn_jax.models import (
+    airbench,
     alexnet,
     convnext,
     densenet,
@@ -34,6 +35,7 @@ __all__ = [
     "Entry",
     "activation_names",
     "activations",
+    "airbench",
     "alexnet",
     "convnext",
     "count",

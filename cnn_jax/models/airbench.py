@@ -1,0 +1,265 @@
+"""The nets of airbench, made to reach 94, 95 and 96 % on CIFAR-10 in the shortest time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from cnn_jax.errors import UserError
+from cnn_jax.models.initialisers import KERNELS
+from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.models.registry import register
+
+_gelu = functools.partial(nn.gelu, approximate=False)
+
+
+def dirac(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """An initial kernel (h, w, c, features) whose first c output maps are the input maps.
+
+    What is further, if there are more, is drawn as PyTorch's default: uniform in
+    ±1/sqrt(h w c).
+    """
+    height, width, inputs, outputs = shape
+    kernel = KERNELS["pytorch"](key, shape, dtype)
+    same = min(inputs, outputs)
+    identity = jnp.zeros((height, width, inputs, same), dtype)
+    identity = identity.at[height // 2, width // 2].set(jnp.eye(inputs, same, dtype=dtype))
+    return kernel.at[..., :same].set(identity)
+
+
+class WhiteningConv(nn.Module):
+    """A convolution whose kernel no gradient reaches, with a trained bias.
+
+    It has twice as many maps as a patch has numbers. The kernel is drawn at random until that of
+    `whitening` is put in its place by `with_whitening`.
+
+    Attributes:
+      size: side of the kernel in pixels.
+      dtype: what it computes in.
+
+    Parameters: kernel (size, size, c, 2 size^2 c), bias (2 size^2 c,).
+    """
+
+    size: int = 2
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(b, h, w, c) -> (b, h - size + 1, w - size + 1, 2 size^2 c)."""
+        inputs = x.shape[-1]
+        features = 2 * self.size**2 * inputs
+        shape = (self.size, self.size, inputs, features)
+        kernel = self.param("kernel", KERNELS["pytorch"], shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        y = jax.lax.conv_general_dilated(
+            x.astype(self.dtype),
+            jax.lax.stop_gradient(kernel).astype(self.dtype),
+            window_strides=(1, 1),
+            padding="VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return y + bias.astype(self.dtype)
+
+
+class ConvGroup(nn.Module):
+    """Convolutions of 3x3, each with batch normalisation and GELU, the first with pooling.
+
+    Attributes:
+      features: number of output maps.
+      depth: number of convolutions.
+      residual: add what follows the first GELU to the last normalisation, before its GELU.
+      norm_momentum: what running statistics keep at each step.
+      dtype: what it computes in.
+
+    Parameters: conv1, norm1, conv2, norm2, ...; the normalisations have a bias but no scale.
+    """
+
+    features: int
+    depth: int = 2
+    residual: bool = False
+    norm_momentum: float = 0.6
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """(b, h, w, c) -> (b, h/2, w/2, features)."""
+        first = x
+        for i in range(1, self.depth + 1):
+            x = Conv(
+                self.features,
+                3,
+                use_bias=False,
+                kernel_init=dirac,
+                dtype=self.dtype,
+                name=f"conv{i}",
+            )(x)
+            if i == 1:
+                x = max_pool(x, 2)
+            x = nn.BatchNorm(
+                momentum=self.norm_momentum,
+                epsilon=1e-12,
+                use_scale=False,
+                dtype=self.dtype,
+                name=f"norm{i}",
+            )(x, use_running_average=not train)
+            if self.residual and i == self.depth:
+                x = x + first
+            x = _gelu(x)
+            if i == 1:
+                first = x
+        return x
+
+
+class Airbench(nn.Module):
+    """A whitening convolution and three groups of convolutions, without padding at the first.
+
+    Jordan 2024, https://arxiv.org/abs/2404.00498, airbench94, for 32 pixels:
+
+        whitening   2x2, 24, kernel fixed, GELU           31x31
+        group1      3x3 64, max-pool 2, 3x3 64            15x15
+        group2      3x3 256, max-pool 2, 3x3 256          7x7
+        group3      3x3 256, max-pool 2, 3x3 256          3x3
+        head        largest of each map, dense without bias, times 1/9
+
+    1,971,640 parameters for 10 classes, the fixed kernel's 288 included. The convolutions of the
+    groups start as the identity as far as they have inputs (`dirac`). airbench95 is wider;
+    airbench96 is wider yet and has three convolutions a group, with a residual connection.
+
+    The whitening kernel is in `params` so that it is saved with the rest, but gets no gradient:
+    an optimizer must also leave `whitening/kernel` out of weight decay.
+
+    Attributes:
+      num_classes: number of logits.
+      widths: maps of the groups.
+      depth: convolutions of each group.
+      residual: see `ConvGroup`; from three convolutions a group.
+      whitening_size: side of the whitening kernel in pixels.
+      norm_momentum: what running statistics keep at each step.
+      logit_scale: factor of the logits.
+      dtype: what it computes in.
+    """
+
+    num_classes: int
+    widths: tuple[int, int, int] = (64, 256, 256)
+    depth: int = 2
+    residual: bool = False
+    whitening_size: int = 2
+    norm_momentum: float = 0.6
+    logit_scale: float = 1 / 9
+    dtype: DTypeLike = "float32"
+
+    def __post_init__(self) -> None:
+        check_positive(self, "widths", "depth", "whitening_size")
+        check_rate(self, "norm_momentum")
+        if self.residual and self.depth < 2:
+            raise UserError(f"depth={self.depth} of Airbench: residual=True needs two or more")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Logits (b, k) float32 of images (b, h, w, c).
+
+        Raises:
+          UserError: the images are too small to be halved three times.
+        """
+        side = 7 + self.whitening_size
+        check_images(x, smallest=(side, side), model="airbench")
+        x = WhiteningConv(self.whitening_size, self.dtype, name="whitening")(x)
+        x = _gelu(x)
+        for i, width in enumerate(self.widths, start=1):
+            x = ConvGroup(
+                width,
+                self.depth,
+                self.residual,
+                self.norm_momentum,
+                self.dtype,
+                name=f"group{i}",
+            )(x, train=train)
+        x = tap(self, "features", x)
+        x = tap(self, "embedding", jnp.max(x, axis=(1, 2)))
+        head = Dense(
+            self.num_classes,
+            use_bias=False,
+            kernel_init="pytorch",
+            dtype=self.dtype,
+            name="head",
+        )
+        return head(x).astype(jnp.float32) * self.logit_scale
+
+
+def whitening(images: jax.Array, size: int = 2, eps: float = 5e-4) -> jax.Array:
+    """The kernel (size, size, c, 2 size^2 c) that makes patches of images white, and its negative.
+
+    The filters are the eigenvectors of the patches' second moments (the mean is not taken off),
+    by descending eigenvalue, each divided by sqrt(eigenvalue + eps).
+
+    Args:
+      images: (n, h, w, c), normalised as for training; airbench takes the first 5,000.
+      size: side of the patches in pixels.
+      eps: what keeps noise in directions that hardly occur from being blown up.
+
+    Raises:
+      UserError: these are no images, or smaller than a patch.
+    """
+    images = jnp.asarray(images)
+    check_images(images, smallest=(size, size), model="whitening")
+    channels = images.shape[3]
+    height, width = (side - size + 1 for side in images.shape[1:3])
+    shifted = [
+        images[:, i : i + height, j : j + width].astype(jnp.float32)
+        for i in range(size)
+        for j in range(size)
+    ]
+    patches = jnp.concatenate(shifted, axis=-1).reshape(-1, size**2 * channels)
+    moments = jnp.matmul(patches.T, patches, precision=jax.lax.Precision.HIGHEST) / len(patches)
+    values, vectors = jnp.linalg.eigh(moments)  # ascending; vectors are columns
+    filters = vectors[:, ::-1] / jnp.sqrt(values[::-1] + eps)
+    kernel = jnp.concatenate([filters, -filters], axis=1)
+    return kernel.reshape(size, size, channels, -1)
+
+
+def with_whitening(params: Mapping[str, Any], kernel: jax.Array) -> dict[str, Any]:
+    """Parameters of `Airbench` with this whitening kernel in the place of theirs.
+
+    Args:
+      params: the collection `params` of its variables; left as it is.
+      kernel: as `whitening` makes it.
+
+    Raises:
+      UserError: the parameters have no whitening kernel, or one of another shape.
+    """
+    if "whitening" not in params:
+        raise UserError(f"parameters without whitening: {', '.join(params)}")
+    layer = params["whitening"]
+    if layer["kernel"].shape != kernel.shape:
+        raise UserError(
+            f"a whitening kernel of shape {kernel.shape} for a net that has {layer['kernel'].shape}"
+        )
+    kernel = kernel.astype(layer["kernel"].dtype)
+    return {**params, "whitening": {**layer, "kernel": kernel}}
+
+
+TORCH_NAMES: tuple[tuple[str, str], ...] = (
+    (r"0", r"whitening"),
+    *((rf"{i + 1}\.(conv|norm)(\d)", rf"group{i}/\1\2") for i in (1, 2, 3)),
+    (r"7", r"head"),
+)
+"""Names of modules in the author's PyTorch programs as ours."""
+
+_airbench = functools.partial(
+    register,
+    module=Airbench,
+    input_shape=(32, 32, 3),
+    num_classes=10,
+    paper="Jordan 2024, https://arxiv.org/abs/2404.00498",
+)
+_airbench("airbench94")
+_airbench("airbench95", widths=(128, 384, 384))
+_airbench("airbench96", widths=(128, 384, 512), depth=3, residual=True, norm_momentum=0.9)
