@@ -60,10 +60,10 @@ KERNELS: dict[str, InitFunction] = {
 he, lecun, glorot: variance 2/fan_in, 1/fan_in, 2/(fan_in + fan_out); he_normal_fan_out:
 variance 2/(kh kw outputs), which keeps the size of gradients instead of that of activations
 (https://arxiv.org/abs/1502.01852, section 2.2; LeCun et al. 1998 "Efficient BackProp", Glorot
-and Bengio 2010); orthogonal: https://arxiv.org/abs/1312.6120; pytorch: uniform in ±1/sqrt(fan_in), that
-framework's default; lecun98: uniform in ±2.4/fan_in (LeCun et al. 1998, appendix A); normal:
-deviation 0.01 (AlexNet); truncated_normal: deviation 0.02 before values beyond two
-deviations are drawn again.
+and Bengio 2010); orthogonal: https://arxiv.org/abs/1312.6120; pytorch: uniform in
+±1/sqrt(fan_in), that framework's default; lecun98: uniform in ±2.4/fan_in (LeCun et al. 1998,
+appendix A); normal: deviation 0.01 (AlexNet); truncated_normal: deviation 0.02 before values
+beyond two deviations are drawn again.
 """
 
 _BIASES: dict[str, Callable[[int], InitFunction]] = {
