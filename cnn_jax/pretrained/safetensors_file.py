@@ -1,0 +1,87 @@
+"""The files of the safetensors package, which hold arrays and nothing that could be executed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from cnn_jax.errors import UserError
+from cnn_jax.pretrained.torch_file import Tensors
+
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+
+
+def read_safetensors(path: Path) -> Tensors:
+    """The tensors of a `.safetensors` file by name; floats of any width as float32.
+
+    Raises:
+      UserError: the file is damaged, or holds numbers of another kind; or the package is not
+        installed.
+    """
+    package = _package()
+    try:
+        entries = package.deserialize(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except package.SafetensorError as error:
+        raise UserError(f"{path} is damaged, or no safetensors file: {error}") from None
+    return {
+        name: _array(name, entry["dtype"], entry["data"], entry["shape"], path)
+        for name, entry in entries
+    }
+
+
+def _array(name: str, code: str, data: bytes, shape: list[int], path: Path) -> np.ndarray:
+    if code not in _DTYPES:
+        raise UserError(f"{name} of {path} has numbers of the kind {code}, which is not known here")
+    array = np.frombuffer(data, _DTYPES[code]).reshape(shape)
+    if code == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes tensors so that the file is either the old one or the whole new one.
+
+    Args:
+      path: the file.
+      tensors: arrays by name.
+      metadata: texts by name that are stored beside them.
+
+    Raises:
+      UserError: the file cannot be written, or the package is not installed.
+    """
+    _package()
+    from safetensors.numpy import save
+
+    data = save(
+        {name: np.asarray(array, order="C") for name, array in tensors.items()},
+        metadata=dict(metadata or {}),
+    )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _package() -> ModuleType:
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(
+            "safetensors files need the package safetensors: pip install 'cnn-jax[export]'"
+        ) from None
+    return safetensors

@@ -1,0 +1,182 @@
+"""Variables of a model from a file or a run, whatever wrote it; and into a file for others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.restored import restore
+from cnn_jax.json_values import to_json
+from cnn_jax.pretrained.matching import Found, Report, assemble, paths
+from cnn_jax.pretrained.names import export_weights, import_weights
+from cnn_jax.pretrained.naming import Naming, best_naming, namings, read_naming
+from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
+from cnn_jax.pretrained.torch_file import read_torch
+from cnn_jax.training.state import TrainState, Variables
+
+_READERS = {
+    ".safetensors": read_safetensors,
+    ".pth": read_torch,
+    ".pt": read_torch,
+    ".th": read_torch,
+    ".bin": read_torch,
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Variables that came from elsewhere.
+
+    Attributes:
+      variables: NumPy arrays of the structure, shapes and types that the model has.
+      report: what was found.
+      sha256: of the file; None of a run.
+    """
+
+    variables: Variables
+    report: Report
+    sha256: str | None
+
+
+def load(
+    path: Path,
+    model: str,
+    template: Variables,
+    *,
+    names: Path | None = None,
+    new_head: bool = False,
+    checkpoint: str = "best",
+) -> Loaded:
+    """The variables of a model from a run folder of ours, a safetensors or a PyTorch file.
+
+    Nothing in a file is executed. A file may have our own names, those that the model's family
+    knows of torchvision and timm, or any that a table is given for.
+
+    Args:
+      path: the folder or the file.
+      model: name of the model.
+      template: its variables: initial values, or shapes if there is no new head.
+      names: a JSON file with a table of names, see `naming.read_naming`.
+      new_head: leave the layers that give the logits at their initial values.
+      checkpoint: of a run: `best`, `latest` or a step.
+
+    Raises:
+      UserError: the path is neither, is damaged, or does not fit the model; what is missing,
+        unexpected or of another shape is listed.
+    """
+    source = str(path)
+    if path.is_dir():
+        tensors = {
+            name: np.asarray(value)
+            for name, value in paths(restore(path, checkpoint).variables).items()
+        }
+        return Loaded(*_by_path(tensors, template, new_head, source), None)
+    if path.suffix not in _READERS:
+        raise UserError(f"{path} is neither a run folder nor one of {', '.join(_READERS)}")
+    tensors, wanted = _READERS[path.suffix](path), paths(template)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if names is None and not wanted.keys().isdisjoint(tensors):
+        return Loaded(*_by_path(tensors, template, new_head, source), digest)
+    naming = read_naming(names) if names else best_naming(model, tensors, wanted, source)
+    variables, report = import_weights(
+        tensors,
+        template,
+        naming.names,
+        naming.flattened,
+        optional=naming.optional,
+        new_head=new_head,
+        source=source,
+    )
+    return Loaded(variables, report, digest)
+
+
+def _by_path(
+    tensors: Mapping[str, np.ndarray], template: Variables, new_head: bool, source: str
+) -> tuple[Variables, Report]:
+    wanted = paths(template)
+    return assemble(
+        {name: Found(name, tensor) for name, tensor in tensors.items() if name in wanted},
+        template,
+        [name for name in tensors if name not in wanted],
+        new_head=new_head,
+        source=source,
+    )
+
+
+def with_weights(
+    state: TrainState, variables: Variables, optimizer: optax.GradientTransformation
+) -> TrainState:
+    """A state before its first step, with other variables; it lies on the devices as before.
+
+    Args:
+      state: the initial state.
+      variables: of the same structure and shapes.
+      optimizer: whose state begins anew: some keep parameters in it.
+    """
+
+    def placed(tree: Any, like: Any) -> Any:
+        # Copied, since a state is given up at every step and its memory used again.
+        return jax.tree.map(
+            lambda value, leaf: jax.device_put(np.array(value), leaf.sharding), tree, like
+        )
+
+    params = placed(variables["params"], state.params)
+    batch_stats = placed(variables.get("batch_stats", {}), state.batch_stats)
+    averages = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    return dataclasses.replace(
+        state,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=placed(optimizer.init(params), state.opt_state),
+        averages=None if state.averages is None else placed(averages, state.averages),
+    )
+
+
+def export(run: Path, output: Path, *, checkpoint: str = "best") -> int:
+    """Writes a run's model as safetensors, with torchvision's names where its family has them.
+
+    Args:
+      run: a run folder.
+      output: the file.
+      checkpoint: `best`, `latest` or a step.
+
+    Returns:
+      How many arrays were written.
+
+    Raises:
+      UserError: there is no such run or checkpoint, or the file cannot be written.
+    """
+    restored = restore(run, checkpoint)
+    recipe = restored.recipe
+    known = namings(recipe.model.name)
+    naming = known[0] if known else None
+    tensors = as_tensors(restored.variables, naming)
+    write_safetensors(
+        output,
+        tensors,
+        {
+            "format": "pt" if naming else "cnn_jax",
+            "model": json.dumps(to_json(recipe.model)),
+            "class_names": json.dumps(restored.spec.class_names),
+            "step": str(restored.step),
+        },
+    )
+    return len(tensors)
+
+
+def as_tensors(variables: Variables, naming: Naming | None) -> dict[str, np.ndarray]:
+    """Variables in PyTorch's layout and a naming, or by our own paths and as they are."""
+    if naming is None:
+        return {name: np.asarray(value) for name, value in paths(variables).items()}
+    return export_weights(variables, naming.names, naming.flattened, ones=naming.ones)
