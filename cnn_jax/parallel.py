@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from cnn_jax.models.cpu_convolution import convolutions_for
 
 DATA = "data"
 """Name of the mesh axis that the examples of a batch are spread over."""
@@ -29,6 +32,18 @@ def compiler_options(mesh: Mesh) -> dict[str, bool]:
     if mesh.devices.flat[0].platform != "cpu" or version < (0, 12):
         return {}
     return {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
+
+
+def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
+    """A jitted function that applies a model, compiled as is best for the devices of a mesh.
+
+    Args:
+      mesh: the devices.
+      function: what `jax.jit` gave, not traced before.
+      *arguments: its arguments, or their shapes.
+    """
+    with convolutions_for(mesh.devices.flat[0].platform):
+        return function.lower(*arguments).compile(compiler_options(mesh))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,20 +57,41 @@ class Conv(nn.Module):
         """The convolution of images (b, h, w, c)."""
         shape = (*_pair(self.kernel_size), x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", initialisers.kernel(self.kernel_init), shape, jnp.float32)
-        y = lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=_pair(self.strides),
-            padding=_sides(self.padding),
-            rhs_dilation=_pair(self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=self.groups,
-        )
+        y = self.convolve(x.astype(self.dtype), kernel.astype(self.dtype))
         if self.use_bias:
             init = initialisers.bias(self.bias_init, fan_in=math.prod(shape[:-1]))
             bias = self.param("bias", init, (self.features,), jnp.float32)
             y += bias.astype(self.dtype)
         return y
+
+    @property
+    def geometry(self) -> tuple[Any, ...]:
+        """Strides, padding, groups and dilation as `convolve` takes them."""
+        return _pair(self.strides), _sides(self.padding), self.groups, _pair(self.dilation)
+
+    def convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        """The sums of products alone; a method, so that a platform can have a way of its own."""
+        return convolve(x, kernel, *self.geometry)
+
+
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: str | Sequence[tuple[int, int]],
+    groups: int,
+    dilation: tuple[int, int],
+) -> jax.Array:
+    """The convolution of x (b, h, w, c) with a kernel (kh, kw, c / groups, f)."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=padding,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
 
 
 class Dense(nn.Module):

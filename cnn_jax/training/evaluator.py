@@ -16,7 +16,7 @@ from cnn_jax.augment import evaluation_batch
 from cnn_jax.data import Split, evaluation_batches
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import batch_sharding, compiler_options, replicated
+from cnn_jax.parallel import batch_sharding, compiled, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LOSSES
@@ -68,12 +68,14 @@ class Evaluator:
         jitted = jax.jit(
             self._step, in_shardings=(whole, spread, spread, spread), out_shardings=whole
         )
-        self._compiled = jitted.lower(
+        self._compiled = compiled(
+            self._mesh,
+            jitted,
             variables,
             jax.ShapeDtypeStruct((size, *self._spec.image_shape), jnp.uint8),
             jax.ShapeDtypeStruct((size,), jnp.int32),
             jax.ShapeDtypeStruct((size,), jnp.float32),
-        ).compile(compiler_options(self._mesh))
+        )
 
     def __call__(
         self, variables: Variables, split: Split, stop: Callable[[], bool] = lambda: False

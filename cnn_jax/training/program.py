@@ -17,7 +17,7 @@ from cnn_jax.augment import output_shape, training_batch
 from cnn_jax.data import Split
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.models import parameter_count
-from cnn_jax.parallel import batch_sharding, compiler_options, replicated
+from cnn_jax.parallel import batch_sharding, compiled, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
@@ -143,9 +143,7 @@ class Program:
         )
         self._train_compiled = self._timed(
             "train",
-            lambda: jitted.lower(self.abstract_state, images, labels, place, place).compile(
-                compiler_options(self.mesh)
-            ),
+            lambda: compiled(self.mesh, jitted, self.abstract_state, images, labels, place, place),
         )
 
     def train_step(

@@ -1,0 +1,128 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models.layers import Conv
+
+
+def value_and_gradients(layer, x, weights):
+    """A sum of the layer's output, weighed by random numbers, and its gradients."""
+    variables = layer.init(jax.random.key(0), x)
+
+    def value(variables, x):
+        y = layer.apply(variables, x)
+        return jnp.vdot(y.astype(jnp.float32), weights[: y.size].reshape(y.shape)), y
+
+    (_, y), gradients = jax.value_and_grad(value, argnums=(0, 1), has_aux=True)(variables, x)
+    return y, gradients
+
+
+@pytest.mark.parametrize(
+    ("features", "options"),
+    [
+        (5, {"kernel_size": 1}),
+        (5, {"kernel_size": 1, "strides": 2}),
+        (5, {"kernel_size": 1, "padding": 1}),
+        (5, {"kernel_size": 3}),
+        (5, {"kernel_size": 3, "padding": "VALID"}),
+        (5, {"kernel_size": (1, 7), "padding": ((0, 0), (3, 3))}),
+        (5, {"kernel_size": (3, 2), "padding": ((2, 0), (0, 3))}),
+        (5, {"kernel_size": 4, "padding": "SAME"}),
+        (5, {"kernel_size": 3, "strides": 2}),
+        (5, {"kernel_size": 3, "dilation": 2}),
+        (8, {"kernel_size": 3, "groups": 2}),
+        (4, {"kernel_size": 3, "groups": 4}),
+        (4, {"kernel_size": 5, "groups": 4, "strides": 2, "padding": 2}),
+        (4, {"kernel_size": 3, "groups": 4, "strides": (1, 2), "padding": "SAME"}),
+        (8, {"kernel_size": 3, "groups": 4}),
+        (5, {"kernel_size": 11, "padding": 5}),
+        (5, {"kernel_size": 3, "padding": 4}),
+    ],
+)
+def test_values_and_gradients_are_those_of_plain_convolutions(features, options):
+    layer = Conv(features, **options)
+    x = jax.random.normal(jax.random.key(1), (2, 9, 10, 4))
+    weights = jax.random.normal(jax.random.key(2), (10_000,))
+    wanted = value_and_gradients(layer, x, weights)
+    with convolutions_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("features", "groups", "kernel_size"), [(4, 4, 3), (6, 1, 1), (6, 1, 3)])
+def test_bfloat16_stays_bfloat16(features, groups, kernel_size):
+    layer = Conv(features, kernel_size, groups=groups, use_bias=False, dtype="bfloat16")
+    x = jax.random.normal(jax.random.key(1), (2, 8, 8, 4)).astype(jnp.bfloat16)
+    weights = jnp.ones(10_000)
+    wanted = value_and_gradients(layer, x, weights)
+    with convolutions_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.dtype == theirs.dtype
+        scale = jnp.abs(theirs).max()
+        assert jnp.abs(ours - theirs).max() < 0.03 * scale
+
+
+def test_only_programs_for_a_cpu_have_them():
+    layer = Conv(4, groups=4, use_bias=False)
+    x = jnp.ones((1, 8, 8, 4))
+    variables = layer.init(jax.random.key(0), x)
+
+    def convolutions(platform):
+        with convolutions_for(platform):
+            # Traced anew, whatever was traced before.
+            program = jax.make_jaxpr(lambda x: layer.apply(variables, x))(x)
+        return str(program).count("conv_general_dilated")
+
+    assert convolutions("gpu") == 1
+    assert convolutions("cpu") == 0
+
+
+def test_second_derivatives():
+    layer = Conv(3, use_bias=False)
+    x = jax.random.normal(jax.random.key(1), (2, 5, 5, 2))
+    variables = layer.init(jax.random.key(0), x)
+
+    def slope(variables):
+        return jnp.sum(
+            jax.grad(lambda v: jnp.sum(jnp.sin(layer.apply(v, x))))(variables)["params"]["kernel"]
+            ** 2
+        )
+
+    wanted = jax.grad(slope)(variables)
+    with convolutions_for("cpu"):
+        found = jax.grad(slope)(variables)
+    np.testing.assert_allclose(
+        found["params"]["kernel"], wanted["params"]["kernel"], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_gradients_of_single_examples():
+    layer = Conv(3)
+    x = jax.random.normal(jax.random.key(1), (4, 1, 6, 6, 2))
+    variables = layer.init(jax.random.key(0), x[0])
+
+    def gradient(x):
+        return jax.grad(lambda v: jnp.sum(jnp.sin(layer.apply(v, x))))(variables)
+
+    wanted = jax.vmap(gradient)(x)
+    with convolutions_for("cpu"):
+        found = jax.vmap(gradient)(x)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_whole_model_has_the_same_logits_and_activations():
+    module = models.create("mobilenet_v2", 5, width=0.25)
+    x = jax.random.normal(jax.random.key(0), (2, 64, 64, 3))
+    variables = jax.jit(module.init)(jax.random.key(1), x)
+    wanted = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
+    with convolutions_for("cpu"):
+        found = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
+    assert list(found) == list(wanted)
+    np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
