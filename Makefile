@@ -62,7 +62,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(VERSION)" || { echo "error: no Python 3.13, 3.12 or 3.11 was found; give one as PYTHON=/path/to/python" >&2; exit 2; }
 	@echo "making $(VENV) with Python $(VERSION)"
 	@test -e $@ || "$(PYTHON)" -m venv --clear $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,export]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,pretrained]'
 	@touch $@
 
 .PHONY: bench-loop

@@ -9,6 +9,7 @@ from tyro.conf import subcommand
 
 from cnn_jax.command_line import parse, quiet_libraries
 from cnn_jax.commands.data import DataCommand
+from cnn_jax.commands.export import Export
 from cnn_jax.commands.models import Models
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
 from cnn_jax.errors import shown_to_user
@@ -16,6 +17,7 @@ from cnn_jax.errors import shown_to_user
 Command = (
     Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Predict, subcommand("predict")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Runs, subcommand("runs")]
     | Annotated[Models, subcommand("models")]
     | Annotated[DataCommand, subcommand("data")]

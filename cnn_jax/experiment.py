@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from cnn_jax.data import Dataset, InMemory, channel_mean_std, load, with_validation
+from cnn_jax.data import (
+    Dataset,
+    InMemory,
+    channel_mean_std,
+    load,
+    with_examples,
+    with_validation,
+)
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
 from cnn_jax.parallel import make_mesh, replicated
+from cnn_jax.pretrained.start import initial_weights
+from cnn_jax.pretrained.weights import Loaded, with_weights
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
@@ -69,8 +78,10 @@ def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
 
 
 def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe, with a validation part."""
-    return with_validation(read_data(config, data_dir), config.validation)
+    """The data of a recipe, with a validation part and as many examples as are asked for."""
+    return with_examples(
+        with_validation(read_data(config, data_dir), config.validation), config.examples
+    )
 
 
 def data_spec(dataset: Dataset) -> DataSpec:
@@ -124,10 +135,12 @@ def train(
     folder.check(recipe, allow_change=allow_change)
     # Until a run has begun there is nothing to save: a signal ends the process as ever.
     experiment = experiment or Experiment.of(recipe, data_dir)
+    # Nothing is written where the weights turn out not to fit.
+    weights = None if folder.steps() else initial_weights(recipe, experiment.program)
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         folder.start(recipe, allow_change=allow_change)
         try:
-            return _run(recipe, folder, experiment, stop, console, began)
+            return _run(recipe, folder, experiment, weights, stop, console, began)
         except OSError as error:
             raise SaveError(
                 f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
@@ -141,6 +154,7 @@ def _run(
     recipe: Recipe,
     folder: RunFolder,
     experiment: Experiment,
+    weights: Loaded | None,
     stop: StopRequest,
     console: Console,
     began: float,
@@ -158,6 +172,10 @@ def _run(
         progress, latest = Progress(recipe.checkpoints.metric), checkpoints.latest()
         if latest is None:
             state = program.init(recipe.seed)
+            if weights is not None:
+                state = with_weights(state, weights.variables, program.optimizer)
+                folder.write_origin(weights.origin())
+                display.say(f"weights of {recipe.init.source}: {weights.report}")
         else:
             state, saved = checkpoints.restore(latest, program.abstract_state)
             progress = Progress.of(saved, recipe.checkpoints.metric)
@@ -203,6 +221,7 @@ def _run(
             "images_per_second": loop.images_per_second,
             "best": {"step": best, **{k: v for k, v in validated.items() if k != "step"}},
             "test": test,
+            "origin": folder.origin(),
             "devices": devices,
             "versions": versions(),
             "commit": commit(),
@@ -238,6 +257,8 @@ def _announce(display: Display, program: Program, devices: list[str], path: Path
     display.say(
         f"{recipe.optimizer.name}, {decay_line(recipe.optimizer, program.abstract_state.params)}"
     )
+    for line in program.update_lines():
+        display.say(line)
     display.say(
         f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs); "
         f"compiled in {compiled['init'] + compiled['train']:.1f} s; run folder {path}"

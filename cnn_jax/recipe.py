@@ -27,6 +27,9 @@ class Data:
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count.
     Not used where the set has a validation part of its own."""
+    examples: int | None = None
+    """Learn from so many of the training examples only, chosen by a fixed rule with the classes
+    in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
     images differ in size."""
@@ -98,6 +101,24 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Init:
+    """What the parameters start from."""
+
+    source: Annotated[str | None, tyro.conf.arg(aliases=["--init-from"])] = None
+    """By default random values. Else the model of a run folder, of a `.safetensors` file or of a
+    PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`), or `imagenet`: weights that are published
+    for the model."""
+    names: str | None = None
+    """A JSON file that says how the source names the parts of the model, where it does so
+    neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
+    its modules with our paths."""
+    new_head: bool = False
+    """Leave the layer that gives the logits at its random values: for other classes."""
+    checkpoint: str = "best"
+    """Of a run folder: best, latest, or a step."""
+
+
+@dataclass(frozen=True)
 class Loss:
     """What is minimised."""
 
@@ -124,6 +145,17 @@ class Optimizer:
     the gradient."""
     decay: str = "kernel$"
     """Regular expression that finds the parameter paths which weight decay applies to."""
+    freeze: str | None = None
+    """Regular expression that finds the paths of parameters which stay as they are; a batch
+    normalisation that is frozen keeps its running statistics and normalises by them.
+    `^(?!head/)` trains the last layer alone: a linear probe."""
+    factors: tuple[str, ...] = ()
+    """Factors of the learning rate as `pattern=factor`, such as `^head/=10 ^stem/=0.1`; of
+    several patterns that are found in a path the first counts."""
+    layer_decay: float | None = None
+    """Multiply the learning rate by this for every part of the model between a parameter and
+    the last layer: early parts change less (https://arxiv.org/abs/1801.06146, section 3.2). Parts
+    are what stands first in the paths, such as stem, stage1."""
     clip_norm: float | None = None
     """Scale the gradient down to this global norm where it is larger."""
     accumulate: int = 1
@@ -183,6 +215,7 @@ class Recipe:
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
+    init: Init = Init()
     loss: Loss = Loss()
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = Schedule()

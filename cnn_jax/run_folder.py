@@ -29,6 +29,7 @@ class RunFolder:
 
     recipe.json      what was asked for
     data.json        facts of the data that the model depends on
+    origin.json      which weights the run began with, if not with random ones
     starts.jsonl     each start: time, command line, versions, commit, devices
     metrics.jsonl    training and validation metrics
     tensorboard/     the same for TensorBoard
@@ -192,6 +193,21 @@ class RunFolder:
                 + "\n  ".join(lines)
                 + "\nChoose another --workdir for a run on the new data."
             )
+
+    def steps(self) -> list[int]:
+        """The steps that checkpoints lie here of, in no order."""
+        if not self.checkpoints.is_dir():
+            return []
+        return [int(entry.name) for entry in self.checkpoints.iterdir() if entry.name.isdigit()]
+
+    def write_origin(self, origin: dict[str, Any]) -> None:
+        """Stores where the parameters came from, if they did not start at random."""
+        write_json(self.path / "origin.json", origin)
+
+    def origin(self) -> dict[str, Any] | None:
+        """Where the parameters came from, or None where they started at random."""
+        file = self.path / "origin.json"
+        return read_json(file) if file.exists() else None
 
     def summary(self) -> dict[str, Any] | None:
         """What came of the run, or None where it has not finished."""

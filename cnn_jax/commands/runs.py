@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from cnn_jax import models
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluation.evaluate import SplitName, evaluate
 from cnn_jax.evaluation.predict import predict
-from cnn_jax.evaluation.restored import restore
+from cnn_jax.evaluation.restored import Restored, restore
 from cnn_jax.json_values import read_json
+from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.run_folder import RunFolder
 
 
@@ -49,7 +51,7 @@ class Predict:
     """Name the most probable classes of images."""
 
     run: tyro.conf.Positional[Path]
-    """A run folder."""
+    """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP or WebP files."""
     checkpoint: str = "best"
@@ -63,7 +65,7 @@ class Predict:
         """Prints a row for each image and class."""
         if not self.images:
             raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
-        found = predict(restore(self.run, self.checkpoint), self.images, self.top)
+        found = predict(self._restored(), self.images, self.top)
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
             return
@@ -79,6 +81,14 @@ class Predict:
             )
         ]
         print_rows(rows, ("image", "class", "probability"), as_json=False, empty="")
+
+    def _restored(self) -> Restored:
+        if self.run.exists():
+            return restore(self.run, self.checkpoint)
+        name = str(self.run)
+        if name not in models.names():
+            raise unknown("run folder or model with published weights", name, PUBLISHED)
+        return restore_published(name)
 
 
 @dataclass(frozen=True)
@@ -119,12 +129,7 @@ def describe_run(path: Path) -> dict[str, Any]:
     }
     summary = folder.summary()
     if summary is None:
-        steps = [
-            int(entry.name)
-            for entry in (folder.checkpoints.iterdir() if folder.checkpoints.is_dir() else [])
-            if entry.name.isdigit()
-        ]
-        return {**row, "state": "unfinished", "step": max(steps, default=0)}
+        return {**row, "state": "unfinished", "step": max(folder.steps(), default=0)}
     test = summary["test"]
     return {
         **row,

@@ -11,7 +11,7 @@ from cnn_jax.data.memory import (
     epoch_order,
     evaluation_batches,
 )
-from cnn_jax.data.splits import with_validation
+from cnn_jax.data.splits import with_examples, with_validation
 from cnn_jax.data.statistics import channel_mean_std, class_counts
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "evaluation_batches",
     "fetch",
     "load",
+    "with_examples",
     "with_validation",
 ]

@@ -138,6 +138,14 @@ def resize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     )
 
 
+def central_square(image: np.ndarray, part: float) -> np.ndarray:
+    """The square in the middle of an image (h, w, c), of a part of its shorter side."""
+    height, width = image.shape[:2]
+    side = max(1, round(part * min(height, width)))
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
 def read_images(
     paths: Sequence[Path], name: str, image_size: int | None, max_bytes: int | None
 ) -> tuple[np.ndarray, np.ndarray, list[UnreadableImage]]:

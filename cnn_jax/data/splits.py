@@ -85,6 +85,23 @@ def with_validation(dataset: Dataset, validation: float) -> Dataset:
     return dataclasses.replace(dataset, train=train, validation=held_out)
 
 
+def with_examples(dataset: Dataset, examples: int | None) -> Dataset:
+    """The data set with so many of its training examples, classes in proportion; None: all.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    if examples is None or examples == len(dataset.train):
+        return dataset
+    if not 1 <= examples < len(dataset.train):
+        raise UserError(
+            f"--data.examples {examples} must be between 1 and the {len(dataset.train)} training "
+            f"examples of {dataset.name}"
+        )
+    _, chosen = cut(dataset.train, examples)
+    return dataclasses.replace(dataset, train=chosen)
+
+
 TEST_FRACTION = 0.1
 
 

@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import preprocess
-from cnn_jax.data.images import decode, resize
+from cnn_jax.data.images import central_square, decode, resize
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import Restored
+from cnn_jax.models.cpu_convolution import convolutions_for
 from cnn_jax.training.evaluator import make_model, normalisation
 
 
@@ -35,7 +36,8 @@ class Prediction:
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
     """Predicts the classes of images.
 
-    An image is brought to the size and channels of those that the model was trained on.
+    An image is brought to the size and channels of those that the model was trained on, after
+    its central square is cut out where `restored.crop` says so.
 
     Args:
       restored: the model.
@@ -48,7 +50,10 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     height, width, channels = restored.spec.image_shape
-    images = np.stack([resize(decode(file, channels=channels), (height, width)) for file in files])
+    decoded = [decode(file, channels=channels) for file in files]
+    if restored.crop is not None:
+        decoded = [central_square(image, restored.crop) for image in decoded]
+    images = np.stack([resize(image, (height, width)) for image in decoded])
     apply = _classifier(restored)
     parts = np.split(images, range(_BATCH, len(images), _BATCH))
     probabilities = np.concatenate([np.asarray(apply(restored.variables, part)) for part in parts])
@@ -74,11 +79,13 @@ def _classifier(restored: Restored) -> Callable[[Any, np.ndarray], jax.Array]:
     recipe, spec = restored.recipe, restored.spec
     mean, std = normalisation(recipe, spec)
     model = make_model(recipe, spec)
+    platform = restored.mesh.devices.flat[0].platform
 
     @jax.jit
     def apply(variables: Any, images: Any) -> jax.Array:
         prepared = preprocess(images, recipe.preprocess, mean, std)
-        logits: Any = model.apply(variables, prepared, train=False)
+        with convolutions_for(platform):
+            logits: Any = model.apply(variables, prepared, train=False)
         # Classes judged one by one have probabilities that need not sum to one.
         if recipe.loss.name == "binary_cross_entropy":
             return jax.nn.sigmoid(logits)

@@ -26,6 +26,8 @@ class Restored:
       step: the updates it had had.
       variables: what it is applied with in evaluation: the averages where there are any.
       mesh: the devices they lie on.
+      crop: part of the shorter side that the central square has which is cut out of a user's
+        image before it is resized; None takes the whole image.
     """
 
     recipe: Recipe
@@ -33,6 +35,7 @@ class Restored:
     step: int
     variables: Variables
     mesh: Mesh
+    crop: float | None = None
 
 
 def restore(run: Path, checkpoint: str = "best") -> Restored:

@@ -27,7 +27,7 @@ from cnn_jax.models import (
     vgg,
     wide_resnet,
 )
-from cnn_jax.models.activations import activation_names, activations
+from cnn_jax.models.activations import activation_names, activations, parts
 from cnn_jax.models.cost import count, describe, multiply_adds, parameter_count
 from cnn_jax.models.registry import Entry, create, entry, names, register
 
@@ -57,6 +57,7 @@ __all__ = [
     "names",
     "nin",
     "parameter_count",
+    "parts",
     "preact_resnet",
     "register",
     "regnet",

@@ -67,6 +67,18 @@ def activation_names(module: nn.Module, input_shape: tuple[int, ...]) -> list[st
     return names
 
 
+def parts(module: nn.Module, input_shape: tuple[int, ...]) -> list[str]:
+    """The parts of a model that have parameters, such as stem and stage1, in the order of
+    computation: what stands first in the paths of its parameters.
+
+    Raises:
+      UserError: the model cannot take images of this shape.
+    """
+    trained = shapes(module, input_shape)["params"]
+    first = [name.split("/")[0] for name in activation_names(module, input_shape)]
+    return [part for part in dict.fromkeys(first) if part in trained]
+
+
 def _wanted(names: Sequence[str] | None) -> Any:
     """A filter for flax of the modules whose outputs are to be kept."""
     if names is None:

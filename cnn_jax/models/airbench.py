@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -132,8 +132,8 @@ class Airbench(nn.Module):
     groups start as the identity as far as they have inputs (`dirac`). airbench95 is wider;
     airbench96 is wider yet and has three convolutions a group, with a residual connection.
 
-    The whitening kernel is in `params` so that it is saved with the rest, but gets no gradient:
-    an optimizer must also leave `whitening/kernel` out of weight decay.
+    The whitening kernel is in `params` so that it is saved with the rest, but stays as it is:
+    `frozen` keeps weight decay off it too.
 
     Attributes:
       num_classes: number of logits.
@@ -154,6 +154,8 @@ class Airbench(nn.Module):
     norm_momentum: float = 0.6
     logit_scale: float = 1 / 9
     dtype: DTypeLike = "float32"
+
+    frozen: ClassVar[str] = "^whitening/kernel$"
 
     def __post_init__(self) -> None:
         check_positive(self, "widths", "depth", "whitening_size")

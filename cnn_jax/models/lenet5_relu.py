@@ -81,7 +81,7 @@ class LeNet5ReLU(nn.Module):
             x = nn.relu(dense(width, name=f"dense{i}")(x))
             x = tap(self, f"dense{i}_relu", x)
             x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
-        x = dense(self.num_classes, name=f"dense{len(self.hidden) + 1}")(x)
+        x = dense(self.num_classes, name="head")(x)
         return x.astype(jnp.float32)
 
 

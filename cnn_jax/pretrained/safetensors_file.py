@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+import safetensors
+from safetensors.numpy import save
 
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained.torch_file import Tensors
@@ -22,15 +23,13 @@ def read_safetensors(path: Path) -> Tensors:
     """The tensors of a `.safetensors` file by name; floats of any width as float32.
 
     Raises:
-      UserError: the file is damaged, or holds numbers of another kind; or the package is not
-        installed.
+      UserError: the file is damaged, or holds numbers of another kind.
     """
-    package = _package()
     try:
-        entries = package.deserialize(path.read_bytes())
+        entries = safetensors.deserialize(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
-    except package.SafetensorError as error:
+    except safetensors.SafetensorError as error:
         raise UserError(f"{path} is damaged, or no safetensors file: {error}") from None
     return {
         name: _array(name, entry["dtype"], entry["data"], entry["shape"], path)
@@ -58,11 +57,8 @@ def write_safetensors(
       metadata: texts by name that are stored beside them.
 
     Raises:
-      UserError: the file cannot be written, or the package is not installed.
+      UserError: the file cannot be written.
     """
-    _package()
-    from safetensors.numpy import save
-
     data = save(
         {name: np.asarray(array, order="C") for name, array in tensors.items()},
         metadata=dict(metadata or {}),
@@ -75,13 +71,3 @@ def write_safetensors(
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _package() -> ModuleType:
-    try:
-        import safetensors
-    except ImportError:
-        raise UserError(
-            "safetensors files need the package safetensors: pip install 'cnn-jax[export]'"
-        ) from None
-    return safetensors

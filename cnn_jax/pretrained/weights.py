@@ -41,11 +41,23 @@ class Loaded:
       variables: NumPy arrays of the structure, shapes and types that the model has.
       report: what was found.
       sha256: of the file; None of a run.
+      source: the file or the run folder.
     """
 
     variables: Variables
     report: Report
     sha256: str | None
+    source: str
+
+    def origin(self) -> dict[str, Any]:
+        """What a run folder keeps of it."""
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "loaded": self.report.loaded,
+            "new": list(self.report.new),
+            "left_out": list(self.report.left_out),
+        }
 
 
 def load(
@@ -80,14 +92,14 @@ def load(
             name: np.asarray(value)
             for name, value in paths(restore(path, checkpoint).variables).items()
         }
-        return Loaded(*_by_path(tensors, template, new_head, source), None)
+        return Loaded(*_by_path(tensors, template, new_head, source), None, source)
     if path.suffix not in _READERS:
         raise UserError(f"{path} is neither a run folder nor one of {', '.join(_READERS)}")
     tensors, wanted = _READERS[path.suffix](path), paths(template)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if names is None and not wanted.keys().isdisjoint(tensors):
-        return Loaded(*_by_path(tensors, template, new_head, source), digest)
+        return Loaded(*_by_path(tensors, template, new_head, source), digest, source)
     naming = read_naming(names) if names else best_naming(model, tensors, wanted, source)
     variables, report = import_weights(
         tensors,
@@ -98,7 +110,7 @@ def load(
         new_head=new_head,
         source=source,
     )
-    return Loaded(variables, report, digest)
+    return Loaded(variables, report, digest, source)
 
 
 def _by_path(
@@ -143,36 +155,49 @@ def with_weights(
     )
 
 
-def export(run: Path, output: Path, *, checkpoint: str = "best") -> int:
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+      file: where it lies.
+      arrays: how many it holds.
+      names: whose they are: `torchvision or timm`, or `cnn_jax`.
+    """
+
+    file: Path
+    arrays: int
+    names: str
+
+
+def export(run: Path, output: Path | None = None, *, checkpoint: str = "best") -> Exported:
     """Writes a run's model as safetensors, with torchvision's names where its family has them.
 
     Args:
       run: a run folder.
-      output: the file.
+      output: the file, by default RUN/MODEL-stepSTEP.safetensors.
       checkpoint: `best`, `latest` or a step.
-
-    Returns:
-      How many arrays were written.
 
     Raises:
       UserError: there is no such run or checkpoint, or the file cannot be written.
     """
     restored = restore(run, checkpoint)
-    recipe = restored.recipe
-    known = namings(recipe.model.name)
+    model = restored.recipe.model
+    known = namings(model.name)
     naming = known[0] if known else None
     tensors = as_tensors(restored.variables, naming)
+    file = output or run / f"{model.name}-step{restored.step}.safetensors"
     write_safetensors(
-        output,
+        file,
         tensors,
         {
             "format": "pt" if naming else "cnn_jax",
-            "model": json.dumps(to_json(recipe.model)),
+            "model": json.dumps(to_json(model)),
             "class_names": json.dumps(restored.spec.class_names),
             "step": str(restored.step),
         },
     )
-    return len(tensors)
+    return Exported(file, len(tensors), "torchvision or timm" if naming else "cnn_jax")
 
 
 def as_tensors(variables: Variables, naming: Naming | None) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from orbax.checkpoint.checkpoint_managers import (
 from cnn_jax import recipe
 from cnn_jax.errors import UserError
 from cnn_jax.tasks.classification import LOWER_IS_BETTER
-from cnn_jax.training.optimizers import path_name
+from cnn_jax.training.paths import path_name
 from cnn_jax.training.state import TrainState
 
 Progress = dict[str, Any]

@@ -18,7 +18,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.training.checkpoints import Checkpoints, value_of
 from cnn_jax.training.display import Display
 from cnn_jax.training.metrics_log import MetricsLog
-from cnn_jax.training.optimizers import parameter_paths
+from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.program import Program
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Metrics

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ import optax.contrib
 
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Optimizer
+from cnn_jax.training.frozen import frozen_mask
+from cnn_jax.training.paths import parameter_paths, path_name
 
 _NEED_MORE_THAN_GRADIENTS = frozenset({"lbfgs", "momo", "momo_adam", "sophia"})
 """Need the loss or further evaluations of it at every update."""
@@ -28,16 +31,6 @@ _OWN_TRAINING_LOOP = frozenset(
     {"dpsgd", "noisy_sgd", "schedule_free", "schedule_free_adamw", "schedule_free_sgd"}
 )
 """Need gradients of single examples, a random key, or other parameters for evaluation."""
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """A parameter's path as patterns see it, such as `conv1/kernel`."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def parameter_paths(params: Any) -> list[str]:
-    """Paths of all parameters, in the order of the tree's leaves."""
-    return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
 def optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
@@ -94,8 +87,50 @@ def decay_line(config: Optimizer, params: Any) -> str:
     )
 
 
-def make_optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+def update_lines(
+    config: Optimizer, params: Any, frozen: str | None, parts: Sequence[str]
+) -> list[str]:
+    """What stays and what has a learning rate of its own, in lines to check the patterns by.
+
+    Args:
+      config: what is asked for.
+      params: of the model.
+      frozen: pattern of the paths that stay.
+      parts: of the model in the order of computation.
+    """
+    names = parameter_paths(params)
+    stays = set() if frozen is None else {name for name in names if re.search(frozen, name)}
+    lines = []
+    if stays:
+        lines.append(f"frozen: {len(stays)} of {len(names)} parameter arrays")
+    factor = factor_of(config, parts)
+    groups: dict[float, list[str]] = {}
+    for name in names:
+        if name not in stays:
+            groups.setdefault(factor(name), []).append(name)
+    if config.factors or config.layer_decay is not None:
+        described = [
+            f"{value:g} for {found[0]}" + (f" and {len(found) - 1} more" * (len(found) > 1))
+            for value, found in sorted(groups.items())
+        ]
+        lines.append("learning rate times " + ", ".join(described))
+    return lines
+
+
+def make_optimizer(
+    config: Optimizer,
+    schedule: optax.Schedule,
+    frozen: str | None = None,
+    parts: Sequence[str] = (),
+) -> optax.GradientTransformation:
     """The optimizer that a recipe asks for: clipping, then decay, then the named update.
+
+    Args:
+      config: what is asked for.
+      schedule: the learning rate by step.
+      frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`; they
+        have no state, do not decay, and do not count for clipping.
+      parts: of the model in the order of computation, for the decay by layers.
 
     Raises:
       UserError: an unknown optimizer or option, or a value it does not take.
@@ -120,25 +155,88 @@ def make_optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.Gradien
             f"--optimizer.options weight_decay={config.options['weight_decay']}; give one of them"
         )
     arguments = dict(config.options)
-    parts: list[optax.GradientTransformation] = []
+    steps: list[optax.GradientTransformation] = []
     if config.clip_norm is not None:
-        parts.append(optax.clip_by_global_norm(config.clip_norm))
+        steps.append(optax.clip_by_global_norm(config.clip_norm))
     if "weight_decay" in parameters:
         if "weight_decay" not in config.options:
             arguments |= _built_in_decay(config, parameters)
     elif config.weight_decay:
-        parts.append(optax.add_decayed_weights(config.weight_decay, decay_mask(config.decay)))
+        steps.append(optax.add_decayed_weights(config.weight_decay, decay_mask(config.decay)))
     if config.name == "muon":
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
     try:
         # Some values are only looked at when an update is made.
         tried = function(learning_rate=schedule, **config.options)
         jax.eval_shape(lambda x: tried.update(x, tried.init(x), x), jnp.zeros((2, 2)))
-        parts.append(function(learning_rate=schedule, **arguments))
+        steps.append(function(learning_rate=schedule, **arguments))
     except (TypeError, ValueError, AttributeError) as error:
         given = " ".join(f"{name}={value!r}" for name, value in config.options.items())
         raise UserError(f"the optimizer {config.name} does not take {given}: {error}") from None
-    return optax.chain(*parts)
+    if config.factors or config.layer_decay is not None:
+        steps.append(optax.stateless(functools.partial(_scaled, factor_of(config, parts))))
+    optimizer = optax.chain(*steps)
+    if frozen is None:
+        return optimizer
+    stays = frozen_mask(frozen)
+    return optax.partition(
+        {"trained": optimizer, "frozen": optax.set_to_zero()},
+        lambda params: jax.tree.map(lambda stay: "frozen" if stay else "trained", stays(params)),
+    )
+
+
+def factor_of(config: Optimizer, parts: Sequence[str]) -> Callable[[str], float]:
+    """The factor of the learning rate by the path of a parameter.
+
+    Raises:
+      UserError: a factor is no number of zero or more, or a pattern no regular expression.
+    """
+    rules = []
+    for rule in config.factors:
+        pattern, _, number = rule.rpartition("=")
+        try:
+            rules.append((re.compile(pattern), float(number)))
+        except (re.error, ValueError) as error:
+            raise UserError(
+                f"--optimizer.factors {rule!r} is not pattern=factor, such as ^head/=10: {error}"
+            ) from None
+        if not pattern or not (math.isfinite(rules[-1][1]) and rules[-1][1] >= 0):
+            raise UserError(
+                f"--optimizer.factors {rule!r} must be a pattern and a factor of zero or more"
+            )
+    decay = config.layer_decay
+    if decay is not None and not 0 < decay <= 1:
+        raise UserError(f"--optimizer.layer-decay {decay} must be above 0 and at most 1")
+
+    def factor(path: str) -> float:
+        found = next((number for pattern, number in rules if pattern.search(path)), 1.0)
+        part = path.split("/")[0]
+        if decay is not None and part in parts:
+            found *= decay ** (len(parts) - 1 - parts.index(part))
+        return found
+
+    return factor
+
+
+def _scaled(factor: Callable[[str], float], updates: Any, params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, update: update * factor(path_name(path)), updates
+    )
+
+
+def check_factors(config: Optimizer, params: Any) -> None:
+    """Checks that every pattern of a factor is found in a path.
+
+    Raises:
+      UserError: one is not.
+    """
+    names = parameter_paths(params)
+    for rule in config.factors:
+        pattern = rule.rpartition("=")[0]
+        if not any(re.search(pattern, name) for name in names):
+            raise UserError(
+                f"--optimizer.factors {rule!r} finds no parameter; there are: {', '.join(names)}"
+            )
 
 
 def _check_numbers(config: Optimizer) -> None:

@@ -13,6 +13,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from cnn_jax import models
 from cnn_jax.augment import output_shape, training_batch
 from cnn_jax.data import Split
 from cnn_jax.data.spec import DataSpec
@@ -22,7 +23,8 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
-from cnn_jax.training.optimizers import make_optimizer
+from cnn_jax.training.frozen import check_frozen, frozen_pattern
+from cnn_jax.training.optimizers import check_factors, make_optimizer, update_lines
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.state import TrainState, Variables, init_state, stream
@@ -53,13 +55,16 @@ class Program:
         check_recipe(recipe, spec, mesh.size)
         self.plan = plan = Plan.of(recipe, spec.examples["train"])
         self.schedule = schedule_of(recipe, plan)
-        self._optimizer = make_optimizer(recipe.optimizer, self.schedule)
         self._model = make_model(recipe, spec)
+        self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
+        self.optimizer = _optimizer(recipe, self._model, self.schedule, self.input_shape)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
-        init = _init_function(recipe, self._model, self._optimizer, self.input_shape)
+        init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
         self.abstract_state = abstract_state(recipe, spec, mesh)
+        check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
+        check_factors(recipe.optimizer, self.abstract_state.params)
         jitted = jax.jit(init, out_shardings=replicated(mesh))
         self._init_compiled = self._timed(
             "init",
@@ -86,6 +91,15 @@ class Program:
         """The state before the first step."""
         return self._init_compiled(jnp.uint32(seed))
 
+    def update_lines(self) -> list[str]:
+        """What does not move as the learning rate says, in lines for a user."""
+        return update_lines(
+            self.recipe.optimizer,
+            self.abstract_state.params,
+            self.frozen,
+            _parts(self.recipe, self._model, self.input_shape),
+        )
+
     @property
     def parameters(self) -> int:
         """How many numbers are trained."""
@@ -104,10 +118,11 @@ class Program:
         train_step = make_train_step(
             self._model,
             make_loss(recipe.loss),
-            self._optimizer,
+            self.optimizer,
             ema=recipe.ema,
             accumulate=recipe.optimizer.accumulate,
             update_norms=recipe.log_norms,
+            frozen=self.frozen,
         )
         mean, std = normalisation(recipe, spec)
 
@@ -188,16 +203,32 @@ def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
 def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
     """Shapes and layout of the state of a recipe's run, without computing anything."""
     schedule = schedule_of(recipe, Plan.of(recipe, spec.examples["train"]))
-    init = _init_function(
-        recipe,
-        make_model(recipe, spec),
-        make_optimizer(recipe.optimizer, schedule),
-        output_shape(recipe.preprocess, spec.image_shape),
-    )
+    model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
+    init = _init_function(recipe, model, _optimizer(recipe, model, schedule, shape), shape)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
         jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.uint32)),
     )
+
+
+def _optimizer(
+    recipe: Recipe,
+    model: nn.Module,
+    schedule: optax.Schedule,
+    input_shape: tuple[int, int, int],
+) -> optax.GradientTransformation:
+    return make_optimizer(
+        recipe.optimizer,
+        schedule,
+        frozen_pattern(recipe.optimizer.freeze, model),
+        _parts(recipe, model, input_shape),
+    )
+
+
+def _parts(recipe: Recipe, model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
+    """The model's parts in the order of computation, where the optimizer asks for them."""
+    by_layer = recipe.optimizer.layer_decay is not None
+    return models.parts(model, input_shape) if by_layer else []
 
 
 def _init_function(

@@ -13,6 +13,7 @@ from flax import linen as nn
 from cnn_jax.batch import Batch
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LossFn
+from cnn_jax.training.frozen import frozen_norms, stopped
 from cnn_jax.training.state import TrainState, Variables, stream
 
 Metrics = dict[str, jax.Array]
@@ -28,6 +29,7 @@ def make_train_step(
     ema: float | None = None,
     accumulate: int = 1,
     update_norms: bool = False,
+    frozen: str | None = None,
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
@@ -45,18 +47,20 @@ def make_train_step(
       ema: decay per step of the moving averages, if any are kept.
       accumulate: parts that a batch is split into; normalisation layers see one part at a time.
       update_norms: whether the norms of updates are returned too.
+      frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`.
     """
 
     def loss_and_aux(
         params: Any, batch_stats: Any, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        logits, changed = model.apply(
-            {"params": params, "batch_stats": batch_stats},
-            batch.images,
-            train=True,
-            rngs={"dropout": key},
-            mutable=["batch_stats"],
-        )
+        with frozen_norms(frozen):
+            logits, changed = model.apply(
+                {"params": stopped(params, frozen), "batch_stats": batch_stats},
+                batch.images,
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
         right = classification.ranks(logits, batch.targets) < 1
         mean_loss = jnp.mean(loss(logits, batch.targets))
         return mean_loss, (changed.get("batch_stats", {}), jnp.mean(right))

@@ -15,7 +15,7 @@ def counts(x, **options):
 
 def test_parameters():
     layers = counts(jnp.zeros((1, 32, 32, 1)))
-    assert layers == {"conv1": 156, "conv2": 2416, "dense1": 48120, "dense2": 10164, "dense3": 850}
+    assert layers == {"conv1": 156, "conv2": 2416, "dense1": 48120, "dense2": 10164, "head": 850}
     assert sum(layers.values()) == 61706
 
 
@@ -48,7 +48,7 @@ def test_widths_and_hidden():
         "conv1": 104,
         "conv2": 5 * 5 * 4 * 8 + 8,
         "dense1": 5 * 5 * 8 * 20 + 20,
-        "dense2": 210,
+        "head": 210,
     }
 
 

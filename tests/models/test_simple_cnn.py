@@ -22,8 +22,8 @@ def test_parameters():
         "params/dense1/bias": (256,),
         "params/dense2/kernel": (256, 128),
         "params/dense2/bias": (128,),
-        "params/dense3/kernel": (128, 10),
-        "params/dense3/bias": (10,),
+        "params/head/kernel": (128, 10),
+        "params/head/bias": (10,),
     }
 
 
@@ -37,8 +37,8 @@ def test_depth_normalisation_and_no_hidden_layer():
         "params/conv1_2/kernel": (3, 3, 4, 4),
         "params/norm1_2/scale": (4,),
         "params/norm1_2/bias": (4,),
-        "params/dense1/kernel": (4 * 4 * 4, 10),
-        "params/dense1/bias": (10,),
+        "params/head/kernel": (4 * 4 * 4, 10),
+        "params/head/bias": (10,),
         "batch_stats/norm1_1/mean": (4,),
         "batch_stats/norm1_1/var": (4,),
         "batch_stats/norm1_2/mean": (4,),
@@ -81,7 +81,7 @@ def test_the_network_by_hand():
     module = models.create("simple_cnn", 2, widths=(1,), kernel_size=1, hidden=())
     params = {
         "conv1": {"kernel": jnp.full((1, 1, 1, 1), 2.0), "bias": jnp.array([-1.0])},
-        "dense1": {"kernel": jnp.array([[1.0, -10.0]]), "bias": jnp.array([0.0, 0.5])},
+        "head": {"kernel": jnp.array([[1.0, -10.0]]), "bias": jnp.array([0.0, 0.5])},
     }
     x = jnp.array([[0.0, 1.0], [3.0, -7.0]])[None, :, :, None]
     # 2x - 1 = -1, 1, 5, -15; ReLU and pooling leave 5.

@@ -1,4 +1,3 @@
-import builtins
 import json
 import struct
 
@@ -86,20 +85,3 @@ def test_a_missing_file(tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match="cannot be written: No such file"):
         write_safetensors(tmp_path / "none" / "x.safetensors", {"x": np.zeros(1)})
-
-
-def test_says_what_to_install(tmp_path, monkeypatch):
-    imported = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("safetensors"):
-            raise ImportError(name)
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    for call in (
-        lambda: read_safetensors(tmp_path / "x.safetensors"),
-        lambda: write_safetensors(tmp_path / "x.safetensors", {}),
-    ):
-        with pytest.raises(UserError, match=r"pip install 'cnn-jax\[export\]'"):
-            call()

@@ -155,7 +155,8 @@ def test_loads_a_run_with_a_new_head(run):
 
 def test_exported_run_is_loaded_exactly(run, tmp_path):
     path = tmp_path / "toy.safetensors"
-    assert export(run, path) == 14
+    written = export(run, path)
+    assert (written.file, written.arrays, written.names) == (path, 14, "torchvision or timm")
     tensors = read_safetensors(path)
     assert tensors.keys() == toy.SHAPES.keys() - {"stem.1.num_batches_tracked"}
     assert tensors["classifier.3.weight"].shape == (10, 5)
@@ -170,7 +171,7 @@ def test_exported_run_is_loaded_exactly(run, tmp_path):
 def test_export_of_a_family_without_other_names_keeps_ours(run, tmp_path, monkeypatch):
     monkeypatch.setattr("cnn_jax.pretrained.weights.namings", lambda model: [])
     path = tmp_path / "toy.safetensors"
-    export(run, path)
+    assert export(run, path).names == "cnn_jax"
     assert read_safetensors(path).keys() == paths(grey()).keys()
     assert_same(load(path, "toy", grey()).variables, load(run, "toy", grey()).variables)
 

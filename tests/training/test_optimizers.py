@@ -5,7 +5,8 @@ import optax
 import pytest
 
 from cnn_jax import Optimizer, UserError
-from cnn_jax.training.optimizers import decay_mask, make_optimizer, optimizers, parameter_paths
+from cnn_jax.training.optimizers import decay_mask, make_optimizer, optimizers
+from cnn_jax.training.paths import parameter_paths
 
 PARAMS = {
     "conv": {"kernel": jnp.full((3, 3, 2, 4), 0.3), "bias": jnp.full(4, 0.2)},

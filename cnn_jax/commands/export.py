@@ -1,0 +1,40 @@
+"""The command that writes a run's model for other programs to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from cnn_jax.errors import UserError
+from cnn_jax.pretrained.weights import export
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a run's model to a file for other programs, with torchvision's names and layout.
+
+    Models that torchvision and timm do not have keep our own names and layout.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    to: Literal["safetensors"] = "safetensors"
+    """The kind of file."""
+    output: Path | None = None
+    """The file, by default RUN/MODEL-stepSTEP.safetensors; it must not be there yet."""
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+
+    def __call__(self) -> None:
+        """Writes the file and names it.
+
+        Raises:
+          UserError: there is no such run, or the file is there or cannot be written.
+        """
+        if self.output is not None and self.output.exists():
+            raise UserError(f"--output {self.output} is there already; name another file")
+        written = export(self.run, self.output, checkpoint=self.checkpoint)
+        print(f"{written.arrays} arrays, names of {written.names}: {written.file}")

@@ -1,0 +1,39 @@
+"""The weights that a recipe's run begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnn_jax.errors import UserError
+from cnn_jax.pretrained.published import IMAGENET, weights_file
+from cnn_jax.pretrained.weights import Loaded, load
+from cnn_jax.recipe import Recipe
+from cnn_jax.training.program import Program
+
+
+def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
+    """What a recipe's `init` asks for, or None where its run begins at random.
+
+    Args:
+      recipe: whose `init` and seed count.
+      program: of the same recipe.
+
+    Raises:
+      UserError: there are no such weights, or they do not fit the model.
+    """
+    init = recipe.init
+    if init.source is None:
+        if init.names is not None:
+            raise UserError("--init.names is for weights of another naming: give --init-from")
+        return None
+    path = Path(init.source)
+    if init.source == IMAGENET and not path.exists():
+        path = weights_file(recipe.model.name)
+    return load(
+        path,
+        recipe.model.name,
+        program.init(recipe.seed).variables,
+        names=None if init.names is None else Path(init.names),
+        new_head=init.new_head,
+        checkpoint=init.checkpoint,
+    )

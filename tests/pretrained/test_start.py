@@ -1,0 +1,101 @@
+"""Runs that begin with weights, from the recipe to the run folder."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cnn_jax import UserError, steps, train
+from cnn_jax.evaluation.restored import restore
+from cnn_jax.pretrained.weights import export
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def first(tiny, changed, tmp_path_factory):
+    """A run that others begin with."""
+    path = tmp_path_factory.mktemp("first") / "run"
+    train(changed(tiny, {"duration": steps(3)}), path, console=QUIET)
+    return path
+
+
+def started(changed, tiny, first, fields):
+    return changed(tiny, {"duration": steps(2), "seed": 1, "init.source": str(first), **fields})
+
+
+def test_a_run_begins_with_the_weights_of_another(first, tiny, changed, tmp_path):
+    recipe = started(changed, tiny, first, {"optimizer.learning_rate": 0.0, "ema": None})
+    summary = train(recipe, tmp_path / "run", console=QUIET)
+    ours, theirs = restore(tmp_path / "run", "latest").variables, restore(first).variables
+    assert jax.tree.all(jax.tree.map(np.array_equal, ours["params"], theirs["params"]))
+    assert summary["origin"] == {
+        "source": str(first),
+        "sha256": None,
+        "loaded": len(jax.tree.leaves(theirs)),
+        "new": [],
+        "left_out": [],
+    }
+    assert json.loads((tmp_path / "run" / "origin.json").read_text()) == summary["origin"]
+
+
+def test_an_exported_file_is_as_good_as_the_run(first, tiny, changed, tmp_path):
+    file = export(first).file
+    assert file.parent == first
+    found = []
+    for source in (first, file):
+        recipe = started(changed, tiny, source, {})
+        train(recipe, tmp_path / source.name, console=QUIET)
+        found.append(restore(tmp_path / source.name, "latest").variables)
+    assert jax.tree.all(jax.tree.map(np.array_equal, *found))
+
+
+def test_a_new_head_is_the_seeds_and_the_rest_the_files(first, tiny, changed, tmp_path):
+    recipe = started(
+        changed,
+        tiny,
+        first,
+        {"init.new_head": True, "optimizer.freeze": "^(?!head/)", "ema": None},
+    )
+    summary = train(recipe, tmp_path / "run", console=QUIET)
+    assert summary["origin"]["new"] == ["params/head/bias", "params/head/kernel"]
+    ours = restore(tmp_path / "run", "latest").variables["params"]
+    theirs = restore(first).variables["params"]
+    np.testing.assert_array_equal(ours["conv1"]["kernel"], theirs["conv1"]["kernel"])
+    assert not np.array_equal(ours["head"]["kernel"], theirs["head"]["kernel"])
+
+
+def test_weights_that_do_not_fit_leave_no_folder(first, tiny, changed, tmp_path):
+    recipe = started(changed, tiny, first, {"model.options": {"widths": (8,), "hidden": (16,)}})
+    with pytest.raises(UserError, match="does not fit the model"):
+        train(recipe, tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"init.source": "imagenet"}, "no published weights of simple_cnn"),
+        ({"init.source": "nowhere.pth"}, "nowhere.pth cannot be read"),
+        ({"init.source": "nowhere"}, "neither a run folder nor one of"),
+        ({"init.source": None, "init.names": "names.json"}, "give --init-from"),
+    ],
+)
+def test_sources_that_are_none_are_named(first, tiny, changed, tmp_path, fields, said):
+    recipe = started(changed, tiny, first, fields)
+    with pytest.raises(UserError, match=said):
+        train(recipe, tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_start_is_not_read_again(first, tiny, changed, tmp_path):
+    file = export(first, tmp_path / "weights.safetensors").file
+    recipe = started(changed, tiny, file, {})
+    train(recipe, tmp_path / "run", console=QUIET)
+    file.unlink()
+    longer = changed(recipe, {"duration": steps(3)})
+    summary = train(longer, tmp_path / "run", console=QUIET, allow_change=True)
+    assert summary["steps"] == 3
+    assert summary["origin"]["source"] == str(file)
