@@ -11,7 +11,7 @@ import tyro
 
 from cnn_jax import models
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.errors import UserError, unknown
+from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import SplitName, evaluate
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.evaluation.restored import Restored, restore
@@ -86,9 +86,12 @@ class Predict:
         if self.run.exists():
             return restore(self.run, self.checkpoint)
         name = str(self.run)
-        if name not in models.names():
-            raise unknown("run folder or model with published weights", name, PUBLISHED)
-        return restore_published(name)
+        if name in models.names():
+            return restore_published(name)
+        raise UserError(
+            f"{name} is no run folder, and no model with published weights, which are: "
+            + ", ".join(PUBLISHED)
+        )
 
 
 @dataclass(frozen=True)
