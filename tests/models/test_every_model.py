@@ -18,6 +18,7 @@ import pytest
 from flax import linen as nn
 from flax import traverse_util
 from jax.extend.random import define_prng_impl
+from published_counts import COUNTS
 from tiny_models import CLASSES, TINY
 
 from cnn_jax import models
@@ -50,11 +51,13 @@ class Traced(NamedTuple):
     """Shapes of a model.
 
     Attributes:
+      name: of the model.
       logits: shape and dtype.
       variables: of all collections.
       layers: activations by path, in the order of computation.
     """
 
+    name: str
     logits: object
     variables: dict
     layers: dict
@@ -70,9 +73,9 @@ def trace(name, shape, dtype, train):
     """Makes and applies the model for images (h, w, c) without computing anything.
 
     Nor are initial values asked for: half of the time would go into random numbers of so many
-    shapes. The tests of the families count parameters with them.
+    shapes.
     """
-    module = models.create(name, CLASSES, dtype=dtype)
+    module = models.create(name, models.entry(name).num_classes, dtype=dtype)
     order = []
 
     def run(keys, x):
@@ -88,7 +91,7 @@ def trace(name, shape, dtype, train):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nn.Module, "param", zero_param)
         logits, variables, layers = jax.eval_shape(run, keys, struct(shape))
-    return Traced(logits, variables, {path: layers[path] for path in order})
+    return Traced(name, logits, variables, {path: layers[path] for path in order})
 
 
 # A fixture of the module's scope, so that the tests of one model stand together.
@@ -104,8 +107,12 @@ def test_variables_are_float32_and_only_params_and_batch_stats(traced):
     assert leaf_dtypes(traced.variables) == {F32}
 
 
+def test_the_number_of_parameters_is_the_published_one(traced):
+    assert models.parameter_count(traced.variables["params"]) == COUNTS[traced.name]
+
+
 def test_layers_compute_in_bfloat16_and_logits_are_float32(traced):
-    assert traced.logits.shape == (BATCH, CLASSES)
+    assert traced.logits.shape == (BATCH, models.entry(traced.name).num_classes)
     for path, value in traced.layers.items():
         # Logits are float32 whatever the rest is, those of auxiliary heads too.
         name = "/".join(path).removesuffix("__call__").removesuffix("/")
@@ -128,8 +135,8 @@ def test_training_on_images_of_another_size_in_float32(name):
     if name not in FIXED_SIZE:
         h, w, c = (h + 4, w + 9, 3) if h < 64 else (h - 32, w + 9, c)
     found = trace(name, (h, w, c), "float32", train=True)
-    assert found.logits.shape == (BATCH, CLASSES)
-    assert leaf_dtypes(found) == {F32}
+    assert found.logits.shape == (BATCH, models.entry(name).num_classes)
+    assert leaf_dtypes(found[1:]) == {F32}
     if name not in SHAPED_BY_SIZE:
         assert found.variables == trace(name, paper, "bfloat16", train=False).variables
 
