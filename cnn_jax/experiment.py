@@ -25,7 +25,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
 from cnn_jax.parallel import make_mesh, replicated
 from cnn_jax.pretrained.start import initial_weights
-from cnn_jax.pretrained.weights import Loaded, with_weights
+from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
@@ -34,7 +34,7 @@ from cnn_jax.training.loop import Loop, Progress
 from cnn_jax.training.metrics_log import MetricsLog
 from cnn_jax.training.optimizers import decay_line
 from cnn_jax.training.program import Program
-from cnn_jax.training.state import TrainState
+from cnn_jax.training.state import TrainState, with_variables
 from cnn_jax.training.stop import Stopped, StopRequest
 
 Summary = dict[str, Any]
@@ -171,9 +171,11 @@ def _run(
     try:
         progress, latest = Progress(recipe.checkpoints.metric), checkpoints.latest()
         if latest is None:
-            state = program.init(recipe.seed)
-            if weights is not None:
-                state = with_weights(state, weights.variables, program.optimizer)
+            if weights is None:
+                state = program.start(recipe.seed, experiment.train.images)
+            else:
+                state = program.init(recipe.seed)
+                state = with_variables(state, weights.variables, program.optimizer)
                 folder.write_origin(weights.origin())
                 display.say(f"weights of {recipe.init.source}: {weights.report}")
         else:

@@ -38,7 +38,7 @@ class WhiteningConv(nn.Module):
     """A convolution whose kernel no gradient reaches, with a trained bias.
 
     It has twice as many maps as a patch has numbers. The kernel is drawn at random until that of
-    `whitening` is put in its place by `with_whitening`.
+    `whitening` is put in its place, which a run does before its first step.
 
     Attributes:
       size: side of the kernel in pixels.
@@ -194,6 +194,11 @@ class Airbench(nn.Module):
             name="head",
         )
         return head(x).astype(jnp.float32) * self.logit_scale
+
+    @nn.nowrap
+    def fitted(self, params: Mapping[str, Any], images: jax.Array) -> dict[str, Any]:
+        """Parameters with the whitening kernel of images (n, h, w, c), normalised."""
+        return with_whitening(params, whitening(images, self.whitening_size))
 
 
 def whitening(images: jax.Array, size: int = 2, eps: float = 5e-4) -> jax.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import optax
 
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
@@ -22,7 +19,7 @@ from cnn_jax.pretrained.names import export_weights, import_weights
 from cnn_jax.pretrained.naming import Naming, best_naming, namings, read_naming
 from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
 from cnn_jax.pretrained.torch_file import read_torch
-from cnn_jax.training.state import TrainState, Variables
+from cnn_jax.training.state import Variables
 
 _READERS = {
     ".safetensors": read_safetensors,
@@ -123,35 +120,6 @@ def _by_path(
         [name for name in tensors if name not in wanted],
         new_head=new_head,
         source=source,
-    )
-
-
-def with_weights(
-    state: TrainState, variables: Variables, optimizer: optax.GradientTransformation
-) -> TrainState:
-    """A state before its first step, with other variables; it lies on the devices as before.
-
-    Args:
-      state: the initial state.
-      variables: of the same structure and shapes.
-      optimizer: whose state begins anew: some keep parameters in it.
-    """
-
-    def placed(tree: Any, like: Any) -> Any:
-        # Copied, since a state is given up at every step and its memory used again.
-        return jax.tree.map(
-            lambda value, leaf: jax.device_put(np.array(value), leaf.sharding), tree, like
-        )
-
-    params = placed(variables["params"], state.params)
-    batch_stats = placed(variables.get("batch_stats", {}), state.batch_stats)
-    averages = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
-    return dataclasses.replace(
-        state,
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=placed(optimizer.init(params), state.opt_state),
-        averages=None if state.averages is None else placed(averages, state.averages),
     )
 
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from cnn_jax import models
-from cnn_jax.augment import output_shape, training_batch
+from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.data import Split
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.models import parameter_count
@@ -27,13 +27,17 @@ from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.optimizers import check_factors, make_optimizer, update_lines
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
-from cnn_jax.training.state import TrainState, Variables, init_state, stream
+from cnn_jax.training.state import TrainState, Variables, init_state, stream, with_variables
 from cnn_jax.training.step import Metrics, make_train_step
 
 _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
+
+
+FITTED_TO = 5000
+"""Training images that parameters are fitted to before the first step, as in airbench."""
 
 
 class Program:
@@ -88,8 +92,27 @@ class Program:
         return taken
 
     def init(self, seed: int) -> TrainState:
-        """The state before the first step."""
+        """The state before the first step, with random parameters."""
         return self._init_compiled(jnp.uint32(seed))
+
+    def start(self, seed: int, images: jax.Array) -> TrainState:
+        """The state before the first step, fitted to the data where the model asks for that.
+
+        A class of models does so by a method `fitted(params, images) -> params`, which is given
+        the first `FITTED_TO` training images as evaluation prepares them.
+
+        Args:
+          seed: of the random parameters.
+          images: (n, h, w, c) uint8, the training images.
+        """
+        state = self.init(seed)
+        fitted = getattr(self._model, "fitted", None)
+        if fitted is None:
+            return state
+        mean, std = normalisation(self.recipe, self.spec)
+        prepared = preprocess(images[:FITTED_TO], self.recipe.preprocess, mean, std)
+        variables = {**state.variables, "params": fitted(state.params, prepared)}
+        return with_variables(state, variables, self.optimizer)
 
     def update_lines(self) -> list[str]:
         """What does not move as the learning rate says, in lines for a user."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
@@ -80,4 +82,33 @@ def init_state(
         batch_stats=batch_stats,
         opt_state=optimizer.init(params),
         averages={"params": params, "batch_stats": batch_stats} if average else None,
+    )
+
+
+def with_variables(
+    state: TrainState, variables: Variables, optimizer: optax.GradientTransformation
+) -> TrainState:
+    """A state before its first step, with other variables; it lies on the devices as before.
+
+    Args:
+      state: the initial state.
+      variables: of the same structure and shapes.
+      optimizer: whose state begins anew: some keep parameters in it.
+    """
+
+    def placed(tree: Any, like: Any) -> Any:
+        # Copied, since a state is given up at every step and its memory used again.
+        return jax.tree.map(
+            lambda value, leaf: jax.device_put(np.array(value), leaf.sharding), tree, like
+        )
+
+    params = placed(variables["params"], state.params)
+    batch_stats = placed(variables.get("batch_stats", {}), state.batch_stats)
+    averages = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    return dataclasses.replace(
+        state,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=placed(optimizer.init(params), state.opt_state),
+        averages=None if state.averages is None else placed(averages, state.averages),
     )

@@ -11,9 +11,12 @@ from family_checks import (
     variables_of,
 )
 from flax import traverse_util
+from rich.console import Console
 
-from cnn_jax import models
+from cnn_jax import Data, Model, Optimizer, Recipe, models, steps, train
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.restored import restore
+from cnn_jax.experiment import data_spec, load_data
 from cnn_jax.models import airbench
 from cnn_jax.models.airbench import ConvGroup, dirac, whitening, with_whitening
 from cnn_jax.models.cost import shapes
@@ -194,3 +197,22 @@ def test_torch_names():
     params = shapes(models.create("airbench94", 10), (32, 32, 3))["params"]
     layers = {"/".join(path[:-1]) for path in traverse_util.flatten_dict(params)}
     assert translated(airbench.TORCH_NAMES, names) == sorted(layers)
+
+
+def test_a_run_begins_with_the_whitening_of_its_data_and_keeps_it(tmp_path):
+    recipe = Recipe(
+        name="airbench",
+        data=Data("shapes:n=300,size=24,classes=3", validation=50),
+        model=Model("airbench94", options={"widths": (4, 4, 4)}),
+        optimizer=Optimizer("sgd", weight_decay=0.1),
+        batch_size=50,
+        duration=steps(2),
+    )
+    train(recipe, tmp_path / "run", console=Console(quiet=True))
+    dataset = load_data(recipe.data)
+    spec = data_spec(dataset)
+    images = (dataset.train.images / 255 - np.array(spec.mean)) / np.array(spec.std)
+    kernel = restore(tmp_path / "run", "latest").variables["params"]["whitening"]["kernel"]
+    # Eigenvectors have no sign of their own.
+    wanted = airbench.whitening(images.astype(np.float32))
+    np.testing.assert_allclose(jnp.abs(kernel), jnp.abs(wanted), rtol=1e-3, atol=1e-3)

@@ -17,8 +17,8 @@ from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.names import import_weights
 from cnn_jax.pretrained.naming import best_naming, namings
 from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
-from cnn_jax.pretrained.weights import export, load, with_weights
-from cnn_jax.training.state import init_state
+from cnn_jax.pretrained.weights import export, load
+from cnn_jax.training.state import init_state, with_variables
 
 
 def assert_same(a, b):
@@ -181,7 +181,7 @@ def test_a_state_with_weights_is_as_if_it_had_been_initialised_with_them(variabl
     # Its slow copy of the parameters makes lookahead-like optimizers begin at the weights.
     optimizer = optax.chain(optax.trace(0.9), keeps_parameters())
     state = init_state(np.uint32(5), toy.Toy(4), optimizer, (6, 6, 3), average=average)
-    found = with_weights(state, variables, optimizer)
+    found = with_variables(state, variables, optimizer)
     assert_same(found.variables, variables)
     assert_same(found.evaluated, variables)
     assert_same(found.opt_state[1], variables["params"])
@@ -201,7 +201,7 @@ def test_giving_up_a_state_leaves_the_weights_as_they_are(variables):
     state = init_state(np.uint32(5), toy.Toy(4), optimizer, (6, 6, 3))
     before = jax.tree.map(np.copy, variables)
     step = jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)
-    step(step(with_weights(state, variables, optimizer)))
+    step(step(with_variables(state, variables, optimizer)))
     assert_same(variables, before)
 
 
