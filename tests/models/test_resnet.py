@@ -21,26 +21,6 @@ def activations(module, variables, x):
     return jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
 
 
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("resnet18", 11_689_512),
-        ("resnet34", 21_797_672),
-        ("resnet50", 25_557_032),
-        ("resnet101", 44_549_160),
-        ("resnet152", 60_192_808),
-        ("resnext50_32x4d", 25_028_904),
-        ("resnext101_32x8d", 88_791_336),
-        ("resnext101_64x4d", 83_455_272),
-        ("wide_resnet50_2", 68_883_240),
-        ("wide_resnet101_2", 126_886_696),
-        ("seresnet50", 28_088_024),  # timm's; all others are torchvision's
-    ],
-)
-def test_the_number_of_parameters(name, count):
-    assert models.parameter_count(shapes(models.create(name, 1000))["params"]) == count
-
-
 def test_multiply_adds_of_the_paper_and_of_striding_in_the_3x3():
     def cost(name):
         return models.multiply_adds(models.create(name, 1000), (224, 224, 3))

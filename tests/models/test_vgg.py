@@ -9,7 +9,6 @@ from family_checks import (
     assert_torch_names,
     assert_trains,
     assert_trains_alike_with_remat,
-    count,
     images,
     stage_shapes,
     variables_of,
@@ -22,16 +21,6 @@ from cnn_jax.models import vgg
 TINY = {"depths": (1, 2), "widths": (8, 8), "hidden": (16, 8), "pool_size": 2}
 
 # torchvision's
-COUNTS = {
-    "vgg11": 132_863_336,
-    "vgg13": 133_047_848,
-    "vgg16": 138_357_544,
-    "vgg19": 143_667_240,
-    "vgg11_bn": 132_868_840,
-    "vgg13_bn": 133_053_736,
-    "vgg16_bn": 138_365_992,
-    "vgg19_bn": 143_678_248,
-}
 # torchvision's description of the four nets, M for pooling.
 LAYERS = {
     "vgg11": "64 M 128 M 256 256 M 512 512 M 512 512 M",
@@ -39,11 +28,6 @@ LAYERS = {
     "vgg16": "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
     "vgg19": "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M",
 }
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_parameter_counts(name):
-    assert count(name) == COUNTS[name]
 
 
 def test_shapes():
@@ -61,7 +45,7 @@ def test_shapes():
         stage_shapes("vgg11", 31, 31)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", [f"{name}{bn}" for name in LAYERS for bn in ("", "_bn")])
 def test_torch_names(name):
     sequence = []
     for layer in LAYERS[name.removesuffix("_bn")].split():
