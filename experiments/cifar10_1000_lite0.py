@@ -30,7 +30,8 @@ recipe = Recipe(
     # As the published weights were trained: (x - 127) / 128 for x from 0 to 255.
     preprocess=Preprocess(size=64, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
     augment=Augment(pad_crop=4, mirror="random"),
-    model=Model("efficientnet_lite0"),
+    # 240 steps are few for running statistics that keep 0.99 a step.
+    model=Model("efficientnet_lite0", options={"norm_momentum": 0.9}),
     init=Init("imagenet", new_head=True),
     optimizer=Optimizer(
         "sgd",

@@ -20,7 +20,6 @@ from cnn_jax.models import vgg
 
 TINY = {"depths": (1, 2), "widths": (8, 8), "hidden": (16, 8), "pool_size": 2}
 
-# torchvision's
 # torchvision's description of the four nets, M for pooling.
 LAYERS = {
     "vgg11": "64 M 128 M 256 256 M 512 512 M 512 512 M",
