@@ -69,6 +69,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 bench-loop: $(INSTALLED) ## measure what the training loop costs over the compiled step alone
 	@$(RUN) benchmarks/loop_overhead.py $(ARGS)
 
+.PHONY: bench-conv
+bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own
+	@$(RUN) benchmarks/cpu_convolutions.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

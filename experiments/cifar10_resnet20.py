@@ -6,6 +6,8 @@ these suffice the rate rises to 0.2 and falls again as cosines (one-cycle), the 
 Nesterov's and the weight decay 5e-4 instead of 1e-4. The paper reaches 91.25 %.
 
 Command: python experiments/cifar10_resnet20.py
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 80 minutes beside other jobs
+Expected: test accuracy 88.3 % (n=1) on all 10,000 test images
 """
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Schedule, epochs, main, percent

@@ -34,7 +34,8 @@ def normalise(
 
     Args:
       x: (b, h, w, c).
-      kind: `batch` over the batch and pixels (https://arxiv.org/abs/1502.03167), `group` over
+      kind: `batch` over the batch and pixels (https://arxiv.org/abs/1502.03167; the running
+        variance is divided by n, PyTorch's by n - 1), `group` over
         pixels and groups of at most 32 maps each example (https://arxiv.org/abs/1803.08494),
         `layer` over the maps of each pixel, or `none`.
       train: whether batch statistics are those of the batch, and the running ones move.

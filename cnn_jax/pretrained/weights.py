@@ -130,7 +130,8 @@ class Exported:
     Attributes:
       file: where it lies.
       arrays: how many it holds.
-      names: whose they are: `torchvision or timm`, or `cnn_jax`.
+      names: whose they are: `PyTorch` where the family has a table, as torchvision or else
+        timm names its modules, or `cnn_jax`.
     """
 
     file: Path
@@ -165,7 +166,7 @@ def export(run: Path, output: Path | None = None, *, checkpoint: str = "best") -
             "step": str(restored.step),
         },
     )
-    return Exported(file, len(tensors), "torchvision or timm" if naming else "cnn_jax")
+    return Exported(file, len(tensors), "PyTorch" if naming else "cnn_jax")
 
 
 def as_tensors(variables: Variables, naming: Naming | None) -> dict[str, np.ndarray]:

@@ -156,7 +156,7 @@ def test_loads_a_run_with_a_new_head(run):
 def test_exported_run_is_loaded_exactly(run, tmp_path):
     path = tmp_path / "toy.safetensors"
     written = export(run, path)
-    assert (written.file, written.arrays, written.names) == (path, 14, "torchvision or timm")
+    assert (written.file, written.arrays, written.names) == (path, 14, "PyTorch")
     tensors = read_safetensors(path)
     assert tensors.keys() == toy.SHAPES.keys() - {"stem.1.num_batches_tracked"}
     assert tensors["classifier.3.weight"].shape == (10, 5)
