@@ -7,6 +7,8 @@ net from scratch, with as many steps, is
         --optimizer.learning-rate 0.05 --optimizer.factors --name cifar10_1000_scratch
 
 Command: python experiments/cifar10_1000_lite0.py --seeds 3
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 3.5 minutes a seed
+Expected: test accuracy 61.3 ± 2.3 % (n=3) on all 10,000 test images; from scratch 32.8 ± 2.3 %
 """
 
 from cnn_jax import (

@@ -22,6 +22,7 @@ from published_counts import COUNTS
 from tiny_models import CLASSES, TINY
 
 from cnn_jax import models
+from cnn_jax.models.cost import shapes
 
 # The only models that take one size of images.
 FIXED_SIZE = {"lenet5"}
@@ -37,6 +38,22 @@ SOUND = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"}
 F32, BF16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
 # One entry for every class, the first.
 ONE_EACH = {models.entry(name).module: name for name in reversed(models.names())}
+
+
+# Configurations of which tests of their families see to most.
+SEEN_ELSEWHERE = {
+    "alexnet2012",
+    "densenet",
+    "efficientnet",
+    "googlenet",
+    "inception_v3",
+    "lenet5_relu, other size",
+    "mobilenet_v3_small",
+}
+
+
+def slow_if(condition, name):
+    return pytest.param(name, marks=[pytest.mark.slow] * condition)
 
 
 def struct(shape):
@@ -95,7 +112,10 @@ def trace(name, shape, dtype, train):
 
 
 # A fixture of the module's scope, so that the tests of one model stand together.
-@pytest.fixture(scope="module", params=models.names())
+@pytest.fixture(
+    scope="module",
+    params=[slow_if(name not in ONE_EACH.values(), name) for name in models.names()],
+)
 def traced(request):
     """An entry in bfloat16 at evaluation of the paper's images."""
     return trace(request.param, models.entry(request.param).input_shape, "bfloat16", train=False)
@@ -107,8 +127,12 @@ def test_variables_are_float32_and_only_params_and_batch_stats(traced):
     assert leaf_dtypes(traced.variables) == {F32}
 
 
-def test_the_number_of_parameters_is_the_published_one(traced):
-    assert models.parameter_count(traced.variables["params"]) == COUNTS[traced.name]
+@pytest.mark.parametrize("name", models.names())
+def test_the_number_of_parameters_is_the_published_one(name, monkeypatch):
+    entry = models.entry(name)
+    monkeypatch.setattr(nn.Module, "param", zero_param)
+    params = shapes(models.create(name, entry.num_classes), entry.input_shape)["params"]
+    assert models.parameter_count(params) == COUNTS[name]
 
 
 def test_layers_compute_in_bfloat16_and_logits_are_float32(traced):
@@ -136,7 +160,7 @@ def test_training_on_images_of_another_size_in_float32(name):
         h, w, c = (h + 4, w + 9, 3) if h < 64 else (h - 32, w + 9, c)
     found = trace(name, (h, w, c), "float32", train=True)
     assert found.logits.shape == (BATCH, models.entry(name).num_classes)
-    assert leaf_dtypes(found[1:]) == {F32}
+    assert leaf_dtypes((found.variables, found.layers)) == {F32}
     if name not in SHAPED_BY_SIZE:
         assert found.variables == trace(name, paper, "bfloat16", train=False).variables
 
@@ -220,7 +244,7 @@ class Computed(NamedTuple):
     names: list
 
 
-@pytest.fixture(scope="module", params=TINY)
+@pytest.fixture(scope="module", params=[slow_if(name in SEEN_ELSEWHERE, name) for name in TINY])
 def computed(request):
     tiny = TINY[request.param]
     module, x = tiny.create(), images(tiny.shape)
@@ -269,6 +293,11 @@ def test_initial_kernels_follow_the_key(computed):
             assert np.array_equal(value, other[path]) == same, path
 
 
+@pytest.mark.parametrize(
+    "computed",
+    [slow_if("resnet" not in name and "lenet" not in name, name) for name in TINY],
+    indirect=True,
+)
 def test_bfloat16_comes_near_float32(computed):
     expected = computed.expected["logits"]
     apply = jax.jit(computed.tiny.create("bfloat16").apply, compiler_options=SOUND)
@@ -278,7 +307,9 @@ def test_bfloat16_comes_near_float32(computed):
 
 
 @pytest.mark.parametrize(
-    "computed", [name for name, tiny in TINY.items() if tiny.trained], indirect=True
+    "computed",
+    [slow_if(name in SEEN_ELSEWHERE, name) for name, tiny in TINY.items() if tiny.trained],
+    indirect=True,
 )
 def test_gradient_steps_on_one_batch_lower_the_loss_and_reach_every_parameter(computed):
     module, x = computed.tiny.create(), computed.x

@@ -24,6 +24,19 @@ from cnn_jax.pretrained.naming import best_naming
 
 FOLDER = Path(__file__).parent / "references"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.npz"))
+# Second variants of a family, and families whose blocks another one has.
+SECOND = {
+    "efficientnet_lite0",
+    "googlenet",
+    "mobilenet_v1",
+    "shufflenet_v2_x0_5",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "resnext50_32x4d",
+    "seresnet50",
+    "squeezenet1_1",
+    "vgg11",
+}
 
 
 def state_dict(reference):
@@ -64,7 +77,10 @@ def errors(name, module, variables, reference):
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SECOND)) for name in NAMES],
+)
 def test_import_forward_and_export_are_those_of_the_original(name):
     reference = np.load(FOLDER / f"{name}.npz")
     tensors = state_dict(reference)
