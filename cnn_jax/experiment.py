@@ -136,7 +136,15 @@ def train(
     # Until a run has begun there is nothing to save: a signal ends the process as ever.
     experiment = experiment or Experiment.of(recipe, data_dir)
     # Nothing is written where the weights turn out not to fit.
-    weights = None if folder.steps() else initial_weights(recipe, experiment.program)
+    if not folder.steps():
+        weights = initial_weights(recipe, experiment.program)
+    elif folder.recipe().init == recipe.init:
+        weights = None
+    else:
+        raise UserError(
+            f"the run in {workdir} has begun, so it cannot begin with other weights "
+            f"(--init-from {recipe.init.source}); choose another --workdir"
+        )
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         folder.start(recipe, allow_change=allow_change)
         try:
@@ -252,13 +260,12 @@ def _announce(display: Display, program: Program, devices: list[str], path: Path
     recipe, spec, plan = program.recipe, program.spec, program.plan
     counts = ", ".join(f"{count:,} {name}" for name, count in spec.examples.items())
     compiled = program.compile_seconds
+    decays = decay_line(recipe.optimizer, program.abstract_state.params, program.frozen)
     display.say(
         f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
         f"({counts}), {len(devices)} × {devices[0].rsplit(':', 1)[0]}"
     )
-    display.say(
-        f"{recipe.optimizer.name}, {decay_line(recipe.optimizer, program.abstract_state.params)}"
-    )
+    display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)
     display.say(

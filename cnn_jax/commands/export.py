@@ -14,9 +14,10 @@ from cnn_jax.pretrained.weights import export
 
 @dataclass(frozen=True)
 class Export:
-    """Write a run's model to a file for other programs, with torchvision's names and layout.
+    """Write a run's model to a file for other programs, in PyTorch's names and layout.
 
-    Models that torchvision and timm do not have keep our own names and layout.
+    The names are those of torchvision, or else timm, or else of the public version that the
+    family's file says. Families without such a table keep our own names and layout.
     """
 
     run: tyro.conf.Positional[Path]
@@ -24,7 +25,8 @@ class Export:
     to: Literal["safetensors"] = "safetensors"
     """The kind of file."""
     output: Path | None = None
-    """The file, by default RUN/MODEL-stepSTEP.safetensors; it must not be there yet."""
+    """The file, which must not be there yet; by default RUN/MODEL-stepSTEP.safetensors, which is
+    written anew."""
     checkpoint: str = "best"
     """best, latest, or a step."""
 

@@ -13,23 +13,24 @@ _SEED = 20_260
 """Of the rule, not of a run: every seed and every recipe sees the same parts."""
 
 
-def stratified(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: np.ndarray, count: int, leave: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Places of the examples kept and of `count` examples cut, both rising.
 
     Every class gives its share, rounded by largest remainder, from a shuffled list of its
-    examples, but never its last example. scikit-learn's splitters draw from numpy's legacy
+    examples, but never its last `leave` examples. scikit-learn's splitters draw from numpy's legacy
     generator in an order that its versions have changed; this rule uses nothing but PCG64's
     raw integers, so that a part stays the same for as long as results are compared.
 
     Args:
       labels: (n,) int.
       count: how many are cut.
+      leave: how many examples of each class are kept at least.
 
     Raises:
       UserError: more are asked for than can be cut.
     """
     classes, sizes = np.unique(labels, return_counts=True)
-    most = int((sizes - 1).sum())
+    most = int((sizes - leave).sum())
     if count > most:
         raise UserError(
             f"{count} of {len(labels)} examples cannot be cut, since one of each of the "
@@ -37,10 +38,10 @@ def stratified(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         )
     # In whole numbers, so that equal remainders are equal: of these the first class comes first.
     shares, remainders = np.divmod(sizes * count, len(labels))
-    numbers = np.minimum(shares, sizes - 1)
+    numbers = np.minimum(shares, sizes - leave)
     order = np.argsort(-remainders, kind="stable")
     while missing := count - int(numbers.sum()):
-        able = order[numbers[order] < sizes[order] - 1]
+        able = order[numbers[order] < sizes[order] - leave]
         numbers[able[:missing]] += 1
     bits = np.random.PCG64(_SEED).random_raw(len(labels))
     cut = []
@@ -98,8 +99,9 @@ def with_examples(dataset: Dataset, examples: int | None) -> Dataset:
             f"--data.examples {examples} must be between 1 and the {len(dataset.train)} training "
             f"examples of {dataset.name}"
         )
-    _, chosen = cut(dataset.train, examples)
-    return dataclasses.replace(dataset, train=chosen)
+    # What is not chosen is not learnt from, so that nothing of a class need be left there.
+    _, chosen = stratified(dataset.train.labels, examples, leave=0)
+    return dataclasses.replace(dataset, train=dataset.train.take(chosen))
 
 
 TEST_FRACTION = 0.1

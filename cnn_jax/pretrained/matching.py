@@ -120,7 +120,9 @@ def assemble(
     wanted = paths(template)
     new = [path for path in wanted if new_head and HEAD.fullmatch(path)]
     if new_head and not new:
-        raise UserError("a new head is asked for, but the model has no layer of the name head")
+        raise UserError(
+            "--init.new-head asks for a new head, but the model has no layer of the name head"
+        )
     rest = [path for path in wanted if path not in new]
     missing = [path for path in rest if path not in found]
     misshapen = [

@@ -27,7 +27,9 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
             raise UserError("--init.names is for weights of another naming: give --init-from")
         return None
     path = Path(init.source)
-    if init.source == IMAGENET and not path.exists():
+    if init.names is not None and path.is_dir():
+        raise UserError("--init.names is for files of another naming, not for a run folder")
+    if init.source == IMAGENET:
         path = weights_file(recipe.model.name)
     return load(
         path,

@@ -39,18 +39,21 @@ class Loaded:
       report: what was found.
       sha256: of the file; None of a run.
       source: the file or the run folder.
+      step: of the run's checkpoint; None of a file.
     """
 
     variables: Variables
     report: Report
     sha256: str | None
     source: str
+    step: int | None = None
 
     def origin(self) -> dict[str, Any]:
         """What a run folder keeps of it."""
         return {
-            "source": self.source,
+            "source": str(Path(self.source).resolve()),
             "sha256": self.sha256,
+            "step": self.step,
             "loaded": self.report.loaded,
             "new": list(self.report.new),
             "left_out": list(self.report.left_out),
@@ -85,11 +88,10 @@ def load(
     """
     source = str(path)
     if path.is_dir():
-        tensors = {
-            name: np.asarray(value)
-            for name, value in paths(restore(path, checkpoint).variables).items()
-        }
-        return Loaded(*_by_path(tensors, template, new_head, source), None, source)
+        restored = restore(path, checkpoint)
+        tensors = {name: np.asarray(value) for name, value in paths(restored.variables).items()}
+        variables, report = _by_path(tensors, template, new_head, source)
+        return Loaded(variables, report, None, source, restored.step)
     if path.suffix not in _READERS:
         raise UserError(f"{path} is neither a run folder nor one of {', '.join(_READERS)}")
     tensors, wanted = _READERS[path.suffix](path), paths(template)

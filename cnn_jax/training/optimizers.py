@@ -46,8 +46,12 @@ def optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
     return found
 
 
-def decay_mask(pattern: str) -> Callable[[Any], Any]:
+def decay_mask(pattern: str, *, may_miss: bool = False) -> Callable[[Any], Any]:
     """A function from parameters to a tree of booleans: which paths `pattern` is found in.
+
+    Args:
+      pattern: a regular expression.
+      may_miss: whether it may be found in none: of the parameters that are not frozen.
 
     Raises:
       UserError: the pattern is no regular expression, or (when called) finds no parameter.
@@ -63,7 +67,7 @@ def decay_mask(pattern: str) -> Callable[[Any], Any]:
         found = jax.tree_util.tree_map_with_path(
             lambda path, _: compiled.search(path_name(path)) is not None, params
         )
-        if not any(jax.tree.leaves(found)):
+        if not (may_miss or any(jax.tree.leaves(found))):
             raise UserError(
                 f"--optimizer.decay {pattern!r} finds no parameter; there are: "
                 f"{', '.join(parameter_paths(params))}"
@@ -73,13 +77,23 @@ def decay_mask(pattern: str) -> Callable[[Any], Any]:
     return mask
 
 
-def decay_line(config: Optimizer, params: Any) -> str:
-    """Which parameters decay, in a line for a user to check the pattern by."""
+def decay_line(config: Optimizer, params: Any, frozen: str | None = None) -> str:
+    """Which parameters decay, in a line for a user to check the pattern by.
+
+    Args:
+      config: what is asked for.
+      params: of the model.
+      frozen: pattern of the paths that stay, and so do not decay.
+    """
     if not config.weight_decay:
         return "no weight decay"
     names = parameter_paths(params)
     decays = jax.tree.leaves(decay_mask(config.decay)(params))
-    found = [name for name, decay in zip(names, decays, strict=True) if decay]
+    found = [
+        name
+        for name, decay in zip(names, decays, strict=True)
+        if decay and not (frozen and re.search(frozen, name))
+    ]
     shown = found if len(found) <= 8 else [*found[:4], "...", *found[-3:]]
     return (
         f"weight decay {config.weight_decay:g} on {len(found)} of {len(names)} parameter arrays: "
@@ -156,13 +170,14 @@ def make_optimizer(
         )
     arguments = dict(config.options)
     steps: list[optax.GradientTransformation] = []
+    decay = decay_mask(config.decay, may_miss=frozen is not None)
     if config.clip_norm is not None:
         steps.append(optax.clip_by_global_norm(config.clip_norm))
     if "weight_decay" in parameters:
         if "weight_decay" not in config.options:
-            arguments |= _built_in_decay(config, parameters)
+            arguments |= _built_in_decay(config, parameters, decay)
     elif config.weight_decay:
-        steps.append(optax.add_decayed_weights(config.weight_decay, decay_mask(config.decay)))
+        steps.append(optax.add_decayed_weights(config.weight_decay, decay))
     if config.name == "muon":
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
     try:
@@ -249,7 +264,7 @@ def _check_numbers(config: Optimizer) -> None:
         raise UserError(f"--optimizer.clip-norm {config.clip_norm} must be positive")
 
 
-def _built_in_decay(config: Optimizer, parameters: Any) -> dict[str, Any]:
+def _built_in_decay(config: Optimizer, parameters: Any, mask: Any) -> dict[str, Any]:
     """Arguments that hand the decay, zero included, to an optimizer that has it built in."""
     masks = [name for name in ("weight_decay_mask", "mask") if name in parameters]
     if not masks:
@@ -259,7 +274,7 @@ def _built_in_decay(config: Optimizer, parameters: Any) -> dict[str, Any]:
                 "--optimizer.options weight_decay=..., not as --optimizer.weight-decay"
             )
         return {"weight_decay": 0.0}
-    return {"weight_decay": config.weight_decay, masks[0]: decay_mask(config.decay)}
+    return {"weight_decay": config.weight_decay, masks[0]: mask}
 
 
 def _muon_dimensions(params: Any) -> Any:

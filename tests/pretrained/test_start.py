@@ -34,6 +34,7 @@ def test_a_run_begins_with_the_weights_of_another(first, tiny, changed, tmp_path
     assert summary["origin"] == {
         "source": str(first),
         "sha256": None,
+        "step": 3,
         "loaded": len(jax.tree.leaves(theirs)),
         "new": [],
         "left_out": [],
@@ -88,6 +89,18 @@ def test_sources_that_are_none_are_named(first, tiny, changed, tmp_path, fields,
     with pytest.raises(UserError, match=said):
         train(recipe, tmp_path / "run", console=QUIET)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_has_begun_takes_no_other_weights(first, tiny, changed, tmp_path):
+    recipe = changed(tiny, {"duration": steps(1)})
+    train(recipe, tmp_path / "run", console=QUIET)
+    with pytest.raises(UserError, match="cannot begin with other weights"):
+        train(
+            started(changed, tiny, first, {"seed": 0}),
+            tmp_path / "run",
+            console=QUIET,
+            allow_change=True,
+        )
 
 
 def test_a_finished_start_is_not_read_again(first, tiny, changed, tmp_path):

@@ -9,7 +9,13 @@ from cnn_jax import Optimizer, UserError, models
 from cnn_jax.batch import Batch
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
-from cnn_jax.training.optimizers import check_factors, factor_of, make_optimizer, update_lines
+from cnn_jax.training.optimizers import (
+    check_factors,
+    decay_line,
+    factor_of,
+    make_optimizer,
+    update_lines,
+)
 from cnn_jax.training.state import init_state
 from cnn_jax.training.step import make_train_step
 
@@ -102,6 +108,15 @@ def test_the_whitening_of_airbench_stays_and_does_not_decay():
     )
     changed = {name for name, leaves in updates.items() if jnp.any(leaves["kernel"])}
     assert changed == {"group1"}
+
+
+def test_decay_is_of_what_is_trained(batch):
+    config = Optimizer("sgd", weight_decay=0.1)
+    params = {"conv": {"kernel": jnp.ones(1)}, "head": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
+    assert decay_line(config, params, "^conv/").endswith("on 1 of 3 parameter arrays: head/kernel")
+    # All kernels may be frozen.
+    before, after, _ = trained(batch, "kernel$", weight_decay=0.1)
+    assert not any(path.endswith("kernel") for path in moved(before.params, after.params))
 
 
 def test_factors_scale_the_step(batch):
