@@ -45,10 +45,15 @@ SEEN_ELSEWHERE = {
     "alexnet2012",
     "densenet",
     "efficientnet",
+    "efficientnet_lite",
     "googlenet",
     "inception_v3",
     "lenet5_relu, other size",
+    "mobilenet_v1",
     "mobilenet_v3_small",
+    "nin",
+    "shufflenet_v2",
+    "squeezenet",
 }
 
 
