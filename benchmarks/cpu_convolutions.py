@@ -21,9 +21,10 @@ import tyro
 
 from cnn_jax import models
 from cnn_jax.batch import Batch
+from cnn_jax.compilation import compiler_options
 from cnn_jax.errors import shown_to_user
 from cnn_jax.models.cpu_convolution import convolutions_for
-from cnn_jax.parallel import compiler_options, make_mesh
+from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.state import init_state
 from cnn_jax.training.step import make_train_step

@@ -4,6 +4,7 @@ from cnn_jax.duration import Duration, epochs, examples, percent, steps
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import train, train_seeds
 from cnn_jax.launch import main
+from cnn_jax.parallel import Parallel
 from cnn_jax.recipe import (
     Augment,
     Checkpoints,
@@ -28,6 +29,7 @@ __all__ = [
     "Loss",
     "Model",
     "Optimizer",
+    "Parallel",
     "Preprocess",
     "Recipe",
     "Schedule",

@@ -10,6 +10,7 @@ from tyro.conf import subcommand
 from cnn_jax.command_line import parse, quiet_libraries
 from cnn_jax.commands.data import DataCommand
 from cnn_jax.commands.export import Export
+from cnn_jax.commands.launch import LaunchProcesses
 from cnn_jax.commands.models import Models
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
 from cnn_jax.errors import shown_to_user
@@ -20,6 +21,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Runs, subcommand("runs")]
     | Annotated[Models, subcommand("models")]
+    | Annotated[LaunchProcesses, subcommand("launch")]
     | Annotated[DataCommand, subcommand("data")]
 )
 

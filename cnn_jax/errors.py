@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 class UserError(Exception):
     """Something the user asked for cannot be done; the message says what would be valid.
 
     Commands print the message without a traceback and exit with `exit_code`.
+
+    Attributes:
+      shared: whether all processes of a job raise it, so that one of them may say it.
     """
 
     exit_code = 2
+    shared = False
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
@@ -30,12 +34,21 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
 
 
 @contextlib.contextmanager
-def shown_to_user() -> Iterator[None]:
-    """Within it a `UserError` ends the program: its message to stderr, no traceback."""
+def shown_to_user(process: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Within it a `UserError` ends the program: its message to stderr, no traceback.
+
+    Args:
+      process: gives the index of this process among those of its job; those after the first
+        leave out what the first says as well.
+    """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        index = process()
+        if index == 0:
+            print(f"error: {error}", file=sys.stderr)
+        elif not error.shared:
+            print(f"error in process {index}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from rich.console import Console
 
@@ -23,19 +27,21 @@ from cnn_jax.data import (
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
-from cnn_jax.parallel import make_mesh, replicated
+from cnn_jax.parallel import FSDP, Parallel, make_mesh, replicated
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
+from cnn_jax.processes import any_of, first_does, is_first
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
+from cnn_jax.seeds_at_once import run_at_once
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
-from cnn_jax.training.loop import Loop, Progress
-from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.loop import Loop, NonFinite, Progress
+from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.optimizers import decay_line
 from cnn_jax.training.program import Program
 from cnn_jax.training.state import TrainState, with_variables
-from cnn_jax.training.stop import Stopped, StopRequest
+from cnn_jax.training.stop import Stop, Stopped, StopRequest
 
 Summary = dict[str, Any]
 
@@ -49,23 +55,47 @@ class Experiment:
       dataset: the data, with a validation part.
       program: the compiled functions.
       train: the training examples on the devices.
+      lock: see `cnn_jax.training.checkpoints.Checkpoints`.
     """
 
     recipe: Recipe
     dataset: Dataset
     program: Program
     train: InMemory
+    lock: contextlib.AbstractContextManager[Any] | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, data_dir: Path | None = None) -> Experiment:
-        """Reads the data and builds the program for all local devices.
+    def of(
+        cls,
+        recipe: Recipe,
+        data_dir: Path | None = None,
+        *,
+        parallel: Parallel | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        dataset: Dataset | None = None,
+        debug: bool = False,
+    ) -> Experiment:
+        """Reads the data and builds the program.
+
+        Args:
+          recipe: what is trained.
+          data_dir: where data sets lie, by default as TFDS has it.
+          parallel: how it is laid over the devices.
+          devices: by default all of all processes.
+          dataset: the data, if they have been read.
+          debug: see `cnn_jax.training.program.Program`.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
         """
-        dataset = load_data(recipe.data, data_dir)
-        mesh = make_mesh()
-        program = Program(recipe, data_spec(dataset), mesh)
+        parallel = parallel or Parallel()
+        mesh = make_mesh(parallel, devices)
+        if dataset is None:
+            found: list[Dataset] = []
+            # What has to be fetched is fetched by one process, and lies there for the others.
+            first_does(lambda: found.append(load_data(recipe.data, data_dir)))
+            dataset = found[0] if found else load_data(recipe.data, data_dir)
+        program = Program(recipe, data_spec(dataset), mesh, parallel.compile, debug=debug)
         train = InMemory(dataset.train, replicated(mesh))
         return cls(recipe, dataset, program, train)
 
@@ -103,17 +133,25 @@ def train(
     recipe: Recipe,
     workdir: Path,
     *,
+    parallel: Parallel | None = None,
+    restarts: int = 0,
+    debug: bool = False,
     allow_change: bool = False,
     data_dir: Path | None = None,
     console: Console | None = None,
     experiment: Experiment | None = None,
-    stop: StopRequest | None = None,
+    stop: Stop | None = None,
 ) -> Summary:
     """Trains a recipe in a run folder, or goes on with the run there, to its summary.
 
     Args:
       recipe: what is trained.
       workdir: the run folder.
+      parallel: how it is laid over the devices, by default spread over all of them.
+      restarts: how often it goes back to the last good checkpoint after a loss that is not
+        finite, and leaves out the batches from there to the failure.
+      debug: wait for every step, forbid copies that nobody asked for, and say which operation
+        gave the first number that is not finite.
       allow_change: go on with a stored run although its recipe was another.
       data_dir: where data sets lie, by default as TFDS has it.
       console: where progress is shown.
@@ -127,28 +165,23 @@ def train(
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
     began = time.perf_counter()
-    console = console or Console()
+    console = console or Console(quiet=not is_first())
     folder = RunFolder(workdir)
-    if (summary := folder.finished(recipe)) is not None:
+    there = first_does(lambda: _look(folder, recipe, allow_change))
+    if there["summary"] is not None:
         console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
-        return summary
-    folder.check(recipe, allow_change=allow_change)
-    # Until a run has begun there is nothing to save: a signal ends the process as ever.
-    experiment = experiment or Experiment.of(recipe, data_dir)
-    # Nothing is written where the weights turn out not to fit.
-    if not folder.steps():
-        weights = initial_weights(recipe, experiment.program)
-    elif folder.recipe().init == recipe.init:
-        weights = None
-    else:
-        raise UserError(
-            f"the run in {workdir} has begun, so it cannot begin with other weights "
-            f"(--init-from {recipe.init.source}); choose another --workdir"
-        )
+        return there["summary"]
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
-        folder.start(recipe, allow_change=allow_change)
+        with stop.at_once():
+            experiment = experiment or Experiment.of(
+                recipe, data_dir, parallel=parallel, debug=debug
+            )
+            # Nothing is written where the weights turn out not to fit.
+            weights = None if there["begun"] else initial_weights(recipe, experiment.program)
+        first_does(lambda: folder.start(recipe, allow_change=allow_change))
         try:
-            return _run(recipe, folder, experiment, weights, stop, console, began)
+            run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts)
+            return run()
         except OSError as error:
             raise SaveError(
                 f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
@@ -158,57 +191,144 @@ def train(
             folder.close()
 
 
-def _run(
-    recipe: Recipe,
-    folder: RunFolder,
-    experiment: Experiment,
-    weights: Loaded | None,
-    stop: StopRequest,
-    console: Console,
-    began: float,
-) -> Summary:
-    program, dataset = experiment.program, experiment.dataset
-    assert dataset.validation is not None
-    devices = device_names(list(program.mesh.devices.flat))
-    folder.write_data_spec(program.spec)
-    folder.log_start(devices)
-    program.compile_train(experiment.train.images, experiment.train.labels)
-    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints)
-    display = Display(program.plan.total, console)
-    _announce(display, program, devices, folder.path)
-    try:
-        progress, latest = Progress(recipe.checkpoints.metric), checkpoints.latest()
+def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
+    """What lies in a folder, checked without writing: the summary, and whether a run has begun."""
+    if (summary := folder.finished(recipe)) is not None:
+        return {"summary": summary, "begun": True}
+    folder.check(recipe, allow_change=allow_change)
+    begun = bool(folder.steps())
+    if begun and folder.recipe().init != recipe.init:
+        raise UserError(
+            f"the run in {folder.path} has begun, so it cannot begin with other weights "
+            f"(--init-from {recipe.init.source}); choose another --workdir"
+        )
+    return {"summary": None, "begun": begun}
+
+
+@dataclass
+class _Run:
+    """One start of a run, from what lies in its folder to its summary."""
+
+    recipe: Recipe
+    folder: RunFolder
+    experiment: Experiment
+    weights: Loaded | None
+    stop: Stop
+    console: Console
+    began: float
+    restarts: int
+    failure: NonFinite | None = None
+
+    def __call__(self) -> Summary:
+        recipe, folder, program = self.recipe, self.folder, self.experiment.program
+        devices = device_names(list(program.mesh.devices.flat))
+        first_does(lambda: folder.write_data_spec(program.spec))
+        first_does(lambda: folder.log_start(devices))
+        self.checkpoints = Checkpoints(
+            folder.checkpoints, recipe.checkpoints, lock=self.experiment.lock
+        )
+        self.display = Display(program.plan.total, self.console)
+        try:
+            with self.stop.at_once():
+                program.compile_train(self.experiment.train.images, self.experiment.train.labels)
+                program.compile_evaluation()
+                self.checkpoints.prepare(program.abstract_state)
+                _announce(self.display, program, devices, folder.path)
+                state, progress = self._begin()
+            first_does(lambda: folder.adopt(recipe))
+            with self.display:
+                while True:
+                    try:
+                        loop, state = self._loop(state, progress)
+                        break
+                    except NonFinite as failure:
+                        if progress.restarts >= self.restarts:
+                            raise
+                        state, progress = self._go_back(failure, progress)
+            return self._summarise(loop, state, devices)
+        finally:
+            self.checkpoints.close()
+
+    def _begin(self) -> tuple[TrainState, Progress]:
+        """The state and progress of the newest checkpoint, or those before the first step."""
+        recipe, program = self.recipe, self.experiment.program
+        latest = self.checkpoints.latest()
         if latest is None:
-            if weights is None:
-                state = program.start(recipe.seed, experiment.train.images)
-            else:
-                state = program.init(recipe.seed)
-                state = with_variables(state, weights.variables, program.optimizer)
-                folder.write_origin(weights.origin())
-                display.say(f"weights of {recipe.init.source}: {weights.report}")
+            return self._initial(), Progress(recipe.checkpoints.metric)
+        state, saved, broken = self.checkpoints.restore_newest(program.abstract_state)
+        for line in broken:
+            self.display.say(f"left out: {line}")
+        _check_goes_on(recipe, program, state, int(state.step))
+        self.display.say(f"going on from the checkpoint of step {int(state.step)}")
+        return state, Progress.of(saved, recipe.checkpoints.metric)
+
+    def _initial(self) -> TrainState:
+        recipe, program = self.recipe, self.experiment.program
+        if self.weights is None:
+            return program.start(recipe.seed, self.experiment.train.images)
+        weights = self.weights
+        state = program.init(recipe.seed)
+        first_does(lambda: self.folder.write_origin(weights.origin()))
+        self.display.say(f"weights of {recipe.init.source}: {weights.report}")
+        return with_variables(state, weights.variables, program.optimizer)
+
+    def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
+        """The last good state, with the batches from there to the failure left out."""
+        program, metric = self.experiment.program, self.recipe.checkpoints.metric
+        if self.checkpoints.latest() is None:
+            state, progress = self._initial(), Progress(metric)
         else:
-            state, saved = checkpoints.restore(latest, program.abstract_state)
-            progress = Progress.of(saved, recipe.checkpoints.metric)
-            _check_goes_on(recipe, program, state, latest)
-            display.say(f"going on from the checkpoint of step {latest}")
-        folder.adopt(recipe)
-        with (
-            MetricsLog(folder.metrics, folder.tensorboard, latest or 0, progress.validated) as log,
-            display,
-        ):
+            state, saved, _ = self.checkpoints.restore_newest(program.abstract_state)
+            progress = Progress.of(saved, metric)
+        good = int(state.step)
+        progress.skipped = failed.skipped + failure.step - good + 1
+        progress.restarts = failed.restarts + 1
+        progress.window, self.failure = [], failure
+        self.display.say(
+            f"{failure.what}; going back to step {good} and leaving out the "
+            f"{failure.step - good + 1} batches to the failure "
+            f"(restart {progress.restarts} of {self.restarts})"
+        )
+        return state, progress
+
+    def _loop(self, state: TrainState, progress: Progress) -> tuple[Loop, TrainState]:
+        """Trains to the end."""
+        folder, experiment = self.folder, self.experiment
+        assert experiment.dataset.validation is not None
+        start = int(state.step)
+        log: MetricsLog | SilentLog = SilentLog()
+        if is_first():
+            log = MetricsLog(
+                folder.metrics, folder.tensorboard, start, progress.validated, progress.restarts
+            )
+        with log:
+            if progress.restarts and self.failure is not None:
+                values = {
+                    "failed": self.failure.step,
+                    "why": self.failure.what,
+                    "skipped": progress.skipped,
+                    "restarts": progress.restarts,
+                }
+                log.write("restart", start, values)
+                self.failure = None
             loop = Loop(
-                program,
+                experiment.program,
                 experiment.train.images,
                 experiment.train.labels,
-                dataset.validation,
-                seed=recipe.seed,
-                checkpoints=checkpoints,
+                experiment.dataset.validation,
+                seed=self.recipe.seed,
+                checkpoints=self.checkpoints,
                 log=log,
-                display=display,
-                stop=stop,
-                began=began,
+                display=self.display,
+                stop=self.stop,
+                began=self.began,
             )
-            state = loop.run(state, progress)
+            return loop, loop.run(state, progress)
+
+    def _summarise(self, loop: Loop, state: TrainState, devices: list[str]) -> Summary:
+        """Tests the best state, and writes what came of the run."""
+        program, dataset = self.experiment.program, self.experiment.dataset
+        checkpoints, progress = self.checkpoints, loop.progress
         checkpoints.wait()
         steps = int(state.step)
         best = checkpoints.find("best")
@@ -219,7 +339,7 @@ def _run(
             test = program.evaluate(restored.evaluated, dataset.test)
         loop.count_time()
         summary = {
-            "recipe": to_json(recipe),
+            "recipe": to_json(self.recipe),
             "steps": steps,
             "epochs": program.plan.epoch(steps),
             "parameters": program.parameters,
@@ -231,15 +351,17 @@ def _run(
             "images_per_second": loop.images_per_second,
             "best": {"step": best, **{k: v for k, v in validated.items() if k != "step"}},
             "test": test,
-            "origin": folder.origin(),
+            "restarts": progress.restarts,
+            "skipped_batches": progress.skipped,
+            "origin": self.folder.origin(),
             "devices": devices,
+            "processes": jax.process_count(),
+            "parallel": dict(program.mesh.shape),
             "versions": versions(),
             "commit": commit(),
         }
-        folder.write_summary(summary)
+        first_does(lambda: self.folder.write_summary(summary))
         return summary
-    finally:
-        checkpoints.close()
 
 
 def _check_goes_on(recipe: Recipe, program: Program, state: TrainState, latest: int) -> None:
@@ -263,15 +385,25 @@ def _announce(display: Display, program: Program, devices: list[str], path: Path
     decays = decay_line(recipe.optimizer, program.abstract_state.params, program.frozen)
     display.say(
         f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
-        f"({counts}), {len(devices)} × {devices[0].rsplit(':', 1)[0]}"
+        f"({counts}), {_where(program, devices)}"
     )
     display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)
     display.say(
         f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs); "
-        f"compiled in {compiled['init'] + compiled['train']:.1f} s; run folder {path}"
+        f"compiled in {sum(compiled.values()):.1f} s; run folder {path}"
     )
+
+
+def _where(program: Program, devices: list[str]) -> str:
+    """The devices in a few words."""
+    words = f"{len(devices)} × {devices[0].rsplit(':', 1)[0]}"
+    if jax.process_count() > 1:
+        words += f" of {jax.process_count()} processes"
+    if (parts := program.mesh.shape[FSDP]) > 1:
+        words += f", the state in {parts} parts"
+    return words
 
 
 def train_seeds(
@@ -279,16 +411,25 @@ def train_seeds(
     workdir: Path,
     seeds: int,
     *,
+    at_once: bool = False,
+    parallel: Parallel | None = None,
+    restarts: int = 0,
+    debug: bool = False,
     allow_change: bool = False,
     data_dir: Path | None = None,
     console: Console | None = None,
 ) -> list[Summary]:
-    """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... in turn, compiling once.
+    """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
 
     Args:
       recipe: what is trained.
       workdir: its folder `seed-S` becomes the run folder of seed S.
       seeds: how many.
+      at_once: train each on a device of its own, as many at once as there are devices; else one
+        after the other on all devices, compiling once.
+      parallel: as of `train`; not with `at_once`.
+      restarts: as of `train`.
+      debug: as of `train`.
       allow_change: go on with stored runs although their recipe was another.
       data_dir: where data sets lie, by default as TFDS has it.
       console: where progress is shown.
@@ -299,32 +440,46 @@ def train_seeds(
     Raises:
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
-    console = console or Console()
+    console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
-    folders = [workdir / f"seed-{each.seed}" for each in recipes]
-    pairs = list(zip(recipes, folders, strict=True))
+    pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
     for each, path in pairs:
         RunFolder(path).check(each, allow_change=allow_change)
-    experiment = None
-    if any(RunFolder(path).finished(each) is None for each, path in pairs):
-        experiment = Experiment.of(recipe, data_dir)
-    summaries = []
+    unfinished = [path for each, path in pairs if RunFolder(path).finished(each) is None]
+    if at_once and parallel not in (None, Parallel()):
+        raise UserError("seeds at once have a device each: leave --parallel out")
+    if at_once and jax.process_count() > 1:
+        raise UserError("seeds at once are for the devices of one process")
+    train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
     with StopRequest() as stop:
+        if at_once and unfinished:
+            with stop.at_once():
+                dataset = load_data(recipe.data, data_dir)
+
+            lock = threading.RLock()
+
+            def on_device(device: jax.Device) -> Experiment:
+                made = Experiment.of(recipe, devices=[device], dataset=dataset, debug=debug)
+                return dataclasses.replace(made, lock=lock)
+
+            def one(
+                each: Recipe, path: Path, made: Experiment, shared: Stop, prefixed: Console
+            ) -> Summary:
+                return train_one(each, path, console=prefixed, experiment=made, stop=shared)
+
+            return run_at_once(pairs, one, on_device, stop, console)
+        experiment = None
+        if unfinished:
+            with stop.at_once():
+                experiment = Experiment.of(recipe, data_dir, parallel=parallel, debug=debug)
+        summaries = []
         for each, path in pairs:
-            if stop():
+            if any_of(stop()):
                 raise Stopped(
                     f"stopped before seed {each.seed}; the same command goes on from there"
                 )
-            summaries.append(
-                train(
-                    each,
-                    path,
-                    allow_change=allow_change,
-                    console=console,
-                    experiment=experiment,
-                    stop=stop,
-                )
-            )
+            found = train_one(each, path, console=console, experiment=experiment, stop=stop)
+            summaries.append(found)
     return summaries
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 from rich.console import Console
 
@@ -14,6 +15,8 @@ from cnn_jax.command_line import added_options, parse, quiet_libraries
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, spread, train, train_seeds
 from cnn_jax.json_values import write_json
+from cnn_jax.parallel import Parallel
+from cnn_jax.processes import Processes, connect, is_first
 from cnn_jax.recipe import Recipe
 
 
@@ -22,11 +25,21 @@ class Launch:
     """How a recipe is run: what does not change its result."""
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    parallel: Parallel = field(default_factory=Parallel)
+    processes: Processes = field(default_factory=Processes)
     workdir: Path | None = None
     """The run folder; by default runs/NAME. A run that lies there is gone on with."""
     seeds: int | None = None
     """Run so many seeds in turn, from --seed on, compiling once; their run folders are
     WORKDIR/seed-S, by default in runs/NAME-seeds."""
+    at_once: bool = False
+    """Run the seeds at once, each on a device of its own, as many as there are devices."""
+    restarts: int = 0
+    """After a loss that is not finite go back to the last good checkpoint and leave out the
+    batches from there to the failure, so many times at most."""
+    debug: bool = False
+    """Wait for every step, forbid copies between host and devices that nobody asked for, and name
+    the operation that gave the first number which is not finite."""
     allow_recipe_change: bool = False
     """Go on with the run in the folder although its recipe was another."""
     data_dir: Path | None = None
@@ -41,15 +54,19 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
       arguments: the words of the command line, by default those of the process.
     """
     quiet_libraries()
-    with shown_to_user():
+    with shown_to_user(jax.process_index):
         launch = parse(Launch, default=Launch(recipe), arguments=arguments)
-        console = Console()
+        connect(launch.processes)
+        console = Console(quiet=not is_first())
         recipe = added_options(recipe, launch.recipe)
         if launch.seeds is None:
             workdir = launch.workdir or Path("runs") / recipe.name
             summary = train(
                 recipe,
                 workdir,
+                parallel=launch.parallel,
+                restarts=launch.restarts,
+                debug=launch.debug,
                 allow_change=launch.allow_recipe_change,
                 data_dir=launch.data_dir,
                 console=console,
@@ -64,6 +81,10 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
             recipe,
             workdir,
             launch.seeds,
+            at_once=launch.at_once,
+            parallel=launch.parallel,
+            restarts=launch.restarts,
+            debug=launch.debug,
             allow_change=launch.allow_recipe_change,
             data_dir=launch.data_dir,
             console=console,
@@ -72,7 +93,8 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
             _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
         found = spread(summaries)
         try:
-            write_json(workdir / "seeds.json", found)
+            if is_first():
+                write_json(workdir / "seeds.json", found)
         except OSError as error:
             raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
         for name, values in found.items():

@@ -2,55 +2,154 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.errors import UserError
 
 DATA = "data"
-"""Name of the mesh axis that the examples of a batch are spread over."""
+"""Name of the mesh axis of copies of the state."""
+
+FSDP = "fsdp"
+"""Name of the mesh axis of devices that share one copy of the state."""
+
+SMALL = 2**12
+"""Arrays of fewer numbers than this lie whole on every device: to gather them would take longer
+than it saves memory."""
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of all local devices (or those given) along the data axis."""
-    return Mesh(np.array(jax.local_devices() if devices is None else devices), (DATA,))
+@dataclass(frozen=True)
+class Parallel:
+    """How a run is laid over the devices: this changes its result by no more than rounding."""
+
+    data: int | None = None
+    """Copies of the state that the batch is spread over; by default as many as there are devices,
+    or groups of `fsdp` devices."""
+    fsdp: int = 1
+    """Devices that share one copy of parameters, optimizer state and averages, each holding its
+    part (fully sharded data parallelism, https://arxiv.org/abs/1910.02054); the batch is spread
+    over them as well."""
+    compile: Literal["jit", "pmap"] = "jit"
+    """Let the compiler place what devices send each other (`jit`), or write one program a device
+    which averages gradients itself (`pmap`, for fsdp 1 and one process)."""
 
 
-def compiler_options(mesh: Mesh) -> dict[str, bool]:
-    """Options of XLA for programs with convolutions.
-
-    On the CPU oneDNN's convolutions are faster: in float32 a LeNet-5 step takes two thirds of
-    the time, in bfloat16 forward convolutions run several times as fast. Older versions of
-    jaxlib know the options and ignore them, or do not know them and refuse.
-    """
-    version = tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2])
-    if mesh.devices.flat[0].platform != "cpu" or version < (0, 12):
-        return {}
-    return {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
-
-
-def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
-    """A jitted function that applies a model, compiled as is best for the devices of a mesh.
+def make_mesh(
+    parallel: Parallel | None = None, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """A mesh (data, fsdp) of devices.
 
     Args:
-      mesh: the devices.
-      function: what `jax.jit` gave, not traced before.
-      *arguments: its arguments, or their shapes.
+      parallel: the sizes of its axes, by default all devices along the data axis.
+      devices: by default those of all processes.
+
+    Raises:
+      UserError: there are not so many devices, or some of a process would be left over.
     """
-    with convolutions_for(mesh.devices.flat[0].platform):
-        return function.lower(*arguments).compile(compiler_options(mesh))
+    parallel = parallel or Parallel()
+    devices = jax.devices() if devices is None else devices
+    there, fsdp = len(devices), parallel.fsdp
+    for flag, value in (("data", parallel.data), ("fsdp", fsdp)):
+        if value is not None and value < 1:
+            raise UserError(f"--parallel.{flag} {value} must be at least 1")
+    data = there // fsdp if parallel.data is None else parallel.data
+    if parallel.data is None and there % fsdp:
+        raise UserError(
+            f"--parallel.fsdp {fsdp} does not divide the {there} device{'s' * (there > 1)} there "
+            "are; give a divisor, or --parallel.data as well"
+        )
+    if data * fsdp > there:
+        raise UserError(
+            f"--parallel.data {data} times --parallel.fsdp {fsdp} is {data * fsdp} devices, but "
+            f"there {'are' if there > 1 else 'is'} only {there}"
+        )
+    if data * fsdp < there and jax.process_count() > 1:
+        raise UserError(
+            f"--parallel.data {data} times --parallel.fsdp {fsdp} is {data * fsdp} devices, but "
+            f"the {jax.process_count()} processes have {there}, and none may be left over"
+        )
+    if parallel.compile == "pmap" and fsdp > 1:
+        raise UserError(
+            f"--parallel.compile pmap keeps the whole state on every device, so "
+            f"--parallel.fsdp {fsdp} must be 1"
+        )
+    if parallel.compile == "pmap" and jax.process_count() > 1:
+        raise UserError("--parallel.compile pmap is for the devices of one process; leave it out")
+    return Mesh(np.array(devices[: data * fsdp]).reshape(data, fsdp), (DATA, FSDP))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array: the state of a run, the data set."""
+    """Every device holds the whole array: the data set."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Every device holds its part of the first axis: examples."""
-    return NamedSharding(mesh, PartitionSpec(DATA))
+    return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
+
+
+def state_sharding(mesh: Mesh, shape: Sequence[int]) -> NamedSharding:
+    """How an array of the state lies on the devices of a mesh.
+
+    Split along its largest axis that the size of the fsdp axis divides, of equal ones the last;
+    whole where none is divided, or where the array is `SMALL`.
+
+    Args:
+      mesh: the devices.
+      shape: of the array.
+    """
+    parts = mesh.shape[FSDP]
+    axes = [axis for axis, size in enumerate(shape) if size and size % parts == 0]
+    if parts == 1 or math.prod(shape) < SMALL or not axes:
+        return replicated(mesh)
+    largest = max(axes, key=lambda axis: (shape[axis], axis))
+    names: list[str | None] = [None] * len(shape)
+    names[largest] = FSDP
+    return NamedSharding(mesh, PartitionSpec(*names))
+
+
+def shardings(tree: Any) -> Any:
+    """The shardings of the arrays of a tree."""
+    return jax.tree.map(lambda leaf: leaf.sharding, tree)
+
+
+def placed(value: np.ndarray, sharding: Sharding) -> jax.Array:
+    """An array of this host on the devices; of several processes each gives its devices theirs.
+
+    Args:
+      value: the whole array, the same in all processes.
+      sharding: how it is laid out.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(value, sharding)
+    return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+
+def gathered(mesh: Mesh, tree: Any) -> Any:
+    """Within a compiled function: parts of the state made whole on every device."""
+    return tree if mesh.shape[FSDP] == 1 else _laid_out(tree, lambda shape: replicated(mesh))
+
+
+def split(mesh: Mesh, tree: Any) -> Any:
+    """Within a compiled function: arrays of the shapes of the state, in parts as it is."""
+    if mesh.shape[FSDP] == 1:
+        return tree
+    return _laid_out(tree, lambda shape: state_sharding(mesh, shape))
+
+
+def _laid_out(tree: Any, sharding: Callable[[tuple[int, ...]], NamedSharding]) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding(leaf.shape)), tree
+    )
+
+
+def on_host(mesh: Mesh, tree: Any) -> Any:
+    """The whole arrays of a tree in the memory of this host, also those that lie in parts."""
+    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(np.array, whole)

@@ -95,6 +95,10 @@ class Model:
     """A name of the registry; `cnn-jax models` lists them."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in; parameters and batch statistics stay float32."""
+    norm_examples: int | None = None
+    """Batch normalisations take their statistics over groups of so many examples (ghost batches,
+    https://arxiv.org/abs/1705.08741), by default over the whole batch; batch size divided by
+    devices gives each device statistics of its own, as in frameworks that do not synchronise."""
     options: Options = field(default_factory=dict)
     """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`; a command
     line adds to those of the recipe."""

@@ -12,6 +12,7 @@ from jax.sharding import Sharding
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
+from cnn_jax.parallel import placed
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -98,8 +99,8 @@ class InMemory:
                     f"the training images are {split.images.nbytes / 1e9:.1f} GB, but {device} "
                     f"has only {room / 1e9:.1f} GB free; give a smaller --data.image-size"
                 )
-        self.images: jax.Array = jax.device_put(split.images, sharding)
-        self.labels: jax.Array = jax.device_put(split.labels, sharding)
+        self.images: jax.Array = placed(split.images, sharding)
+        self.labels: jax.Array = placed(split.labels, sharding)
 
 
 def evaluation_batches(n: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

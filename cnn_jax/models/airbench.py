@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.initialisers import KERNELS
-from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import BatchNorm, Conv, Dense, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 
@@ -102,7 +102,7 @@ class ConvGroup(nn.Module):
             )(x)
             if i == 1:
                 x = max_pool(x, 2)
-            x = nn.BatchNorm(
+            x = BatchNorm(
                 momentum=self.norm_momentum,
                 epsilon=1e-12,
                 use_scale=False,

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import local_response_norm
-from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.pooling import adaptive_avg_pool
 from cnn_jax.models.registry import register
@@ -88,7 +88,7 @@ class AlexNet(nn.Module):
         x = adaptive_avg_pool(x, self.pool_size)
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden, start=1):
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
+            x = Dropout(self.dropout, name=f"dropout{i}")(x, train=train)
             x = nn.relu(dense(width, name=f"dense{i}")(x))
         x = tap(self, "embedding", x)
         return dense(self.num_classes, name="head")(x).astype(jnp.float32)
@@ -170,7 +170,7 @@ class AlexNet2012(nn.Module):
             x = nn.relu(dense(width, bias_init="ones", name=f"dense{i}")(x))
             if i == len(self.hidden):
                 x = tap(self, "embedding", x)
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
+            x = Dropout(self.dropout, name=f"dropout{i}")(x, train=train)
         return dense(self.num_classes, name="head")(x).astype(jnp.float32)
 
 

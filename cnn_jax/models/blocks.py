@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from cnn_jax.models.batch_axis import bernoulli
 from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import Conv, Padding
+from cnn_jax.models.layers import BatchNorm, Conv, Padding
 
 Activation = Callable[[jax.Array], jax.Array]
 NormKind = Literal["batch", "group", "layer", "none"]
@@ -47,7 +48,7 @@ def normalise(
     """
     match kind:
         case "batch":
-            return nn.BatchNorm(
+            return BatchNorm(
                 momentum=momentum,
                 epsilon=epsilon,
                 scale_init=nn.initializers.zeros if zero_scale else nn.initializers.ones,
@@ -187,7 +188,7 @@ class StochasticDepth(nn.Module):
         if not train or self.rate == 0:
             return x
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        stays = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.rate, shape)
+        stays = bernoulli(self.make_rng("dropout"), 1 - self.rate, shape)
         return jnp.where(stays, x / (1 - self.rate), jnp.zeros_like(x))
 
 

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import StochasticDepth, global_mean
-from cnn_jax.models.layers import Conv, Dense, check_images, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised
@@ -181,7 +181,7 @@ class ConvNeXt(nn.Module):
             x = stage(x, train=train)
         x = global_mean(tap(self, "features", x))
         x = tap(self, "embedding", _norm(dtype=self.dtype, name="norm")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init=_init, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

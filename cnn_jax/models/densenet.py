@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean, normalise
-from cnn_jax.models.layers import Conv, Dense, avg_pool, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, avg_pool, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 
@@ -49,7 +49,7 @@ class DenseLayer(nn.Module):
         x = _conv(self, self.bottleneck * self.growth, 1, name="conv1")(x)
         x = nn.relu(norm(x, name="norm2"))
         x = _conv(self, self.growth, 3, padding=1, name="conv2")(x)
-        return nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        return Dropout(self.dropout, name="dropout")(x, train=train)
 
 
 class DenseBlock(nn.Module):

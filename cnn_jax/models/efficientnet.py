@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.models.blocks import Activation, ConvNorm, NormKind, SqueezeExcite, global_mean
 from cnn_jax.models.inverted_residual import Chain, InvertedResidual
-from cnn_jax.models.layers import Dense, Padding, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, Padding, check_images, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised
@@ -119,7 +119,7 @@ class EfficientNet(nn.Module):
             x = Chain(blocks, name=f"stage{i}")(x, train=train)
         x = tap(self, "features", conv(last_width, 1, name="last")(x, train=train))
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init=_head_init, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

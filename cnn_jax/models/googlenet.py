@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.pooling import adaptive_avg_pool, ceil_max_pool
 from cnn_jax.models.registry import register
@@ -105,7 +105,7 @@ class AuxiliaryHead(nn.Module):
             Dense, kernel_init="normal", bias_init="pytorch", dtype=self.dtype
         )
         x = nn.relu(dense(self.hidden, name="dense1")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         return dense(self.num_classes, name="head")(x).astype(jnp.float32)
 
 
@@ -196,7 +196,7 @@ class GoogLeNet(nn.Module):
                 self._auxiliary(x, "aux1" if name == "4a" else "aux2", train)
         x = tap(self, "features", tap(self, "stage5", x))
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         head = Dense(
             self.num_classes,
             kernel_init="normal",

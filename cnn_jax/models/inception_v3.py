@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
 from cnn_jax.models.inception_mixed import MIXED, Mixed, conv_norm, scaled
-from cnn_jax.models.layers import Dense, avg_pool, check_images, max_pool, tap
+from cnn_jax.models.layers import Dense, Dropout, avg_pool, check_images, max_pool, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.pooling import adaptive_avg_pool
 from cnn_jax.models.registry import register
@@ -143,7 +143,7 @@ class InceptionV3(nn.Module):
                 self._auxiliary(x, train)
         x = tap(self, "features", tap(self, "stage5", x))
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         head = Dense(
             self.num_classes,
             kernel_init=nn.initializers.normal(0.1),

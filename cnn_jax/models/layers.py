@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models import initialisers
+from cnn_jax.models.batch_axis import bernoulli, group_moments, mean_over_groups
 from cnn_jax.models.initialisers import Init
 
 Padding = str | int | Sequence[tuple[int, int]]
@@ -124,6 +125,64 @@ class Dense(nn.Module):
             bias = self.param("bias", init, (self.features,), jnp.float32)
             y += bias.astype(self.dtype)
         return y
+
+
+class BatchNorm(nn.BatchNorm):
+    """Batch normalisation of (b, ..., c) by statistics of the batch, or by running ones.
+
+    As flax's, with its fields and variables, but for what it takes statistics of: the whole
+    batch wherever its parts lie, or groups of examples, as `cnn_jax.models.batch_axis` says. In
+    groups the running statistics move to the mean of the groups'.
+    """
+
+    @nn.compact
+    def __call__(  # type: ignore[override]
+        self, x: jax.Array, use_running_average: bool | None = None
+    ) -> jax.Array:
+        """The normalised (b, ..., c), in `dtype`."""
+        running = nn.merge_param(
+            "use_running_average", self.use_running_average, use_running_average
+        )
+        shape = (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", lambda: jnp.zeros(shape, jnp.float32))
+        variance = self.variable("batch_stats", "var", lambda: jnp.ones(shape, jnp.float32))
+        scale = self.param("scale", self.scale_init, shape) if self.use_scale else None
+        bias = self.param("bias", self.bias_init, shape) if self.use_bias else None
+        if running:
+            means, variances = mean.value[None], variance.value[None]
+        else:
+            means, variances = group_moments(x)
+            if not self.is_initializing():
+                for stored, found in ((mean, means), (variance, variances)):
+                    moved = (1 - self.momentum) * mean_over_groups(found)
+                    stored.value = self.momentum * stored.value + moved
+        factor = lax.rsqrt(variances + self.epsilon)
+        if scale is not None:
+            factor *= scale
+        grouped = x.reshape(len(means), -1, *x.shape[1:])
+        over = (slice(None), *(None,) * (x.ndim - 1), slice(None))
+        y = (grouped - means[over]) * factor[over]
+        if bias is not None:
+            y += bias
+        return y.reshape(x.shape).astype(self.dtype or x.dtype)
+
+
+class Dropout(nn.Module):
+    """Leaves out values of (b, ...) at random in training, and scales up those that stay.
+
+    Attributes:
+      rate: probability to be left out.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """(b, ...) -> (b, ...)."""
+        if not train or self.rate == 0:
+            return x
+        stays = bernoulli(self.make_rng("dropout"), 1 - self.rate, x.shape)
+        return jnp.where(stays, x / (1 - self.rate), jnp.zeros_like(x))
 
 
 def check_images(x: jax.Array, *, smallest: tuple[int, int], model: str) -> None:

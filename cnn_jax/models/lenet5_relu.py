@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_initialisers, check_positive, check_rate
 from cnn_jax.models.registry import register
 
@@ -80,7 +80,7 @@ class LeNet5ReLU(nn.Module):
         for i, width in enumerate(self.hidden, start=1):
             x = nn.relu(dense(width, name=f"dense{i}")(x))
             x = tap(self, f"dense{i}_relu", x)
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
+            x = Dropout(self.dropout, name=f"dropout{i}")(x, train=train)
         x = dense(self.num_classes, name="head")(x)
         return x.astype(jnp.float32)
 

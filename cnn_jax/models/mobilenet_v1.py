@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
 from cnn_jax.models.inverted_residual import Chain
-from cnn_jax.models.layers import Dense, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised
@@ -124,7 +124,7 @@ class MobileNetV1(nn.Module):
             x = Chain(blocks, name=f"stage{i}")(x, train=train)
         x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init=_head_init, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
 from cnn_jax.models.inverted_residual import Chain, InvertedResidual, flat_names
-from cnn_jax.models.layers import Dense, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised, rising_rates
@@ -107,7 +107,7 @@ class MobileNetV2(nn.Module):
         x = conv(round_width(1280 * max(1.0, self.width)), 1, name="last")(x, train=train)
         x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

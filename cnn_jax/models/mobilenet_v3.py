@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import Activation, ConvNorm, NormKind, SqueezeExcite, global_mean
 from cnn_jax.models.inverted_residual import Chain, InvertedResidual, flat_names
-from cnn_jax.models.layers import Dense, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised, rising_rates
@@ -131,7 +131,7 @@ class MobileNetV3(nn.Module):
         x = tap(self, "embedding", global_mean(x))
         dense = functools.partial(Dense, kernel_init="normal", dtype=self.dtype)
         x = nn.hard_swish(dense(round_width(self.hidden * self.width), name="dense")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         return dense(self.num_classes, name="head")(x).astype(jnp.float32)
 
     def _conv(self, activation: Activation) -> functools.partial[ConvNorm]:

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Conv, avg_pool, check_images, tap
+from cnn_jax.models.layers import Conv, Dropout, avg_pool, check_images, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.pooling import ceil_max_pool, ceil_sides
 from cnn_jax.models.registry import register
@@ -103,7 +103,7 @@ class NiN(nn.Module):
                 # Padded, avg_pool divides by counts that are float32.
                 x = avg_pool(x, 3, 2, ceil_sides(x, 3, 2)).astype(x.dtype)
             if i < 3:
-                x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
+                x = Dropout(self.dropout, name=f"dropout{i}")(x, train=train)
         x = tap(self, "features", x)
         tap(self, "embedding", global_mean(x))
         x = Conv(self.num_classes, 1, kernel_init=_start, dtype=self.dtype, name="head")(x)

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.models.blocks import NormKind, StochasticDepth, global_mean, normalise
-from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import (
     Stage,
@@ -53,7 +53,7 @@ class PreActBasicBlock(nn.Module):
         y = conv(self.features, 3, self.strides, name="conv1")(first)
         y = nn.relu(norm(y, name="norm2"))
         if self.dropout:
-            y = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(y)
+            y = Dropout(self.dropout, name="dropout")(y, train=train)
         y = conv(self.features, 3, name="conv2")(y)
         if x.shape != y.shape:
             x = conv(self.features, 1, self.strides, name="shortcut")(first)
@@ -189,7 +189,7 @@ class PreActResNet(nn.Module):
         x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm")
         x = tap(self, "features", nn.relu(x))
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, StochasticDepth, global_mean
-from cnn_jax.models.layers import Dense, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import Stage, rematerialised, rising_rates
@@ -161,7 +161,7 @@ class RegNet(nn.Module):
             x = stage(x, train=train)
         x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import NormKind, global_mean
-from cnn_jax.models.layers import Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import (
@@ -110,7 +110,7 @@ class ResNet(nn.Module):
             )(x, train=train)
         x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(
             self.num_classes,
             kernel_init="pytorch",

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.models.blocks import NormKind, global_mean
-from cnn_jax.models.layers import Dense, check_images, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, tap
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import (
     BasicBlock,
@@ -88,7 +88,7 @@ class CifarResNet(nn.Module):
             )(x, train=train)
         x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)
 

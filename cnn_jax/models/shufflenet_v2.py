@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, StochasticDepth, global_mean
-from cnn_jax.models.layers import Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import Stage, rematerialised, rising_rates
@@ -145,7 +145,7 @@ class ShuffleNetV2(nn.Module):
             x = stage(x, train=train)
         x = tap(self, "features", conv(self.last_width, 1, name="last")(x, train=train))
         x = tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(
             self.num_classes,
             kernel_init="pytorch",

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Conv, check_images, tap
+from cnn_jax.models.layers import Conv, Dropout, check_images, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.pooling import ceil_max_pool
 from cnn_jax.models.registry import register
@@ -153,7 +153,7 @@ class SqueezeNet(nn.Module):
             x = kind(squeeze, expand, self.norm, self.dtype, name=f"fire{number}")(x, train)
         x = tap(self, "features", tap(self, f"stage{stage}", x))
         tap(self, "embedding", global_mean(x))
-        x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Conv(self.num_classes, 1, kernel_init="normal", dtype=self.dtype, name="head")(x)
         return global_mean(nn.relu(x)).astype(jnp.float32)
 

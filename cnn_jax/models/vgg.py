@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.blocks import NormKind, normalise
-from cnn_jax.models.layers import Conv, Dense, check_images, max_pool, tap
+from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.pooling import adaptive_avg_pool
 from cnn_jax.models.registry import register
@@ -128,7 +128,7 @@ class VGG(nn.Module):
             x = nn.relu(dense(width, name=f"dense{i}")(x))
             if i == len(self.hidden):
                 x = tap(self, "embedding", x)
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(x)
+            x = Dropout(self.dropout, name=f"dropout{i}")(x, train=train)
         return dense(self.num_classes, name="head")(x).astype(jnp.float32)
 
 

@@ -6,11 +6,14 @@ import math
 import os
 import re
 import shutil
+import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import (
     AnyPreservationPolicy,
@@ -20,8 +23,10 @@ from orbax.checkpoint.checkpoint_managers import (
 
 from cnn_jax import recipe
 from cnn_jax.errors import UserError
+from cnn_jax.processes import is_first, meet
 from cnn_jax.tasks.classification import LOWER_IS_BETTER
 from cnn_jax.training.paths import path_name
+from cnn_jax.training.seal import Sealer, text_checksum
 from cnn_jax.training.state import TrainState
 
 Progress = dict[str, Any]
@@ -42,6 +47,22 @@ def value_of(metrics: Mapping[str, float], metric: str) -> float:
     return -value if metric in LOWER_IS_BETTER else value
 
 
+class Unreadable(UserError):
+    """A checkpoint is damaged.
+
+    Attributes:
+      step: which.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What the libraries raise at files that are missing, cut short or changed."""
+
+
 class Checkpoints:
     """The checkpoints of one run folder.
 
@@ -49,18 +70,34 @@ class Checkpoints:
       directory: where they lie; made if it is not there, unless read only.
       config: how many are kept, and by which metric the best is chosen.
       read_only: never writes or deletes anything.
+      lock: held while Orbax works, where several threads have checkpoints: it serves one at a
+        time. Saving is then not asynchronous.
     """
 
     def __init__(
-        self, directory: Path, config: recipe.Checkpoints, *, read_only: bool = False
+        self,
+        directory: Path,
+        config: recipe.Checkpoints,
+        *,
+        read_only: bool = False,
+        lock: AbstractContextManager[Any] | None = None,
     ) -> None:
+        self._shared = lock is not None
+        self._lock = threading.RLock() if lock is None else lock
         self.directory = directory.resolve()
+        self._sealer: Sealer | None = None
         self.metric = config.metric
         if read_only and not self.directory.is_dir():
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
-        if not read_only and self.directory.is_dir():
-            _settle(self.directory)
-        self._manager = ocp.CheckpointManager(
+        if not read_only:
+            if is_first() and self.directory.is_dir():
+                _settle(self.directory)
+            meet("checkpoints settled")
+        with self._lock:
+            self._manager = self._open(read_only, config)
+
+    def _open(self, read_only: bool, config: recipe.Checkpoints) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
                 best_fn=self._key,  # has the metrics stored
@@ -98,13 +135,32 @@ class Checkpoints:
 
     def best(self) -> int | None:
         """Step of the best validated checkpoint, if there is any."""
-        found = {step: self._manager.metrics(step) for step in self.steps()}
+        found = {step: self.metrics(step) for step in self.steps()}
         validated = {step: metrics for step, metrics in found.items() if metrics}
         return max(validated, key=lambda step: self._key(validated[step]), default=None)
 
     def metrics(self, step: int) -> dict[str, Any]:
-        """Validation metrics stored with a checkpoint; empty where it was not validated."""
-        return dict(self._manager.metrics(step) or {})
+        """Validation metrics stored with a checkpoint.
+
+        Empty where it was not validated, or where they are not what was written: what cannot be
+        compared is not the best.
+        """
+        try:
+            with self._lock:
+                found = dict(self._manager.metrics(step) or {})
+        except (OSError, ValueError):
+            return {}
+        stored = found.pop("checksum", None)
+        return found if stored in (None, text_checksum(found)) else {}
+
+    def prepare(self, abstract: TrainState) -> None:
+        """Compiles what checks states of these shapes, once.
+
+        Args:
+          abstract: a state of `jax.ShapeDtypeStruct` with shardings.
+        """
+        if self._sealer is None:
+            self._sealer = Sealer(abstract)
 
     def find(self, which: str) -> int:
         """The step meant by `best`, `latest` or a number.
@@ -149,24 +205,35 @@ class Checkpoints:
         """
         self.wait()
         stored = None if metrics is None else {**metrics, "step": step}
+        if stored is not None:
+            stored["checksum"] = text_checksum(stored)
+        self.prepare(state)
+        assert self._sealer is not None
+        seal = self._sealer(state)
+        sealed = {**progress, "seal": {"sums": seal.sums, "progress": text_checksum(progress)}}
         try:
-            # A stop may have saved this very step before it was validated: that checkpoint is
-            # laid aside until the new one is whole.
-            replaced = step in self._manager.all_steps()
-            if replaced:
-                (self.directory / str(step)).rename(self.directory / f"{step}{_ASIDE}")
-                self._manager.reload()
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
-                ),
-                metrics=stored,
-                force=True,
-            )
-            if replaced:
-                self.wait()
-                _settle(self.directory)
+            with self._lock:
+                # A stop may have saved this very step before it was validated: that checkpoint is
+                # laid aside until the new one is whole.
+                replaced = step in self._manager.all_steps()
+                if replaced:
+                    meet("step replaced")
+                    if is_first():
+                        (self.directory / str(step)).rename(self.directory / f"{step}{_ASIDE}")
+                    meet("step laid aside")
+                    self._manager.reload()
+                self._manager.save(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(sealed)
+                    ),
+                    metrics=stored,
+                    force=True,
+                )
+                if replaced or self._shared:
+                    self.wait()
+                if replaced and is_first():
+                    _settle(self.directory)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 
@@ -177,8 +244,9 @@ class Checkpoints:
           SaveError: it could not be written.
         """
         try:
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
+            with self._lock:
+                self._manager.wait_until_finished()
+                self._manager.check_for_errors()
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 
@@ -198,33 +266,96 @@ class Checkpoints:
           template: a state of `jax.ShapeDtypeStruct` with shardings.
 
         Raises:
-          UserError: the checkpoint holds another model's or optimizer's state.
+          Unreadable: the checkpoint is not what was written.
+          UserError: it holds another model's or optimizer's state.
         """
         self.wait()
         self._compare(step, template)
+        self.prepare(template)
         try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
-                ),
-            )
-        except (OSError, ValueError) as error:
-            raise self._unreadable(step, error) from error
-        return restored.state, restored.progress
+            with self._lock:
+                restored = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
+                    ),
+                )
+        except _READ_ERRORS as error:
+            raise self._unreadable(step, _reason(error)) from error
+        state, progress = restored.state, dict(restored.progress)
+        assert self._sealer is not None
+        found, stored = self._sealer(state), progress.pop("seal", None)
+        names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
+        if stored is not None:
+            changed = [
+                name
+                for name, now, then in zip(names, found.sums, stored["sums"], strict=True)
+                if now != then
+            ]
+            if changed:
+                raise self._unreadable(step, f"{changed[0]} is not what was saved")
+            if text_checksum(progress) != stored["progress"]:
+                raise self._unreadable(step, "the loop's progress is not what was saved")
+        if int(state.step) != step:
+            raise self._unreadable(step, f"it holds the state after {int(state.step)} steps")
+        wild = [name for name, finite in zip(names, found.finite, strict=True) if not finite]
+        if wild:
+            raise self._unreadable(step, f"{wild[0]} is not finite")
+        return state, progress
 
-    def _unreadable(self, step: int, error: Exception) -> UserError:
+    def restore_newest(self, template: TrainState) -> tuple[TrainState, Progress, list[str]]:
+        """The newest state that is what was saved.
+
+        Newer ones that are not are laid aside, as `STEP.broken`, so that the run can come to
+        their steps again.
+
+        Args:
+          template: a state of `jax.ShapeDtypeStruct` with shardings.
+
+        Returns:
+          The state, the loop's progress, and for each one laid aside what is wrong with it.
+
+        Raises:
+          Unreadable: none is what was saved.
+          UserError: it holds another model's or optimizer's state.
+        """
+        broken: list[Unreadable] = []
+        for step in reversed(self.steps()):
+            try:
+                state, progress = self.restore(step, template)
+            except Unreadable as error:
+                broken.append(error)
+                continue
+            for failed in broken:
+                self._lay_aside(failed.step)
+            return state, progress, [str(error) for error in broken]
+        raise broken[0]
+
+    def _lay_aside(self, step: int) -> None:
+        meet("broken checkpoint")
+        if is_first():
+            aside = self.directory / f"{step}{_BROKEN}"
+            if aside.exists():
+                shutil.rmtree(aside)
+            (self.directory / str(step)).rename(aside)
+        meet("broken checkpoint laid aside")
+        with self._lock:
+            self._manager.reload()
+
+    def _unreadable(self, step: int, reason: str) -> Unreadable:
         others = ", ".join(str(other) for other in self.steps() if other != step) or "none"
-        return UserError(
-            f"checkpoint {step} in {self.directory.parent} cannot be read: {_reason(error)}. "
-            f"Others there: {others}"
+        return Unreadable(
+            f"checkpoint {step} in {self.directory.parent} cannot be used: {reason}. "
+            f"Others there: {others}",
+            step,
         )
 
     def _compare(self, step: int, template: TrainState) -> None:
         try:
-            stored = _shapes(self._manager.item_metadata(step).state)
-        except (OSError, ValueError) as error:
-            raise self._unreadable(step, error) from error
+            with self._lock:
+                stored = _shapes(self._manager.item_metadata(step).state)
+        except _READ_ERRORS as error:
+            raise self._unreadable(step, _reason(error)) from error
         wanted = _shapes(template)
         lines = [
             f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "
@@ -241,10 +372,12 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written and frees the threads."""
-        self._manager.close()
+        with self._lock:
+            self._manager.close()
 
 
 _ASIDE = ".replaced"
+_BROKEN = ".broken"
 
 
 def _settle(directory: Path) -> None:
@@ -265,6 +398,10 @@ def _reason(error: Exception) -> str:
     return os.strerror(int(code[1])) if code else str(error).strip().splitlines()[0]
 
 
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+def _shapes(tree: Any) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+    return {
+        path_name(path): f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
+        for path, leaf in leaves
+        if hasattr(leaf, "shape")
+    }

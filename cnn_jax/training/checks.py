@@ -29,8 +29,14 @@ def check_names(part: Any, path: str = "") -> None:
             raise unknown(f"--{flag}", str(value), get_args(hints[field.name]))
 
 
-def check_recipe(recipe: Recipe, spec: DataSpec, devices: int) -> None:
+def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bool = False) -> None:
     """Checks what can be checked before anything is compiled.
+
+    Args:
+      recipe: what is to be trained.
+      spec: facts of its data.
+      devices: how many the batch is spread over.
+      each_alone: whether every device has a program of its own, for its part of the batch.
 
     Raises:
       UserError: a value does not fit the data, the devices or another value.
@@ -43,6 +49,14 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int) -> None:
         raise UserError(
             f"--optimizer.accumulate {parts}: the batch of {recipe.batch_size} cannot be split "
             f"into so many parts on {devices} device{'s' * (devices > 1)}"
+        )
+    group, seen = recipe.model.norm_examples, recipe.batch_size // parts
+    here = seen // devices if each_alone else seen
+    if group is not None and (group < 1 or here % group):
+        where = " of a device" if each_alone else ""
+        raise UserError(
+            f"--model.norm-examples {group}: the {here} examples{where} that are normalised "
+            "together cannot be divided into groups of so many"
         )
     for flag, value, valid in (
         ("--ema", recipe.ema, recipe.ema is None or 0 <= recipe.ema < 1),

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from cnn_jax import models
 from cnn_jax.augment import evaluation_batch
+from cnn_jax.compilation import compiled
 from cnn_jax.data import Split, evaluation_batches
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import batch_sharding, compiled, replicated
+from cnn_jax.parallel import (
+    batch_sharding,
+    gathered,
+    placed,
+    replicated,
+    shardings,
+)
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.state import Variables
 from cnn_jax.training.step import make_eval_step
+
+_IN_FLIGHT = 2
+"""Batches that may be under way before one is known to be done."""
 
 
 class Evaluator:
@@ -39,7 +50,9 @@ class Evaluator:
         self._mesh = mesh
         # Training's batch size, or the next that the devices divide.
         self._batch_size = -(-recipe.batch_size // mesh.size) * mesh.size
-        eval_step = make_eval_step(self._model, LOSSES[recipe.loss.name])
+        eval_step = make_eval_step(
+            self._model, LOSSES[recipe.loss.name], gathered=partial(gathered, mesh)
+        )
         mean, std = normalisation(recipe, spec)
 
         def step(
@@ -56,8 +69,27 @@ class Evaluator:
             )
             return eval_step(variables, batch)
 
-        self._step = step
+        def agreeing(*arguments: Any) -> dict[str, jax.Array]:
+            *known, asked = arguments
+            return {**step(*known), "asked": jnp.any(asked)}
+
+        # Several processes have to agree whether they give up.
+        self._agrees = jax.process_count() > 1
+        self._step = agreeing if self._agrees else step
         self._compiled: Any = None
+
+    @property
+    def _sharding(self) -> NamedSharding:
+        return batch_sharding(self._mesh)
+
+    def _spread(self, values: np.ndarray, indices: np.ndarray) -> jax.Array:
+        """The examples of a batch, of which a process only reads those of its devices."""
+
+        def part(index: Any) -> np.ndarray:
+            return values[indices[index[0]]]
+
+        shape = (len(indices), *values.shape[1:])
+        return jax.make_array_from_callback(shape, self._sharding, part)
 
     def compile(self, variables: Variables) -> None:
         """Compiles the evaluation step, once."""
@@ -66,7 +98,9 @@ class Evaluator:
         whole, spread = replicated(self._mesh), batch_sharding(self._mesh)
         size = self._batch_size
         jitted = jax.jit(
-            self._step, in_shardings=(whole, spread, spread, spread), out_shardings=whole
+            self._step,
+            in_shardings=(shardings(variables), *[spread] * (4 if self._agrees else 3)),
+            out_shardings=whole,
         )
         self._compiled = compiled(
             self._mesh,
@@ -75,6 +109,7 @@ class Evaluator:
             jax.ShapeDtypeStruct((size, *self._spec.image_shape), jnp.uint8),
             jax.ShapeDtypeStruct((size,), jnp.int32),
             jax.ShapeDtypeStruct((size,), jnp.float32),
+            *[jax.ShapeDtypeStruct((self._mesh.size,), jnp.bool)] * self._agrees,
         )
 
     def __call__(
@@ -91,17 +126,28 @@ class Evaluator:
           The metrics of `cnn_jax.tasks.classification`, or None if given up.
         """
         self.compile(variables)
-        found = []
+        found: list[dict[str, jax.Array]] = []
         for indices, weights in evaluation_batches(len(split), self._batch_size):
-            if stop():
+            asked = stop()
+            if self._agrees:
+                # Read from a batch that is done while the next are under way.
+                late = found[-_IN_FLIGHT]["asked"] if len(found) >= _IN_FLIGHT else False
+                if bool(late):
+                    return None
+            elif asked:
                 return None
-            found.append(
-                self._compiled(variables, split.images[indices], split.labels[indices], weights)
-            )
+            images = self._spread(split.images, indices)
+            labels = self._spread(split.labels, indices)
+            arrays = [images, labels, placed(weights, self._sharding)]
+            if self._agrees:
+                arrays.append(placed(np.full(self._mesh.size, asked), self._sharding))
+            found.append(self._compiled(variables, *arrays))
         # Batches are summed in float64: the order and size of the sum cost no digits.
         fetched = jax.device_get(found)
         summed = {
-            name: np.sum([sums[name] for sums in fetched], dtype=np.float64) for name in fetched[0]
+            name: np.sum([sums[name] for sums in fetched], dtype=np.float64)
+            for name in fetched[0]
+            if name != "asked"
         }
         metrics = classification.metrics(summed)
         if metrics["examples"] != len(split):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -17,7 +18,7 @@ from cnn_jax.data import Order, Split
 from cnn_jax.errors import UserError
 from cnn_jax.training.checkpoints import Checkpoints, value_of
 from cnn_jax.training.display import Display
-from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.program import Program
 from cnn_jax.training.state import TrainState
@@ -29,9 +30,19 @@ _IN_FLIGHT = 2
 
 
 class NonFinite(UserError):
-    """The loss or a gradient was not finite."""
+    """The loss or a gradient was not finite.
+
+    Attributes:
+      step: the updates made before the step that failed.
+      what: in a few words.
+    """
 
     exit_code = 70  # EX_SOFTWARE
+    shared = True
+
+    def __init__(self, message: str, step: int, what: str) -> None:
+        super().__init__(message)
+        self.step, self.what = step, what
 
 
 @dataclass
@@ -48,6 +59,8 @@ class Progress:
       seconds: time spent in steps: without compiling, evaluating and saving.
       steps_timed: the steps made in that time.
       total_seconds: time the run has taken in all its starts.
+      skipped: batches left out after failures: step s sees the batch s + skipped.
+      restarts: how often the run has gone back to a checkpoint after a failure.
     """
 
     metric: str
@@ -59,6 +72,8 @@ class Progress:
     seconds: float = 0.0
     steps_timed: int = 0
     total_seconds: float = 0.0
+    skipped: int = 0
+    restarts: int = 0
 
     @classmethod
     def of(cls, saved: dict[str, Any], metric: str) -> Progress:
@@ -96,7 +111,7 @@ class Loop:
         *,
         seed: int,
         checkpoints: Checkpoints,
-        log: MetricsLog,
+        log: MetricsLog | SilentLog,
         display: Display,
         stop: Callable[[], bool],
         began: float,
@@ -113,6 +128,7 @@ class Loop:
         self._norms = np.full(len(self._paths), np.nan)
         self._clock: float | None = None
         self._began = began
+        self._others_asked = False
         self._shown: list[tuple[float, float]] = []
         self.progress = Progress(self.recipe.checkpoints.metric)
 
@@ -129,7 +145,14 @@ class Loop:
           SaveError: a checkpoint could not be written.
         """
         self.progress = progress
-        plan, step, saved = self.plan, int(state.step), int(state.step)
+        debug = self.program.debug
+        guard = jax.transfer_guard("disallow") if debug else contextlib.nullcontext()
+        with guard:
+            return self._run(state)
+
+    def _run(self, state: TrainState) -> TrainState:
+        progress, plan = self.progress, self.plan
+        step = saved = int(state.step)
         while True:
             last = step >= plan.total
             metrics = None
@@ -137,11 +160,12 @@ class Loop:
                 self._drain()
                 metrics = self._validate(state, step)
             due = last or plan.due(step, plan.save)
+            asked = self._asked()
             # A step saved by a stop is saved again once it is validated.
-            if metrics is not None or (step > saved and (due or self._stop())):
+            if metrics is not None or (step > saved and (due or asked)):
                 self._save(state, step, metrics)
                 saved = step
-            if self._stop():
+            if asked:
                 self._drain()
                 self._checkpoints.wait()
                 raise Stopped(
@@ -153,25 +177,48 @@ class Loop:
                 return state
             if self._clock is None:
                 self._clock = time.perf_counter()
-            indices, epochs = self._order(step)
+            indices, epochs = self._order(step + progress.skipped)
+            before = state
             state, found = self.program.train_step(
-                state, self._images, self._labels, indices, epochs
+                state, self._images, self._labels, indices, epochs, self._stop()
             )
             for value in found.values():
                 value.copy_to_host_async()
             step += 1
             self._in_flight.append((step, found))
+            if self.program.debug:
+                self._check(before, indices, epochs)
             while len(self._in_flight) > _IN_FLIGHT:
                 self._read(*self._in_flight.popleft())
+
+    def _check(self, before: TrainState, indices: np.ndarray, epochs: np.ndarray) -> None:
+        """Waits for the step that is under way, and explains its failure if it has failed."""
+        try:
+            self._read(*self._in_flight.popleft())
+        except NonFinite as failure:
+            with jax.transfer_guard("allow"):
+                where = self.program.explain(before, self._images, self._labels, indices, epochs)
+            if where is None:
+                where = "repeated operation by operation, every number is finite"
+            failure.args = (f"{failure}\nFirst not finite: {where}",)
+            raise
+
+    def _asked(self) -> bool:
+        """Whether to stop before the next step: the same answer in all processes.
+
+        Of several each learns from the metrics of a step whether one of them was asked.
+        """
+        return self._others_asked if self.program.agrees else self._stop()
 
     def _read(self, step: int, metrics: Metrics) -> None:
         """Takes in the metrics of the step that led to `step` updates."""
         loss, accuracy = float(metrics["loss"]), float(metrics["accuracy"])
         norms = np.asarray(metrics["grad_norms"])
+        self._others_asked |= bool(metrics.get("asked", False))
         update = float(metrics["update_norm"])
         if not (math.isfinite(loss) and np.all(np.isfinite(norms)) and math.isfinite(update)):
             what = f"the loss of step {step - 1} is {loss}, its update's norm {update}"
-            raise self._non_finite(what, norms)
+            raise self._non_finite(step - 1, what, norms)
         self._norms = norms
         self.progress.window.append((loss, accuracy))
         self._shown.append((loss, accuracy))
@@ -217,10 +264,11 @@ class Loop:
         """Evaluates the validation part; None if asked to stop on the way."""
         metrics = self.program.evaluate(state.evaluated, self._validation, self._stop)
         if metrics is None:
+            self._others_asked = True
             return None
         if not math.isfinite(metrics["loss"]):
             what = f"the validation loss after step {step - 1} is {metrics['loss']}"
-            raise self._non_finite(what, self._norms)
+            raise self._non_finite(step - 1, what, self._norms)
         progress, metric = self.progress, self.recipe.checkpoints.metric
         progress.validated = step
         self._log.write("validation", step, metrics)
@@ -266,7 +314,7 @@ class Loop:
         self.count_time()
         self._checkpoints.save(state, step, dataclasses.asdict(self.progress), metrics)
 
-    def _non_finite(self, what: str, norms: np.ndarray) -> NonFinite:
+    def _non_finite(self, step: int, what: str, norms: np.ndarray) -> NonFinite:
         self._checkpoints.wait()
         good = self._checkpoints.latest()
         lines = [
@@ -284,5 +332,7 @@ class Loop:
             + "Gradient norms of that step:\n"
             + "\n".join(lines)
             + "\nA lower --optimizer.learning-rate, a --schedule.warmup or "
-            "--optimizer.clip-norm may help."
+            "--optimizer.clip-norm may help.",
+            step,
+            what,
         )

@@ -22,10 +22,13 @@ class MetricsLog:
       tensorboard: the folder of TensorBoard's events.
       step: the number of updates that the run starts or goes on from.
       validated: the step of the last validation that the run knows of.
+      restarts: how often it has gone back after a failure.
     """
 
-    def __init__(self, file: Path, tensorboard: Path, step: int, validated: int) -> None:
-        _cut(file, step, validated)
+    def __init__(
+        self, file: Path, tensorboard: Path, step: int, validated: int, restarts: int = 0
+    ) -> None:
+        _cut(file, step, validated, restarts)
         self._file = file.open("a")
         tensorboard.mkdir(exist_ok=True)
         # Not tensorboardX's SummaryWriter: it writes from a thread, which a full disk ends
@@ -50,7 +53,7 @@ class MetricsLog:
         """Adds a line.
 
         Args:
-          kind: `train` or `validation`.
+          kind: `train`, `validation` or `restart`.
           step: the number of updates made.
           values: numbers, or dictionaries of numbers by layer.
         """
@@ -76,7 +79,23 @@ class MetricsLog:
         self._events.close()
 
 
-def _cut(file: Path, step: int, validated: int) -> None:
+class SilentLog:
+    """Writes nothing: of several processes one writes the metrics."""
+
+    def __enter__(self) -> SilentLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def flush(self) -> None:
+        """Does nothing."""
+
+
+def _cut(file: Path, step: int, validated: int, restarts: int) -> None:
     """Takes back what the run will write again, and a last line that was cut short."""
     if not file.exists():
         return
@@ -86,7 +105,12 @@ def _cut(file: Path, step: int, validated: int) -> None:
             entry = json.loads(line)
         except ValueError:
             continue
-        if entry["step"] <= (step if entry["kind"] == "train" else validated):
+        known = {
+            "train": entry["step"] <= step,
+            "validation": entry["step"] <= validated,
+            "restart": entry.get("restarts", 0) <= restarts,
+        }
+        if known[entry["kind"]]:
             kept.append(line + "\n")
     partial = file.with_name(file.name + ".partial")
     partial.write_text("".join(kept))

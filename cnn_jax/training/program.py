@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
+import traceback
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +18,24 @@ from jax.sharding import Mesh
 
 from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
+from cnn_jax.batch import Batch
+from cnn_jax.compilation import compiled
 from cnn_jax.data import Split
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.models import parameter_count
-from cnn_jax.parallel import batch_sharding, compiled, replicated
+from cnn_jax.models.batch_axis import BatchAxis
+from cnn_jax.parallel import (
+    DATA,
+    Parallel,
+    batch_sharding,
+    gathered,
+    on_host,
+    placed,
+    replicated,
+    shardings,
+    split,
+    state_sharding,
+)
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
@@ -28,7 +45,9 @@ from cnn_jax.training.optimizers import check_factors, make_optimizer, update_li
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.state import TrainState, Variables, init_state, stream, with_variables
-from cnn_jax.training.step import Metrics, make_train_step
+from cnn_jax.training.step import Metrics, TrainStep, make_train_step
+
+CompiledStep = Callable[..., tuple[TrainState, Metrics]]
 
 _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
@@ -47,16 +66,31 @@ class Program:
       recipe: what is trained; its seed is not used here.
       spec: facts of the data.
       mesh: the devices.
+      compile: `jit` or `pmap`, see `cnn_jax.parallel.Parallel`.
+      debug: keep the state that a step is given, so that `explain` can repeat the step.
 
     Raises:
       UserError: a name, an option or a size in the recipe does not fit.
     """
 
-    def __init__(self, recipe: Recipe, spec: DataSpec, mesh: Mesh) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        spec: DataSpec,
+        mesh: Mesh,
+        compile: Literal["jit", "pmap"] = Parallel.compile,
+        *,
+        debug: bool = False,
+    ) -> None:
         self.recipe = recipe
         self.spec = spec
         self.mesh = mesh
-        check_recipe(recipe, spec, mesh.size)
+        self.debug = debug
+        self._given_up = () if debug else (0,)
+        self._mapped = compile == "pmap"
+        # Several processes have to agree in which step they stop.
+        self.agrees = jax.process_count() > 1
+        check_recipe(recipe, spec, mesh.size, each_alone=self._mapped)
         self.plan = plan = Plan.of(recipe, spec.examples["train"])
         self.schedule = schedule_of(recipe, plan)
         self._model = make_model(recipe, spec)
@@ -69,7 +103,7 @@ class Program:
         self.abstract_state = abstract_state(recipe, spec, mesh)
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
-        jitted = jax.jit(init, out_shardings=replicated(mesh))
+        jitted = jax.jit(init, out_shardings=shardings(self.abstract_state))
         self._init_compiled = self._timed(
             "init",
             # Called once a run: XLA's best code for random numbers takes seconds to make.
@@ -110,8 +144,11 @@ class Program:
         if fitted is None:
             return state
         mean, std = normalisation(self.recipe, self.spec)
-        prepared = preprocess(images[:FITTED_TO], self.recipe.preprocess, mean, std)
-        variables = {**state.variables, "params": fitted(state.params, prepared)}
+        # Every process does the same on its own: fitting is no program for many devices.
+        first = images.addressable_data(0)[:FITTED_TO]
+        prepared = preprocess(first, self.recipe.preprocess, mean, std)
+        variables = on_host(self.mesh, state.variables)
+        variables["params"] = fitted(variables["params"], prepared)
         return with_variables(state, variables, self.optimizer)
 
     def update_lines(self) -> list[str]:
@@ -137,8 +174,12 @@ class Program:
         """
         if self._train_compiled is not None:
             return
-        recipe, spec = self.recipe, self.spec
-        train_step = make_train_step(
+        build = self._mapped_step if self._mapped else self._partitioned_step
+        self._train_compiled = self._timed("train", lambda: build(images, labels))
+
+    def _train_step(self, axis: BatchAxis) -> TrainStep:
+        recipe = self.recipe
+        return make_train_step(
             self._model,
             make_loss(recipe.loss),
             self.optimizer,
@@ -146,8 +187,38 @@ class Program:
             accumulate=recipe.optimizer.accumulate,
             update_norms=recipe.log_norms,
             frozen=self.frozen,
+            axis=axis,
+            gathered=functools.partial(gathered, self.mesh),
+            split=functools.partial(split, self.mesh),
         )
-        mean, std = normalisation(recipe, spec)
+
+    def _batch(
+        self,
+        seed: jax.Array,
+        step: jax.Array,
+        images: jax.Array,
+        labels: jax.Array,
+        indices: jax.Array,
+        epochs: jax.Array,
+    ) -> Batch:
+        mean, std = normalisation(self.recipe, self.spec)
+        return training_batch(
+            stream(seed, step, "augment"),
+            jnp.take(images, indices, axis=0),
+            jnp.take(labels, indices, axis=0),
+            epochs,
+            indices,
+            run_key=stream(seed, 0, "run"),
+            preprocess=self.recipe.preprocess,
+            augment=self.recipe.augment,
+            mean=mean,
+            std=std,
+            num_classes=self.spec.num_classes,
+        )
+
+    def _partitioned_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+        """One program for the whole batch, which the compiler divides among the devices."""
+        train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
 
         def step(
             state: TrainState,
@@ -155,34 +226,90 @@ class Program:
             labels: jax.Array,
             indices: jax.Array,
             epochs: jax.Array,
+            *asked: jax.Array,
         ) -> tuple[TrainState, Metrics]:
-            batch = training_batch(
-                stream(state.seed, state.step, "augment"),
-                jnp.take(images, indices, axis=0),
-                jnp.take(labels, indices, axis=0),
-                epochs,
-                indices,
-                run_key=stream(state.seed, 0, "run"),
-                preprocess=recipe.preprocess,
-                augment=recipe.augment,
-                mean=mean,
-                std=std,
-                num_classes=spec.num_classes,
-            )
-            return train_step(state, batch)
+            batch = self._batch(state.seed, state.step, images, labels, indices, epochs)
+            state, metrics = train_step(state, batch)
+            if asked:
+                metrics["asked"] = jnp.any(asked[0])
+            return state, metrics
 
         whole, spread = replicated(self.mesh), batch_sharding(self.mesh)
-        place = jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32, sharding=spread)
+        layout = shardings(self.abstract_state)
+        flags = self._flags()
         jitted = jax.jit(
             step,
-            in_shardings=(whole, whole, whole, spread, spread),
-            out_shardings=(whole, whole),
-            donate_argnums=0,
+            in_shardings=(layout, whole, whole, spread, spread, *(spread for _ in flags)),
+            out_shardings=(layout, whole),
+            donate_argnums=self._given_up,
         )
-        self._train_compiled = self._timed(
-            "train",
-            lambda: compiled(self.mesh, jitted, self.abstract_state, images, labels, place, place),
+        place = self._place()
+        shapes = (self.abstract_state, images, labels, place, place, *flags)
+        return compiled(self.mesh, jitted, *shapes)
+
+    def _mapped_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+        """A program for the part of the batch that a device has, run on all of them.
+
+        The batch is made by a program of its own, for the whole of it: what is drawn at random
+        and who is mixed with whom does not depend on the number of devices.
+        """
+        train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples, DATA))
+        devices = list(self.mesh.devices.flat)
+
+        def prepare(seed: jax.Array, step: jax.Array, *arrays: jax.Array) -> Batch:
+            batch = self._batch(seed, step, *arrays)
+            return jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), batch)
+
+        def step(state: TrainState, batch: Batch, *asked: jax.Array) -> tuple[TrainState, Metrics]:
+            state, metrics = train_step(state, batch)
+            if asked:
+                metrics["asked"] = jax.lax.pmax(asked[0], DATA)
+            return state, metrics
+
+        whole, spread = replicated(self.mesh), batch_sharding(self.mesh)
+        state, place = self.abstract_state, self._place()
+        arguments = (state.seed, state.step, images, labels, place, place)
+        prepared = jax.jit(
+            prepare,
+            in_shardings=(whole, whole, whole, whole, spread, spread),
+            out_shardings=spread,
         )
+        batch = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread),
+            jax.eval_shape(prepare, *arguments),
+        )
+        flags = self._flags()
+        mapped = jax.pmap(
+            step,
+            axis_name=DATA,
+            in_axes=(None, 0, *(0 for _ in flags)),
+            out_axes=None,
+            devices=devices,
+            donate_argnums=self._given_up,
+        )
+        make, run = (
+            compiled(self.mesh, prepared, *arguments),
+            compiled(self.mesh, mapped, state, batch, *flags),
+        )
+
+        def both(
+            state: TrainState, images: jax.Array, labels: jax.Array, *rest: jax.Array
+        ) -> tuple[TrainState, Metrics]:
+            indices, epochs, *asked = rest
+            batch = make(state.seed, state.step, images, labels, indices, epochs)
+            return run(state, batch, *asked)
+
+        return both
+
+    def _place(self) -> jax.ShapeDtypeStruct:
+        """A number an example, on the device of the example."""
+        shape = (self.recipe.batch_size,)
+        return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=batch_sharding(self.mesh))
+
+    def _flags(self) -> list[jax.ShapeDtypeStruct]:
+        """Where processes have to agree: whether one is asked to stop, as each device knows."""
+        shape, spread = (self.mesh.size,), batch_sharding(self.mesh)
+        return [jax.ShapeDtypeStruct(shape, jnp.bool, sharding=spread)] if self.agrees else []
 
     def train_step(
         self,
@@ -191,6 +318,7 @@ class Program:
         labels: jax.Array,
         indices: np.ndarray,
         epochs: np.ndarray,
+        asked: bool = False,
     ) -> tuple[TrainState, Metrics]:
         """One update; the state given is used up.
 
@@ -200,14 +328,63 @@ class Program:
           labels: (n,) int32, on every device.
           indices: (b,) int32, the examples of this step.
           epochs: (b,) int32, the epoch in which each is seen.
+          asked: whether this process is asked to stop; where there are several, the metric
+            `asked` tells all of them whether any is.
         """
-        return self._train_compiled(state, images, labels, indices, epochs)
+        spread = batch_sharding(self.mesh)
+        places = [placed(indices, spread), placed(epochs, spread)]
+        if self.agrees:
+            places.append(placed(np.full(self.mesh.size, asked), spread))
+        return self._train_compiled(state, images, labels, *places)
+
+    def explain(
+        self,
+        state: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        indices: np.ndarray,
+        epochs: np.ndarray,
+    ) -> str | None:
+        """The operation of a step that first gave a number which is not finite, if any does.
+
+        Repeats the step operation by operation, which takes long.
+
+        Args:
+          state: the state before the step.
+          images: (n, h, w, c) uint8.
+          labels: (n,) int32.
+          indices: (b,) int32, the examples of the step.
+          epochs: (b,) int32, the epoch in which each is seen.
+        """
+        state, images, labels = jax.tree.map(
+            lambda leaf: jnp.asarray(np.asarray(leaf)), (state, images, labels)
+        )
+        train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
+        batch = self._batch(
+            state.seed, state.step, images, labels, jnp.asarray(indices), jnp.asarray(epochs)
+        )
+        try:
+            with jax.disable_jit(), jax.debug_nans(True), jax.debug_infs(True):
+                train_step(state, batch)
+        except FloatingPointError as error:
+            package = str(Path(__file__).parent.parent)
+            places = [
+                f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
+                for frame in traceback.extract_tb(error.__traceback__)
+                if "site-packages" not in frame.filename or frame.filename.startswith(package)
+            ]
+            return f"{str(error).splitlines()[0]}\n  " + "\n  ".join(places[-3:])
+        return None
+
+    def compile_evaluation(self) -> None:
+        """Compiles the evaluation step, once."""
+        variables = self.abstract_state.evaluated
+        self._timed("evaluate", lambda: self._evaluator.compile(variables))
 
     def evaluate(
         self, variables: Variables, split: Split, stop: Callable[[], bool] = lambda: False
     ) -> dict[str, float | int] | None:
         """Metrics over every example of a split, or None if `stop` became true on the way."""
-        self._timed("evaluate", lambda: self._evaluator.compile(variables))
         return self._evaluator(variables, split, stop)
 
 
@@ -229,7 +406,9 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
     model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
     init = _init_function(recipe, model, _optimizer(recipe, model, schedule, shape), shape)
     return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
+        ),
         jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.uint32)),
     )
 

@@ -13,6 +13,8 @@ import optax
 from flax import linen as nn
 from flax import struct
 
+from cnn_jax.parallel import placed
+
 Variables = dict[str, Any]
 """What a model is applied with: `params` and `batch_stats`."""
 
@@ -96,19 +98,17 @@ def with_variables(
       optimizer: whose state begins anew: some keep parameters in it.
     """
 
-    def placed(tree: Any, like: Any) -> Any:
+    def laid(tree: Any, like: Any) -> Any:
         # Copied, since a state is given up at every step and its memory used again.
-        return jax.tree.map(
-            lambda value, leaf: jax.device_put(np.array(value), leaf.sharding), tree, like
-        )
+        return jax.tree.map(lambda value, leaf: placed(np.array(value), leaf.sharding), tree, like)
 
-    params = placed(variables["params"], state.params)
-    batch_stats = placed(variables.get("batch_stats", {}), state.batch_stats)
+    params = laid(variables["params"], state.params)
+    batch_stats = laid(variables.get("batch_stats", {}), state.batch_stats)
     averages = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
     return dataclasses.replace(
         state,
         params=params,
         batch_stats=batch_stats,
-        opt_state=placed(optimizer.init(params), state.opt_state),
-        averages=None if state.averages is None else placed(averages, state.averages),
+        opt_state=laid(optimizer.init(variables["params"]), state.opt_state),
+        averages=None if state.averages is None else laid(averages, state.averages),
     )

@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.models.batch_axis import WHOLE, BatchAxis, batch_axis
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LossFn
 from cnn_jax.training.frozen import frozen_norms, stopped
@@ -19,6 +20,8 @@ from cnn_jax.training.state import TrainState, Variables, stream
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 EvalStep = Callable[[Variables, Batch], dict[str, jax.Array]]
+Layout = Callable[[Any], Any]
+"""A tree of arrays laid out otherwise on the devices, with the same values."""
 
 
 def make_train_step(
@@ -30,6 +33,9 @@ def make_train_step(
     accumulate: int = 1,
     update_norms: bool = False,
     frozen: str | None = None,
+    axis: BatchAxis = WHOLE,
+    gathered: Layout = lambda params: params,
+    split: Layout = lambda params: params,
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
@@ -48,14 +54,18 @@ def make_train_step(
       accumulate: parts that a batch is split into; normalisation layers see one part at a time.
       update_norms: whether the norms of updates are returned too.
       frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`.
+      axis: what batch statistics are taken over, and the mapped axis, if the step is given a part
+        of the batch on every device.
+      gathered: lays out parameters as the model is applied with them.
+      split: lays out gradients as the parameters are kept.
     """
 
     def loss_and_aux(
         params: Any, batch_stats: Any, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        with frozen_norms(frozen):
+        with frozen_norms(frozen), batch_axis(axis):
             logits, changed = model.apply(
-                {"params": stopped(params, frozen), "batch_stats": batch_stats},
+                {"params": gathered(stopped(params, frozen)), "batch_stats": batch_stats},
                 batch.images,
                 train=True,
                 rngs={"dropout": key},
@@ -80,9 +90,11 @@ def make_train_step(
             (value, (batch_stats, right)), grads = gradient(
                 state.params, batch_stats, part, jax.random.fold_in(key, index)
             )
-            found = (value, right, grads)
+            found = (value, right, split(grads))
             totals = found if totals is None else jax.tree.map(jnp.add, totals, found)
         value, right, grads = jax.tree.map(lambda total: total / accumulate, totals)
+        if axis.name is not None:
+            value, right, grads = jax.lax.pmean((value, right, grads), axis.name)
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -126,14 +138,21 @@ def leaf_norms(tree: Any) -> jax.Array:
     )
 
 
-def make_eval_step(model: nn.Module, loss: LossFn) -> EvalStep:
+def make_eval_step(
+    model: nn.Module, loss: LossFn, *, gathered: Layout = lambda params: params
+) -> EvalStep:
     """Builds `eval_step(variables, batch) -> sums` over the examples of weight 1.
 
     See `cnn_jax.tasks.classification.sums` for what is summed.
+
+    Args:
+      model: module called with (b, h, w, c) images.
+      loss: per-example loss.
+      gathered: lays out parameters as the model is applied with them.
     """
 
     def eval_step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        logits = cast(jax.Array, model.apply(variables, batch.images, train=False))
+        logits = cast(jax.Array, model.apply(gathered(variables), batch.images, train=False))
         return classification.sums(logits, batch, loss)
 
     return eval_step

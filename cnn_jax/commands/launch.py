@@ -1,0 +1,106 @@
+"""The command that starts several processes of one job on this machine, to try them out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Annotated
+
+import tyro
+
+from cnn_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class LaunchProcesses:
+    """Run an experiment in several processes on this machine, as on several machines.
+
+    What follows `--` is the experiment's file and its arguments:
+    `cnn-jax launch --processes 2 -- experiments/mnist_lenet5.py --epochs 3`.
+    """
+
+    command: tyro.conf.Positional[tuple[str, ...]]
+    """The experiment's file and its arguments, after `--`."""
+    processes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2
+    """How many processes."""
+    devices: int | None = None
+    """Virtual devices of each, on a CPU; by default one. GPUs are dealt out evenly by
+    CUDA_VISIBLE_DEVICES."""
+    heartbeat: int = 10
+    """Seconds without a sign of life after which a process is taken for dead."""
+    patience: int = 30
+    """Seconds that the others get to end by themselves after one has failed."""
+
+    def __call__(self) -> None:
+        """Waits for all; ends with the status of the first that failed."""
+        if self.processes < 1:
+            raise UserError(f"--processes {self.processes} must be at least 1")
+        if not self.command:
+            raise UserError("no experiment is given: cnn-jax launch -n 2 -- experiments/x.py")
+        port = _free_port()
+        running = [self._start(index, port) for index in range(self.processes)]
+
+        def forward(number: int, frame: FrameType | None) -> None:
+            for process in running:
+                if process.poll() is None:
+                    process.send_signal(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, forward)
+        sys.exit(_wait(running, self.patience))
+
+    def _start(self, index: int, port: int) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        if self.devices is not None:
+            flag = f"--xla_force_host_platform_device_count={self.devices}"
+            environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flag}".strip()
+        gpus = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        if len(gpus) >= self.processes > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[index :: self.processes])
+        words = [
+            f"--processes.coordinator=localhost:{port}",
+            f"--processes.count={self.processes}",
+            f"--processes.index={index}",
+            f"--processes.heartbeat={self.heartbeat}",
+        ]
+        # A group of its own: Ctrl-C reaches it once, through us.
+        return subprocess.Popen(
+            [sys.executable, *self.command, *words], env=environment, start_new_session=True
+        )
+
+
+def _wait(running: list[subprocess.Popen[bytes]], patience: float) -> int:
+    """Waits for all processes; returns the status of the first that failed, or 0."""
+    first, end = 0, float("inf")
+    while any(process.poll() is None for process in running):
+        for index, process in enumerate(running):
+            if process.returncode and not first:
+                first, end = process.returncode, time.monotonic() + patience
+                if first != 75:
+                    print(
+                        f"process {index} has ended with {_how(first)}; the others have "
+                        f"{patience} s to end",
+                        file=sys.stderr,
+                    )
+        if time.monotonic() > end:
+            for process in running:
+                process.kill()
+        time.sleep(0.05)
+    first = first or next((p.returncode for p in running if p.returncode), 0)
+    return 128 - first if first < 0 else first
+
+
+def _how(status: int) -> str:
+    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return int(found.getsockname()[1])

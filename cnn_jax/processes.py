@@ -1,0 +1,133 @@
+"""The processes of one job: how they find each other, and how they act as one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from cnn_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train together, each on the devices of its machine."""
+
+    coordinator: str | None = None
+    """Address and port of the first process, such as `node1:1234`, where no cluster tells."""
+    count: int | None = None
+    """How many processes there are, where no cluster tells."""
+    index: int | None = None
+    """Which of them this is, from 0, where no cluster tells."""
+    cluster: bool | None = None
+    """Ask the cluster for the three of them: Slurm, Open MPI, a TPU pod, Kubernetes. By default
+    done where the environment of a Slurm, Open MPI or Cloud TPU job names more than one."""
+    heartbeat: int = 60
+    """Seconds without a sign of life after which a process is taken for dead and the others end."""
+
+
+def connect(processes: Processes) -> None:
+    """Joins the other processes of the job, if there are any; before any use of a device.
+
+    Raises:
+      UserError: only a part of what is needed is given, or the others are not found.
+    """
+    given = {
+        "coordinator": processes.coordinator,
+        "count": processes.count,
+        "index": processes.index,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if missing and len(missing) < 3:
+        raise UserError(
+            "--processes.coordinator, --processes.count and --processes.index belong together; "
+            "missing: " + ", ".join(f"--processes.{name}" for name in missing)
+        )
+    if not missing:
+        assert processes.count is not None and processes.index is not None
+        if not 0 <= processes.index < processes.count:
+            raise UserError(
+                f"--processes.index {processes.index} must be at least 0 and below "
+                f"--processes.count {processes.count}"
+            )
+        if processes.count == 1:
+            return
+    elif not (_in_a_job() if processes.cluster is None else processes.cluster):
+        return
+    try:
+        jax.distributed.initialize(
+            coordinator_address=processes.coordinator,
+            num_processes=processes.count,
+            process_id=processes.index,
+            heartbeat_timeout_seconds=processes.heartbeat,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the other processes of the job were not found: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _in_a_job() -> bool:
+    """Whether the environment is that of one of several processes."""
+    environment = os.environ
+    # A shell within an allocation has the number of tasks, but no task of its own.
+    slurm = "SLURM_STEP_NODELIST" in environment and environment.get("SLURM_PROCID")
+    return bool(
+        (slurm and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1)
+        or int(environment.get("OMPI_COMM_WORLD_SIZE", "1")) > 1
+        or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+    )
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes logs and speaks."""
+    return jax.process_index() == 0
+
+
+def first_does(action: Callable[[], Any]) -> Any:
+    """What the first process gets from an action, in all of them; so is its `UserError`.
+
+    Args:
+      action: gives a value of JSON; only the first process calls it.
+
+    Raises:
+      UserError: the action did.
+    """
+    if jax.process_count() == 1:
+        return action()
+    said: dict[str, Any] = {}
+    if is_first():
+        try:
+            said = {"value": action()}
+        except UserError as error:
+            said = {"error": str(error), "code": error.exit_code}
+    text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    buffer = np.zeros(length, np.uint8)
+    if is_first():
+        buffer[:] = text
+    heard = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(buffer))))
+    if "error" in heard:
+        failed = UserError(heard["error"])
+        failed.exit_code, failed.shared = heard["code"], True
+        raise failed
+    return heard["value"]
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag of any process is true."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+def meet(where: str) -> None:
+    """Waits until all processes have come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(where)
