@@ -110,7 +110,9 @@ def test_a_damaged_checkpoint_is_named(checkpoints):
 
 def test_another_model_is_refused_with_the_differences(checkpoints):
     save_all(checkpoints, {1: 0.5})
-    with pytest.raises(UserError, match=r"(?s)of another model.*params/dense/kernel: float32 \(4, 3\)"):
+    with pytest.raises(
+        UserError, match=r"(?s)of another model.*params/dense/kernel: float32 \(4, 3\)"
+    ):
         checkpoints.restore(1, template(state(classes=5)))
 
 
