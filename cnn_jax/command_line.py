@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import logging
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any, TypeVar
 
 import tyro
@@ -113,5 +115,14 @@ def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] |
 def quiet_libraries() -> None:
     """Keeps remarks of libraries, which a user can do nothing about, off the terminal."""
     # Orbax logs what it then raises, traceback upon traceback.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    for name in ("absl", "asyncio", "concurrent.futures"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Writes that fail at once tell an event loop that has already given up.
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            shown(kind, error, trace)
+
+    sys.excepthook = hook
     warnings.filterwarnings("ignore", category=DeprecationWarning)

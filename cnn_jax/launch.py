@@ -16,7 +16,7 @@ from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, spread, train, train_seeds
 from cnn_jax.json_values import write_json
 from cnn_jax.parallel import Parallel
-from cnn_jax.processes import Processes, connect, is_first
+from cnn_jax.processes import Lost, Processes, connect, is_first, leave, together
 from cnn_jax.recipe import Recipe
 
 
@@ -54,34 +54,25 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
       arguments: the words of the command line, by default those of the process.
     """
     quiet_libraries()
-    with shown_to_user(jax.process_index):
-        launch = parse(Launch, default=Launch(recipe), arguments=arguments)
-        connect(launch.processes)
-        console = Console(quiet=not is_first())
-        recipe = added_options(recipe, launch.recipe)
-        if launch.seeds is None:
-            workdir = launch.workdir or Path("runs") / recipe.name
-            summary = train(
-                recipe,
-                workdir,
-                parallel=launch.parallel,
-                restarts=launch.restarts,
-                debug=launch.debug,
-                allow_change=launch.allow_recipe_change,
-                data_dir=launch.data_dir,
-                console=console,
-            )
-            _tell(console, result_line(summary))
-            _tell(console, f"run folder: {workdir}")
-            return
-        if launch.seeds < 1:
-            raise UserError(f"--seeds {launch.seeds} must be at least 1")
-        workdir = launch.workdir or Path("runs") / f"{recipe.name}-seeds"
-        summaries = train_seeds(
+    try:
+        with shown_to_user(jax.process_index), together():
+            _main(recipe, arguments)
+    except SystemExit as end:
+        if isinstance(end.__context__, Lost):
+            leave(Lost.exit_code)
+        raise
+
+
+def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
+    launch = parse(Launch, default=Launch(recipe), arguments=arguments)
+    connect(launch.processes)
+    console = Console(quiet=not is_first())
+    recipe = added_options(recipe, launch.recipe)
+    if launch.seeds is None:
+        workdir = launch.workdir or Path("runs") / recipe.name
+        summary = train(
             recipe,
             workdir,
-            launch.seeds,
-            at_once=launch.at_once,
             parallel=launch.parallel,
             restarts=launch.restarts,
             debug=launch.debug,
@@ -89,18 +80,36 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
             data_dir=launch.data_dir,
             console=console,
         )
-        for summary in summaries:
-            _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
-        found = spread(summaries)
-        try:
-            if is_first():
-                write_json(workdir / "seeds.json", found)
-        except OSError as error:
-            raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
-        for name, values in found.items():
-            deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
-            _tell(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
-        _tell(console, f"run folders: {workdir}")
+        _tell(console, result_line(summary))
+        _tell(console, f"run folder: {workdir}")
+        return
+    if launch.seeds < 1:
+        raise UserError(f"--seeds {launch.seeds} must be at least 1")
+    workdir = launch.workdir or Path("runs") / f"{recipe.name}-seeds"
+    summaries = train_seeds(
+        recipe,
+        workdir,
+        launch.seeds,
+        at_once=launch.at_once,
+        parallel=launch.parallel,
+        restarts=launch.restarts,
+        debug=launch.debug,
+        allow_change=launch.allow_recipe_change,
+        data_dir=launch.data_dir,
+        console=console,
+    )
+    for summary in summaries:
+        _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+    found = spread(summaries)
+    try:
+        if is_first():
+            write_json(workdir / "seeds.json", found)
+    except OSError as error:
+        raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
+    for name, values in found.items():
+        deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
+        _tell(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
+    _tell(console, f"run folders: {workdir}")
 
 
 def result_line(summary: Summary) -> str:

@@ -128,7 +128,22 @@ def placed(value: np.ndarray, sharding: Sharding) -> jax.Array:
     """
     if sharding.is_fully_addressable:
         return jax.device_put(value, sharding)
-    return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+    return placed_parts(value.shape, sharding, lambda index: value[index])
+
+
+def placed_parts(
+    shape: tuple[int, ...], sharding: Sharding, part: Callable[[Any], np.ndarray]
+) -> jax.Array:
+    """An array on the devices, of which this host makes the parts of its devices only.
+
+    Args:
+      shape: of the whole array.
+      sharding: how it is laid out.
+      part: gives the part of an index, a tuple of slices.
+    """
+    # A copy that is asked for, unlike those which JAX's guard is to find.
+    with jax.transfer_guard_host_to_device("allow"):
+        return jax.make_array_from_callback(shape, sharding, part)
 
 
 def gathered(mesh: Mesh, tree: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -30,6 +32,41 @@ class Processes:
     done where the environment of a Slurm, Open MPI or Cloud TPU job names more than one."""
     heartbeat: int = 60
     """Seconds without a sign of life after which a process is taken for dead and the others end."""
+
+
+class Lost(UserError):
+    """Another process of the job has gone; what was saved is whole."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Within it the loss of another process is a `Lost`, where there are several.
+
+    What computes with the others fails when one closes its connection; one that only falls silent
+    is taken for dead after the heartbeat, and then JAX itself ends this process.
+
+    Raises:
+      Lost: what is computed together has failed.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise Lost(
+            f"what the processes compute together has failed ({str(error).splitlines()[0]}); "
+            "another of them may have ended: see what it says. The same command goes on from the "
+            "newest checkpoint."
+        ) from error
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process at once, without the farewell to the others that JAX waits for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def connect(processes: Processes) -> None:

@@ -78,7 +78,7 @@ class LaunchProcesses:
 def _wait(running: list[subprocess.Popen[bytes]], patience: float) -> int:
     """Waits for all processes; returns the status of the first that failed, or 0."""
     first, end = 0, float("inf")
-    while any(process.poll() is None for process in running):
+    while None in [process.poll() for process in running]:
         for index, process in enumerate(running):
             if process.returncode and not first:
                 first, end = process.returncode, time.monotonic() + patience

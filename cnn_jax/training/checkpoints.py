@@ -59,10 +59,6 @@ class Unreadable(UserError):
         self.step = step
 
 
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What the libraries raise at files that are missing, cut short or changed."""
-
-
 class Checkpoints:
     """The checkpoints of one run folder.
 
@@ -280,7 +276,7 @@ class Checkpoints:
                         state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
                     ),
                 )
-        except _READ_ERRORS as error:
+        except Exception as error:
             raise self._unreadable(step, _reason(error)) from error
         state, progress = restored.state, dict(restored.progress)
         assert self._sealer is not None
@@ -354,8 +350,10 @@ class Checkpoints:
         try:
             with self._lock:
                 stored = _shapes(self._manager.item_metadata(step).state)
-        except _READ_ERRORS as error:
+        except Exception as error:
             raise self._unreadable(step, _reason(error)) from error
+        if not stored:
+            raise self._unreadable(step, "its description of the state is missing")
         wanted = _shapes(template)
         lines = [
             f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "

@@ -22,6 +22,7 @@ from cnn_jax.parallel import (
     batch_sharding,
     gathered,
     placed,
+    placed_parts,
     replicated,
     shardings,
 )
@@ -89,7 +90,7 @@ class Evaluator:
             return values[indices[index[0]]]
 
         shape = (len(indices), *values.shape[1:])
-        return jax.make_array_from_callback(shape, self._sharding, part)
+        return placed_parts(shape, self._sharding, part)
 
     def compile(self, variables: Variables) -> None:
         """Compiles the evaluation step, once."""

@@ -249,7 +249,7 @@ class Loop:
             "epoch": self.plan.epoch(step),
             "loss": float(window[:, 0].mean()),
             "accuracy": float(window[:, 1].mean()),
-            "learning_rate": float(self.program.schedule(step - 1)),
+            "learning_rate": float(self.program.rates[step - 1]),
             "grad_norm": float(np.sqrt(np.sum(norms**2))),
             "images_per_second": self.images_per_second,
         }
@@ -290,7 +290,7 @@ class Loop:
                 "train acc": float(shown[:, 1].mean()) if len(shown) else None,
                 "val loss": metrics["loss"],
                 "val acc": metrics["accuracy"],
-                "rate": float(self.program.schedule(step - 1)),
+                "rate": float(self.program.rates[step - 1]),
                 "images/s": self.images_per_second,
                 "best": "*" if improved else None,
             }

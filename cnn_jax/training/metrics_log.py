@@ -55,14 +55,14 @@ class MetricsLog:
         Args:
           kind: `train`, `validation` or `restart`.
           step: the number of updates made.
-          values: numbers, or dictionaries of numbers by layer.
+          values: numbers, dictionaries of numbers by layer, or words, which only the lines have.
         """
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         scalars = []
         for name, value in values.items():
             if isinstance(value, dict):
                 scalars += [(f"{name}/{layer}", number) for layer, number in value.items()]
-            else:
+            elif not isinstance(value, str):
                 scalars.append((f"{kind}/{name}", value))
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=x) for tag, x in scalars])
         self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -112,6 +112,7 @@ class Program:
             ),
         )
         self._train_compiled: Any = None
+        self.rates = np.empty(0)
 
     def _timed(self, what: str, build: Callable[[], Any]) -> Any:
         began = time.perf_counter()
@@ -174,6 +175,7 @@ class Program:
         """
         if self._train_compiled is not None:
             return
+        self.rates = self._timed("train", lambda: _rates(self.schedule, self.plan.total))
         build = self._mapped_step if self._mapped else self._partitioned_step
         self._train_compiled = self._timed("train", lambda: build(images, labels))
 
@@ -398,6 +400,12 @@ def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
             batch_size=plan.batch_size, examples=plan.examples, total_steps=plan.total
         ),
     )
+
+
+def _rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
+    """The learning rate (steps,) of every step, looked up: a schedule computes on a device."""
+    rates = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), jnp.float32)))
+    return np.asarray(rates(jnp.arange(steps)))
 
 
 def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:

@@ -1,0 +1,203 @@
+"""Damaged files: the newest checkpoint that is whole is used, and the damaged one named."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import runs
+from cnn_jax import UserError, steps, train
+from cnn_jax.experiment import Experiment
+from cnn_jax.training.checkpoints import Unreadable
+
+
+@pytest.fixture(scope="module")
+def experiment(recipe):
+    return Experiment.of(recipe)
+
+
+@pytest.fixture(scope="module")
+def half(recipe, tmp_path_factory):
+    """The folder of a run that was stopped on its way, at a step that was not validated."""
+    path = tmp_path_factory.mktemp("half") / "run"
+    done = runs.run(recipe, path, moment=f"step:67:{int(signal.SIGTERM)}:0")
+    assert done.returncode == 75, done.stderr
+    return path
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def deleted(file: Path) -> None:
+    file.unlink()
+
+
+def newest(path: Path) -> Path:
+    return path / "checkpoints" / str(max(runs.saved(path)))
+
+
+def data_files(checkpoint: Path) -> list[Path]:
+    return sorted(p for p in checkpoint.rglob("*") if p.is_file() and p.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, deleted], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_checkpoint_before_is_used_and_named(
+    damage, every, recipe, half, undisturbed, experiment, note, tmp_path, capsys
+):
+    """Harm that does no harm is fine as well: some files are not read."""
+    names = [file.relative_to(newest(half)) for file in data_files(newest(half))]
+    if not every:  # the arrays alone
+        names = [max(names, key=lambda name: (newest(half) / name).stat().st_size)]
+    went_back = 0
+    for index, name in enumerate(names):
+        path = tmp_path / str(index)
+        shutil.copytree(half, path)
+        step = int(newest(path).name)
+        damage(newest(path) / name)
+        console = Console(width=300)
+        train(recipe, path, experiment=experiment, console=console)
+        said = capsys.readouterr().out
+        if f"going on from the checkpoint of step {step}" not in said:
+            went_back += 1
+            assert f"left out: checkpoint {step} in {path} cannot be used" in said, said
+            assert (path / "checkpoints" / f"{step}.broken").is_dir()
+        runs.assert_same(path, undisturbed)
+    assert went_back or every
+    note(
+        f"a file of the newest checkpoint {damage.__name__}",
+        len(names),
+        f"same end; {went_back} times from the checkpoint before, which is said",
+    )
+
+
+def test_all_damaged_is_an_error_that_names_them(recipe, half, experiment, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(half, path)
+    for step in runs.saved(path):
+        for file in data_files(path / "checkpoints" / str(step) / "state"):
+            file.write_bytes(b"broken")
+    with pytest.raises(Unreadable, match=r"checkpoint 6\d in .*run cannot be used"):
+        train(recipe, path, experiment=experiment, console=Console(quiet=True))
+    assert not list((path / "checkpoints").glob("*.broken"))
+
+
+def test_a_state_that_is_not_finite_is_not_gone_on_with(recipe, half, experiment, tmp_path):
+    """Saved as it should not have been: the seal is right, the numbers are not."""
+    import jax
+    import jax.numpy as jnp
+
+    from cnn_jax.training.checkpoints import Checkpoints
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints)
+    state = experiment.program.init(0)
+    wild = state.replace(
+        step=jnp.int32(1), params=jax.tree.map(lambda x: x * jnp.nan, state.params)
+    )
+    wild = jax.device_put(wild, jax.tree.map(lambda leaf: leaf.sharding, state))
+    checkpoints.save(wild, 1, {"window": []}, None)
+    checkpoints.wait()
+    with pytest.raises(Unreadable, match=r"params/.* is not finite"):
+        checkpoints.restore(1, experiment.program.abstract_state)
+    moved = tmp_path / "checkpoints" / "2"
+    (tmp_path / "checkpoints" / "1").rename(moved)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints)
+    with pytest.raises(Unreadable, match="it holds the state after 1 steps"):
+        checkpoints.restore(2, experiment.program.abstract_state)
+    checkpoints.close()
+
+
+def test_a_moved_run_is_restored_from_a_relative_path(
+    recipe, half, undisturbed, experiment, note, tmp_path, monkeypatch
+):
+    from cnn_jax.evaluation.evaluate import evaluate
+
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    shutil.copytree(half, tmp_path / "first")
+    (tmp_path / "first").rename(tmp_path / "deep" / "er" / "moved")
+    monkeypatch.chdir(tmp_path / "deep")
+    summary = train(recipe, Path("er/moved"), experiment=experiment, console=Console(quiet=True))
+    runs.assert_same(tmp_path / "deep" / "er" / "moved", undisturbed)
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(Path("deep/er/moved"))["accuracy"] == summary["test"]["accuracy"]
+    note("run folder copied and moved, relative path", 1, "same end, evaluates")
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(recipe, undisturbed, note, tmp_path):
+    path = tmp_path / "run"
+    done = runs.run(recipe, path, moment="clock")
+    assert done.returncode == 0, done.stderr
+    runs.assert_same(path, undisturbed)
+    summary = json.loads((path / "summary.json").read_text())
+    assert all(value >= 0 for value in (summary["seconds"]["train"], summary["seconds"]["total"]))
+    note("wall clock going backwards, an hour a second", 1, "same end")
+
+
+def test_a_second_run_in_the_folder_is_refused(recipe, note, tmp_path):
+    path = tmp_path / "run"
+    long = dataclasses.replace(recipe, duration=steps(100_000))
+    first = runs.start(long, path)
+    runs.wait_for(lambda: runs.saved(path), first)
+    second = runs.run(long, path)
+    assert second.returncode == 2
+    assert f"is in use by another run (process {first.pid})" in second.stderr
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 75
+    note("run folder opened by a second run", 1, "the second is refused, the first unharmed")
+
+
+FULL = """
+mount -t tmpfs -o size=$1k tmpfs "$2" || exit 99
+shift 2
+"$@"; echo "first: $?"
+mount -o remount,size=100m "$OLDPWD_RUN" || exit 98
+"$@"; echo "second: $?"
+cp -r "$OLDPWD_RUN" "$KEPT"
+"""
+
+
+def test_a_full_disk_loses_nothing(recipe, undisturbed, note, tmp_path):
+    """On a file system of a quarter of a megabyte, which then is given more."""
+    path, kept = tmp_path / "small", tmp_path / "kept"
+    path.mkdir()
+    words = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    done = subprocess.run(
+        [*words, "sh", "-c", FULL, "sh", "256", str(path), *runs.command(recipe, path / "run")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OLDPWD_RUN": str(path), "KEPT": str(kept)},
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "first: 74" in done.stdout, done.stdout + done.stderr
+    assert os.strerror(28) in done.stderr  # No space left on device
+    assert "Traceback" not in done.stderr
+    assert "second: 0" in done.stdout, done.stdout + done.stderr
+    runs.assert_same(kept / "run", undisturbed)
+    note("disk full during a save (tmpfs)", 1, "status 74, same end once there is room")
+
+
+def test_bad_input_leaves_the_folder_alone(recipe, half, experiment, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(half, path)
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match="seed"):
+        train(dataclasses.replace(recipe, seed=9), path, console=Console(quiet=True))
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before

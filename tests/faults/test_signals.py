@@ -1,0 +1,105 @@
+"""Signals that come at every phase of a run: real ones, from within and from without."""
+
+import dataclasses
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import runs
+from cnn_jax import Model, Preprocess
+from runs import saved, wait_for
+
+PHASES = {"compile": "1", "step": "50", "evaluation": "5", "save": "9"}
+CASES = [
+    pytest.param(phase, number, marks=[] if quick else [pytest.mark.slow])
+    for phase in PHASES
+    for number, quick in (
+        (signal.SIGTERM, phase == "evaluation"),
+        (signal.SIGUSR1, phase == "save"),
+    )
+]
+
+
+@pytest.mark.parametrize(("phase", "number"), CASES)
+def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
+    phase, number, recipe, undisturbed, note, tmp_path
+):
+    path = tmp_path / "run"
+    moment = f"{phase}:{PHASES[phase]}:{int(number)}:0"
+    stopped = runs.run(recipe, path, moment=moment)
+    seconds = time.time() - float(re.search(r"at ([\d.]+)", stopped.stdout)[1])
+    assert stopped.returncode == 75, stopped.stderr
+    assert "The same command goes on from there" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    if phase != "compile":
+        step = int(stopped.stderr.split("stopped at step ")[1].split()[0])
+        assert max(saved(path)) == step
+    done = runs.run(recipe, path)
+    assert done.returncode == 0, done.stderr
+    runs.assert_same(path, undisturbed)
+    note(f"{number.name} in {phase}", 1, f"status 75 after {seconds:.1f} s, same end")
+
+
+def test_ctrl_c_saves_too(recipe, tmp_path):
+    path = tmp_path / "run"
+    stopped = runs.run(recipe, path, moment=f"step:30:{int(signal.SIGINT)}:0")
+    assert stopped.returncode == 75, stopped.stderr
+    assert "stopped at step 30" in stopped.stderr or "stopped at step 29" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+
+
+@pytest.mark.slow
+def test_a_long_compilation_is_not_waited_for(recipe, note, tmp_path):
+    """The compiler works for half a minute on this one, and hears no signal."""
+    path = tmp_path / "run"
+    large = dataclasses.replace(
+        recipe, model=Model("densenet121"), preprocess=Preprocess(size=64), batch_size=32, ema=None
+    )
+    plain = {
+        k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR")
+    }
+    stopped = runs.run(large, path, moment=f"compile:1:{int(signal.SIGTERM)}:15", env=plain)
+    seconds = time.time() - float(re.search(r"at ([\d.]+)", stopped.stdout)[1])
+    assert stopped.returncode == 75, stopped.stderr
+    assert "stopped before the first step" in stopped.stderr
+    note("SIGTERM deep in the compiler", 1, f"status 75 after {seconds:.1f} s")
+
+
+def half_written(path: Path) -> bool:
+    """Whether a save was under way when the process died."""
+    return any("tmp" in p.name for p in (path / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_the_run_comes_to_the_same_end(
+    times, recipe, undisturbed, note, tmp_path
+):
+    path, draw = tmp_path / "run", random.Random(times)
+    in_saves, kills, begun = 0, 0, 0
+    while kills < times:
+        before = saved(path)
+        process = runs.start(recipe, path)
+        # A quarter of them during the start, the others once the run has got further: a step
+        # takes milliseconds here, and a save tens of them.
+        if draw.random() < 0.25:
+            time.sleep(draw.uniform(0, 8))
+        else:
+            wait_for(lambda known=before: saved(path) != known, process)
+            time.sleep(draw.uniform(0, 0.15))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+        in_saves += half_written(path)
+        begun += bool(saved(path))
+    done = runs.run(recipe, path)
+    assert done.returncode == 0, done.stderr
+    assert kills >= min(times, 3)
+    runs.assert_same(path, undisturbed)
+    note("kill -9 at a random moment", kills, f"same end; {in_saves} during a save")

@@ -1,0 +1,178 @@
+"""What the loop must never do, and what it does after a failure."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from rich.console import Console
+
+from cnn_jax import models, steps, train
+from cnn_jax.data import Order
+from cnn_jax.experiment import Experiment
+from cnn_jax.models.layers import Dense
+from cnn_jax.training.loop import NonFinite
+from cnn_jax.training.program import Program
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def short(tiny, changed):
+    return changed(
+        tiny,
+        {
+            "duration": steps(24),
+            "validate_every": steps(8),
+            "checkpoints.every": steps(4),
+            "log_every": steps(1),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def experiment(short):
+    return Experiment.of(short)
+
+
+def test_nothing_is_compiled_after_the_first_step(short, experiment, tmp_path, monkeypatch):
+    compiled = []
+
+    def listen(event, *_, **__):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    counts = []
+    step = Program.train_step
+
+    def counted(self, *arguments):
+        counts.append(len(compiled))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Program, "train_step", counted)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        train(short, tmp_path / "run", experiment=Experiment.of(short), console=QUIET)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert counts[0] > 0, "the listener hears the compiler"
+    # Validations, saves and the test at the end compile nothing either.
+    assert counts[-1] == counts[0] == len(compiled)
+
+
+def test_the_loop_copies_only_what_it_says(short, tmp_path):
+    """The guard is on in the whole loop: steps, validations, saves."""
+    summary = train(short, tmp_path / "run", debug=True, console=QUIET)
+    with (
+        pytest.raises(Exception, match="Disallowed host-to-device"),
+        jax.transfer_guard("disallow"),
+    ):
+        jax.jit(lambda x: x + 1)(np.ones(3))
+    assert summary["steps"] == 24
+
+
+class Fragile(nn.Module):
+    """Divides by zero at one image."""
+
+    num_classes: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        logits = Dense(self.num_classes, name="head")(x.reshape(len(x), -1))
+        if not train:
+            return logits
+        flawed = jnp.sum(jnp.abs(x - FLAW), axis=(1, 2, 3)) < 1e-3
+        return logits / (1 - flawed[:, None].astype(jnp.float32))
+
+
+FLAW = jnp.zeros(())
+
+
+@pytest.fixture(scope="module")
+def fragile(short, changed):
+    if "fragile" not in models.names():
+        models.register("fragile", Fragile, input_shape=(8, 8, 1), num_classes=10, paper="none")
+    return changed(
+        short,
+        {
+            "model.name": "fragile",
+            "model.options": {},
+            "augment.translation": 0.0,
+            "augment.mirror": "none",
+            "optimizer.learning_rate": 0.01,
+        },
+    )
+
+
+@pytest.fixture
+def flaw(fragile, monkeypatch):
+    """The image of the 14th batch that the model cannot stand."""
+    from cnn_jax.augment import preprocess
+    from cnn_jax.training.evaluator import normalisation
+
+    made = Experiment.of(fragile)
+    indices, _ = Order(0, len(made.dataset.train), 64)(13)
+    mean, std = normalisation(fragile, made.program.spec)
+    image = made.dataset.train.images[indices[5]][None]
+    prepared = preprocess(jnp.asarray(image), fragile.preprocess, mean, std)[0]
+    monkeypatch.setattr(__import__(__name__), "FLAW", prepared)
+
+
+def lines(path, kind):
+    entries = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [entry for entry in entries if entry["kind"] == kind]
+
+
+def test_without_restarts_a_failure_is_an_error(fragile, flaw, tmp_path):
+    with pytest.raises(NonFinite, match="the loss of step 13 is"):
+        train(fragile, tmp_path / "run", console=QUIET)
+
+
+def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    summary = train(fragile, path, restarts=2, console=QUIET)
+    # The last good checkpoint is that of step 12: batches 12 and 13 are left out.
+    assert (summary["restarts"], summary["skipped_batches"]) == (1, 2)
+    [restart] = lines(path, "restart")
+    assert (restart["step"], restart["failed"], restart["skipped"]) == (12, 13, 2)
+    assert [entry["step"] for entry in lines(path, "train")] == list(range(1, 25))
+
+    # The run is a function of recipe and seed all the same: repeated, it comes to the same.
+    again = train(fragile, tmp_path / "again", restarts=2, console=QUIET)
+    assert again["test"] == summary["test"]
+
+    # And so it does where it is interrupted after the restart, before and after the next save.
+    for at in (2, 7):
+        stopped = tmp_path / f"stopped-{at}"
+        with pytest.raises(KeyboardInterrupt):
+            _interrupted(fragile, stopped, 13 + 1 + at, monkeypatch)
+        resumed = train(fragile, stopped, restarts=2, console=QUIET)
+        assert resumed["test"] == summary["test"]
+        assert [entry["step"] for entry in lines(stopped, "train")] == list(range(1, 25))
+        assert [r["failed"] for r in lines(stopped, "restart")] == [13]
+
+
+def _interrupted(recipe, path, calls, monkeypatch):
+    """Ends as if killed in the so manieth step."""
+    step, made = Program.train_step, [0]
+
+    def counted(self, *arguments):
+        made[0] += 1
+        if made[0] > calls:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Program, "train_step", counted)
+        train(recipe, path, restarts=2, console=QUIET)
+
+
+def test_debug_names_the_operation(fragile, flaw, tmp_path):
+    with pytest.raises(NonFinite) as failure:
+        train(fragile, tmp_path / "run", debug=True, console=QUIET)
+    _, where = str(failure.value).split("First not finite: ")
+    assert "encountered in div" in where
+    assert "return logits / (1 - flawed" in where
