@@ -1,5 +1,6 @@
 """The same run on one device and on eight virtual ones, in processes of their own."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -19,19 +20,22 @@ train(recipe, Path(sys.argv[2]))
 """
 
 
-def run(recipe, path, devices):
-    from cnn_jax.json_values import to_json
-
-    environment = {
+def environment(devices):
+    return {
         **os.environ,
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
     }
+
+
+def run(recipe, path, devices):
+    from cnn_jax.json_values import to_json
+
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(to_json(recipe)), str(path)],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment(devices),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -56,24 +60,131 @@ def recipe(tiny, changed):
     )
 
 
-def test_eight_devices_give_the_losses_of_one(recipe, tmp_path):
+@pytest.fixture(scope="module")
+def eight(recipe, tmp_path_factory):
+    """The folder of a run on eight devices, its summary and metrics."""
+    path = tmp_path_factory.mktemp("eight") / "run"
+    return path, *run(recipe, path, 8)
+
+
+def test_eight_devices_give_the_losses_of_one(recipe, eight, tmp_path):
     one, lines = run(recipe, tmp_path / "one", 1)
-    eight, others = run(recipe, tmp_path / "eight", 8)
-    assert len(eight["devices"]) == 8
+    _, summary, others = eight
+    assert len(summary["devices"]) == 8
     for name in ("loss", "accuracy"):
         np.testing.assert_allclose(
             [e[name] for e in lines], [e[name] for e in others], rtol=2e-4, atol=1e-5
         )
-    assert one["test"]["examples"] == eight["test"]["examples"] == 360
-    assert one["test"]["nll"] == pytest.approx(eight["test"]["nll"], rel=1e-4)
+    assert one["test"]["examples"] == summary["test"]["examples"] == 360
+    assert one["test"]["nll"] == pytest.approx(summary["test"]["nll"], rel=1e-4)
 
 
-def test_a_run_of_eight_devices_is_restored_on_one(recipe, tmp_path):
+def test_a_run_of_eight_devices_is_restored_on_one(eight):
     from cnn_jax.evaluation.evaluate import evaluate
 
-    summary, _ = run(recipe, tmp_path / "eight", 8)
-    found = evaluate(tmp_path / "eight")
+    path, summary, _ = eight
+    found = evaluate(path)
     assert len(found["devices"]) == 1
     assert found["examples"] == 360
     assert found["nll"] == pytest.approx(summary["test"]["nll"], rel=1e-5)
     assert found["accuracy"] == summary["test"]["accuracy"]
+
+
+LAYOUTS = """
+import dataclasses, json, sys
+import jax
+import cnn_jax.parallel as parallel
+from cnn_jax import Parallel, Recipe
+from cnn_jax.data import InMemory, Order
+from cnn_jax.experiment import data_spec, load_data
+from cnn_jax.json_values import from_json
+from cnn_jax.training.program import Program
+
+parallel.SMALL = 64  # the model of the test is small
+recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
+dataset = load_data(recipe.data)
+
+def train(recipe, layout, devices):
+    mesh = parallel.make_mesh(layout, jax.devices()[:devices])
+    program = Program(recipe, data_spec(dataset), mesh, layout.compile)
+    train = InMemory(dataset.train, parallel.replicated(mesh))
+    program.compile_train(train.images, train.labels)
+    state, order, losses = program.start(0, train.images), Order(0, len(dataset.train), 64), []
+    for step in range(8):
+        state, metrics = program.train_step(state, train.images, train.labels, *order(step))
+        losses.append(float(metrics["loss"]))
+    held = sum(leaf.addressable_data(0).nbytes for leaf in jax.tree.leaves(state))
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    return {"losses": losses, "nll": program.evaluate(state.evaluated, dataset.test)["nll"],
+            "part": held / whole}
+
+groups = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, norm_examples=8),
+                             optimizer=dataclasses.replace(recipe.optimizer, accumulate=1))
+print(json.dumps({
+    "one": train(recipe, Parallel(), 1),
+    "fsdp": train(recipe, Parallel(data=2, fsdp=4), 8),
+    "pmap": train(recipe, Parallel(compile="pmap"), 8),
+    "groups, one": train(groups, Parallel(), 1),
+    "groups, fsdp": train(groups, Parallel(fsdp=8), 8),
+    "groups, pmap": train(groups, Parallel(compile="pmap"), 8),
+}))
+"""
+
+
+def test_every_layout_gives_the_losses_of_one_device(recipe):
+    """Sharded parameters and explicit averaging, with mixup, dropout, batch statistics of the
+    whole batch and of groups."""
+    from cnn_jax.json_values import to_json
+
+    done = subprocess.run(
+        [sys.executable, "-c", LAYOUTS, json.dumps(to_json(recipe))],
+        capture_output=True,
+        text=True,
+        env=environment(8),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name, layout in found.items():
+        one = found["groups, one" if "groups" in name else "one"]
+        np.testing.assert_allclose(layout["losses"], one["losses"], rtol=1e-5, err_msg=name)
+        assert layout["nll"] == pytest.approx(one["nll"], rel=1e-5)
+    # Statistics of eight examples are not those of the batch.
+    assert abs(found["one"]["losses"][-1] - found["groups, one"]["losses"][-1]) > 1e-4
+    assert found["pmap"]["part"] == found["one"]["part"] == 1
+    # All but the small arrays lie in four, or eight, parts.
+    assert found["fsdp"]["part"] < 0.4
+    assert found["groups, fsdp"]["part"] < 0.3
+
+
+AT_ONCE = """
+import json, sys
+from pathlib import Path
+from cnn_jax import Recipe, train, train_seeds
+from cnn_jax.json_values import from_json
+recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
+together = train_seeds(recipe, Path(sys.argv[2]), 3, at_once=True)
+print(json.dumps(together))
+"""
+
+
+def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, tmp_path):
+    from cnn_jax.json_values import to_json
+
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE, json.dumps(to_json(recipe)), str(tmp_path / "seeds")],
+        capture_output=True,
+        text=True,
+        env=environment(2),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    summaries = json.loads(done.stdout.splitlines()[-1])
+    assert [summary["recipe"]["seed"] for summary in summaries] == [0, 1, 2]
+    # Two devices for three seeds.
+    assert {tuple(summary["devices"]) for summary in summaries} == {("cpu:0",), ("cpu:1",)}
+    for line in ("seed 0: ", "seed 1: ", "seed 2: "):
+        assert line in done.stdout
+    summary, _ = run(dataclasses.replace(recipe, seed=1), tmp_path / "alone", 1)
+    assert summaries[1]["test"] == summary["test"]
+    assert summaries[1]["best"] == summary["best"]
