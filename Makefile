@@ -43,6 +43,12 @@ test: $(INSTALLED) ## run the test suite
 test-slow: $(INSTALLED) ## run the longer checks as well, which bring real data
 	@$(RUN) -m pytest -n auto --maxprocesses 8 -m "slow or not slow"
 
+# With OTHER_PYTHON=/path/to/python of an environment with the oldest JAX also between versions.
+.PHONY: faults
+faults: $(INSTALLED) ## kill, stop and damage runs many times, and print a table of what came of it
+	@table=$$(mktemp); FAULTS_TABLE=$$table $(RUN) -m pytest -m "slow or not slow" tests/faults \
+	  && $(RUN) tests/faults/table.py $$table; status=$$?; rm -f $$table; exit $$status
+
 .PHONY: lint
 lint: $(INSTALLED) ## check format, style and types
 	@$(VENV)/bin/ruff format --check .
@@ -72,6 +78,10 @@ bench-loop: $(INSTALLED) ## measure what the training loop costs over the compil
 .PHONY: bench-conv
 bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own
 	@$(RUN) benchmarks/cpu_convolutions.py $(ARGS)
+
+.PHONY: bench-scaling
+bench-scaling: $(INSTALLED) ## measure what a device holds and sends on 1 to 8 virtual devices
+	@$(RUN) benchmarks/scaling.py $(ARGS)
 
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
