@@ -14,14 +14,14 @@ class Collective(NamedTuple):
     """The operations of one kind in a program.
 
     Attributes:
-      count: how many stand in the program. XLA makes one operation of several arrays, so that
+      operations: how many stand in the program. XLA makes one operation of several arrays, so that
         this says more of the compiler than of the program.
       bytes: of the arrays that one device takes part with, each whole: of an all-gather what
         comes out, of a reduce-scatter what goes in. How much goes over a wire follows from the
         algorithm: of a ring over n devices (n - 1)/n of it, of an all-reduce twice that.
     """
 
-    count: int
+    operations: int
     bytes: int
 
 
@@ -72,7 +72,7 @@ def collectives(hlo_text: str) -> dict[str, Collective]:
         elif kind == "all-to-all":
             size //= 2
         before = found.get(kind, Collective(0, 0))
-        found[kind] = Collective(before.count + 1, before.bytes + size)
+        found[kind] = Collective(before.operations + 1, before.bytes + size)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
@@ -96,7 +96,7 @@ class Program:
         self._model = make_model(recipe, spec)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
-        self.optimizer = _optimizer(recipe, self._model, self.schedule, self.input_shape)
+        self.optimizer = optimizer_of(recipe, self._model, self.schedule, self.input_shape)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
@@ -176,6 +176,12 @@ class Program:
             return
         build = self._mapped_step if self._mapped else self._partitioned_step
         self._train_compiled = self._timed("train", lambda: build(images, labels))
+
+    @property
+    def compiled_step(self) -> jax.stages.Compiled | None:
+        """The training step's program, once it is compiled; None with `pmap`, which has two."""
+        step = self._train_compiled
+        return step if isinstance(step, jax.stages.Compiled) else None
 
     def _train_step(self, axis: BatchAxis) -> TrainStep:
         recipe = self.recipe
@@ -400,11 +406,11 @@ def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
     )
 
 
-def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
+def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
     """Shapes and layout of the state of a recipe's run, without computing anything."""
     schedule = schedule_of(recipe, Plan.of(recipe, spec.examples["train"]))
     model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
-    init = _init_function(recipe, model, _optimizer(recipe, model, schedule, shape), shape)
+    init = _init_function(recipe, model, optimizer_of(recipe, model, schedule, shape), shape)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
@@ -413,12 +419,20 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
     )
 
 
-def _optimizer(
+def optimizer_of(
     recipe: Recipe,
     model: nn.Module,
     schedule: optax.Schedule,
     input_shape: tuple[int, int, int],
 ) -> optax.GradientTransformation:
+    """The optimizer of a recipe for a model.
+
+    Args:
+      recipe: what is trained.
+      model: its parameters are updated.
+      schedule: the learning rate by step.
+      input_shape: (h, w, c) of the images that the model is given.
+    """
     return make_optimizer(
         recipe.optimizer,
         schedule,

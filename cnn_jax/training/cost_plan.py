@@ -1,0 +1,319 @@
+"""What a training step will cost on a mesh, found without running or compiling anything."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, Mesh
+
+from cnn_jax.augment import output_shape
+from cnn_jax.batch import Batch
+from cnn_jax.collectives import Collective, collectives
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.models import parameter_count
+from cnn_jax.models.batch_axis import BatchAxis
+from cnn_jax.models.cost import multiply_adds_of
+from cnn_jax.parallel import DATA, FSDP
+from cnn_jax.recipe import Recipe
+from cnn_jax.tasks.losses import make_loss
+from cnn_jax.training.checks import check_recipe
+from cnn_jax.training.evaluator import make_model
+from cnn_jax.training.frozen import check_frozen, frozen_pattern
+from cnn_jax.training.paths import parameter_paths
+from cnn_jax.training.plan import Plan
+from cnn_jax.training.program import abstract_state, optimizer_of, schedule_of
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import Objective, make_objective, make_train_step
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the devices send each other in a step, for one purpose.
+
+    Attributes:
+      kind: of the operation, as in `cnn_jax.collectives.KINDS`.
+      what: the arrays.
+      bytes: of them on one device, each whole, as `cnn_jax.collectives` counts.
+    """
+
+    kind: str
+    what: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CostPlan:
+    """The cost of a recipe's training step; bytes are those of one device.
+
+    Attributes:
+      data: copies of the state that the batch is spread over.
+      fsdp: devices that share one copy of the state.
+      batch_size: examples in a step, over all devices.
+      parameters: how many numbers the model has, those that are frozen included.
+      parameter_bytes: of the parameters, or the device's part of them.
+      optimizer_bytes: of the optimizer's state.
+      average_bytes: of the moving averages of parameters and batch statistics.
+      batch_stats_bytes: of the running statistics of normalisation layers.
+      counter_bytes: of the step and the seed.
+      data_set_bytes: of the training images and labels.
+      index_bytes: of the numbers that say which examples a step sees.
+      batch_bytes: of the images as the model is given them, with targets and weights.
+      activation_bytes: of what the forward pass keeps for the backward pass. A compiler may
+        compute some of it anew instead, and needs room of its own besides.
+      gathered_bytes: of parameters that lie in parts, whole for the time of a step.
+      gradient_bytes: of the gradients before they are summed over the devices.
+      multiply_adds: of all devices in one step, forward and backward, as `cnn_jax.models.cost`
+        counts, without augmentation.
+      traffic: what the devices send each other.
+    """
+
+    data: int
+    fsdp: int
+    batch_size: int
+    parameters: int
+    parameter_bytes: int
+    optimizer_bytes: int
+    average_bytes: int
+    batch_stats_bytes: int
+    counter_bytes: int
+    data_set_bytes: int
+    index_bytes: int
+    batch_bytes: int
+    activation_bytes: int
+    gathered_bytes: int
+    gradient_bytes: int
+    multiply_adds: int
+    traffic: tuple[Traffic, ...]
+
+    @property
+    def devices(self) -> int:
+        """How many devices the mesh has."""
+        return self.data * self.fsdp
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the state of the run, which lies there from step to step."""
+        return (
+            self.parameter_bytes
+            + self.optimizer_bytes
+            + self.average_bytes
+            + self.batch_stats_bytes
+            + self.counter_bytes
+        )
+
+    @property
+    def argument_bytes(self) -> int:
+        """Of all that the step's program is given."""
+        return self.state_bytes + self.data_set_bytes + self.index_bytes
+
+    @property
+    def temporary_bytes(self) -> int:
+        """Of all that lives within a step only."""
+        return self.batch_bytes + self.activation_bytes + self.gathered_bytes + self.gradient_bytes
+
+    @property
+    def reduced_bytes(self) -> int:
+        """Of what is summed over devices, by all-reduces or reduce-scatters."""
+        return sum(each.bytes for each in self.traffic if each.kind != "all-gather")
+
+    @property
+    def gathered_traffic_bytes(self) -> int:
+        """Of what all-gathers make whole."""
+        return sum(each.bytes for each in self.traffic if each.kind == "all-gather")
+
+
+def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> CostPlan:
+    """What a training step of a recipe costs on a mesh, the convolutions being plain ones.
+
+    Args:
+      recipe: what is trained.
+      spec: facts of the data.
+      mesh: the devices, or only how many there would be.
+
+    Raises:
+      UserError: a name, an option or a size in the recipe does not fit.
+    """
+    devices = mesh.size
+    check_recipe(recipe, spec, devices)
+    plan = Plan.of(recipe, spec.examples["train"])
+    model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
+    frozen = frozen_pattern(recipe.optimizer.freeze, model)
+    state = abstract_state(recipe, spec, mesh)
+    check_frozen(recipe.optimizer.freeze, state.params)
+
+    loss, axis = make_loss(recipe.loss), BatchAxis(recipe.model.norm_examples)
+    optimizer = optimizer_of(recipe, model, schedule_of(recipe, plan), shape)
+    step = make_train_step(
+        model,
+        loss,
+        optimizer,
+        ema=recipe.ema,
+        accumulate=recipe.optimizer.accumulate,
+        update_norms=recipe.log_norms,
+        frozen=frozen,
+        axis=axis,
+    )
+    whole_state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+
+    def batch(examples: int) -> Batch:
+        shapes = ((examples, *shape), (examples, spec.num_classes), (examples,))
+        return Batch(*(jax.ShapeDtypeStruct(each, jnp.float32) for each in shapes))  # type: ignore[arg-type]
+
+    objective = make_objective(model, loss, frozen=frozen, axis=axis)
+    part = recipe.batch_size // recipe.optimizer.accumulate
+    trained = [
+        leaf
+        for path, leaf in zip(
+            parameter_paths(state.params), jax.tree.leaves(state.params), strict=True
+        )
+        if frozen is None or not re.search(frozen, path)
+    ]
+    height, width, channels = spec.image_shape
+    # The epoch of each example is used by this change alone; the compiler leaves out the rest.
+    numbers = 2 if recipe.augment.mirror == "alternating" else 1
+    return CostPlan(
+        data=mesh.shape[DATA],
+        fsdp=mesh.shape[FSDP],
+        batch_size=recipe.batch_size,
+        parameters=parameter_count(state.params),
+        parameter_bytes=_bytes_here(state.params),
+        optimizer_bytes=_bytes_here(state.opt_state),
+        average_bytes=_bytes_here(state.averages),
+        batch_stats_bytes=_bytes_here(state.batch_stats),
+        counter_bytes=_bytes_here((state.step, state.seed)),
+        data_set_bytes=spec.examples["train"] * (height * width * channels + 4),
+        index_bytes=recipe.batch_size * 4 * numbers // devices,
+        batch_bytes=_bytes(batch(recipe.batch_size)) // devices,
+        activation_bytes=_activations(
+            objective, whole_state, batch(part), batch(2 * part), devices
+        ),
+        gathered_bytes=_bytes(_in_parts(state.params)),
+        gradient_bytes=_bytes(trained),
+        multiply_adds=multiply_adds_of(step, whole_state, batch(recipe.batch_size)),
+        traffic=tuple(_traffic(recipe, state, trained, devices)),
+    )
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _bytes_here(tree: Any) -> int:
+    """Of the parts of arrays that lie on one device."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
+
+
+def _in_parts(tree: Any) -> list[Any]:
+    """The arrays of which no device holds the whole."""
+    return [leaf for leaf in jax.tree.leaves(tree) if not leaf.sharding.is_fully_replicated]
+
+
+def _residuals(objective: Objective, state: TrainState, batch: Batch) -> list[Any]:
+    """Shapes of what the gradient's forward pass keeps, but for what it was given."""
+
+    def kept(params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> list[jax.Array]:
+        def loss(params: Any) -> Any:
+            return objective(params, batch_stats, batch, key)
+
+        return jax.tree.leaves(jax.vjp(loss, params, has_aux=True)[1])
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    program = jax.make_jaxpr(kept)(state.params, state.batch_stats, batch, key).jaxpr
+    # A program's variables are equal only to themselves: what is kept for two purposes is one.
+    found = dict.fromkeys(program.outvars)
+    return [each.aval for each in found if each not in program.invars]
+
+
+def _activations(
+    objective: Objective, state: TrainState, batch: Batch, double: Batch, devices: int
+) -> int:
+    """Bytes of a device's residuals; those that grow with the batch are spread over devices."""
+    pairs = zip(
+        _residuals(objective, state, batch), _residuals(objective, state, double), strict=True
+    )
+    return sum(_bytes(one) // (devices if one.shape != two.shape else 1) for one, two in pairs)
+
+
+def _traffic(
+    recipe: Recipe, state: TrainState, trained: list[Any], devices: int
+) -> Iterator[Traffic]:
+    if devices == 1:
+        return
+    split = _in_parts(state.params)
+    if split:
+        yield Traffic("all-gather", "parameters", _bytes(split))
+    yield Traffic("all-reduce", "gradients", _bytes(trained))
+    if state.batch_stats:
+        yield Traffic("all-reduce", "batch statistics", _statistics(recipe, state, devices))
+    # Loss and accuracy; of arrays in parts the squares of gradient and update.
+    yield Traffic("all-reduce", "metrics", 8 + 8 * len(split))
+
+
+def _statistics(recipe: Recipe, state: TrainState, devices: int) -> int:
+    """Bytes that normalisation layers sum over devices beyond the gradients of scale and bias."""
+    parts, group = recipe.optimizer.accumulate, recipe.model.norm_examples
+    if group is not None and recipe.batch_size // parts // devices % group == 0:
+        # Groups do not reach over devices: their mean alone does, for the running statistics.
+        return parts * _bytes(state.batch_stats)
+    # Forward two moments. Backward the gradient of the mean; that of the variance makes the
+    # gradient of the scale, and costs something where there is no scale only.
+    scaled = {path.removesuffix("scale") for path in parameter_paths(state.params)}
+    total = _bytes(state.batch_stats)
+    for path, leaf in zip(
+        parameter_paths(state.batch_stats), jax.tree.leaves(state.batch_stats), strict=True
+    ):
+        if path.endswith("mean") or path.removesuffix("var") not in scaled:
+            total += _bytes(leaf)
+    return parts * total
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a compiled program says of itself; bytes are those of one device.
+
+    Attributes:
+      argument_bytes: of what it is given.
+      temporary_bytes: of what lives within it.
+      collectives: by kind.
+    """
+
+    argument_bytes: int
+    temporary_bytes: int
+    collectives: dict[str, Collective]
+
+    @classmethod
+    def of(cls, program: jax.stages.Compiled) -> Compiled:
+        """The report of a program."""
+        memory: Any = program.memory_analysis()
+        return cls(
+            argument_bytes=memory.argument_size_in_bytes,
+            temporary_bytes=memory.temp_size_in_bytes,
+            collectives=collectives(program.as_text() or ""),
+        )
+
+    @property
+    def reduced_bytes(self) -> int:
+        """Of what is summed over devices."""
+        return self._bytes("all-reduce", "reduce-scatter")
+
+    @property
+    def gathered_traffic_bytes(self) -> int:
+        """Of what all-gathers make whole."""
+        return self._bytes("all-gather")
+
+    @property
+    def other_traffic_bytes(self) -> int:
+        """Of all else that devices send each other, which no plan has."""
+        return self._bytes("collective-permute", "all-to-all")
+
+    def _bytes(self, *kinds: str) -> int:
+        return sum(self.collectives[kind].bytes for kind in kinds if kind in self.collectives)
