@@ -12,6 +12,7 @@ from cnn_jax.commands.data import DataCommand
 from cnn_jax.commands.export import Export
 from cnn_jax.commands.launch import LaunchProcesses
 from cnn_jax.commands.models import Models
+from cnn_jax.commands.plan import PlanCost
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
 from cnn_jax.errors import shown_to_user
 
@@ -21,6 +22,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Runs, subcommand("runs")]
     | Annotated[Models, subcommand("models")]
+    | Annotated[PlanCost, subcommand("plan")]
     | Annotated[LaunchProcesses, subcommand("launch")]
     | Annotated[DataCommand, subcommand("data")]
 )

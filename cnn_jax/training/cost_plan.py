@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Var
 from jax.sharding import AbstractMesh, Mesh
 
 from cnn_jax.augment import output_shape
@@ -25,6 +26,7 @@ from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
+from cnn_jax.training.optimizers import check_factors
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.program import abstract_state, optimizer_of, schedule_of
@@ -67,7 +69,8 @@ class CostPlan:
       activation_bytes: of what the forward pass keeps for the backward pass. A compiler may
         compute some of it anew instead, and needs room of its own besides.
       gathered_bytes: of parameters that lie in parts, whole for the time of a step.
-      gradient_bytes: of the gradients before they are summed over the devices.
+      gradient_bytes: of the gradients before they are summed over the devices; twice where a
+        batch is taken in parts, which are added up.
       multiply_adds: of all devices in one step, forward and backward, as `cnn_jax.models.cost`
         counts, without augmentation.
       traffic: what the devices send each other.
@@ -118,14 +121,21 @@ class CostPlan:
         return self.batch_bytes + self.activation_bytes + self.gathered_bytes + self.gradient_bytes
 
     @property
-    def reduced_bytes(self) -> int:
-        """Of what is summed over devices, by all-reduces or reduce-scatters."""
-        return sum(each.bytes for each in self.traffic if each.kind != "all-gather")
-
-    @property
     def gathered_traffic_bytes(self) -> int:
         """Of what all-gathers make whole."""
         return sum(each.bytes for each in self.traffic if each.kind == "all-gather")
+
+    @property
+    def reduced_bytes(self) -> int:
+        """Of what is summed over devices: by all-reduces, or by reduce-scatters where the
+        compiler finds that a device needs its part only.
+        """
+        return sum(each.bytes for each in self.traffic if each.kind == "all-reduce")
+
+    @property
+    def other_traffic_bytes(self) -> int:
+        """Of all else that devices send each other."""
+        return 0
 
 
 def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> CostPlan:
@@ -146,6 +156,7 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     frozen = frozen_pattern(recipe.optimizer.freeze, model)
     state = abstract_state(recipe, spec, mesh)
     check_frozen(recipe.optimizer.freeze, state.params)
+    check_factors(recipe.optimizer, state.params)
 
     loss, axis = make_loss(recipe.loss), BatchAxis(recipe.model.norm_examples)
     optimizer = optimizer_of(recipe, model, schedule_of(recipe, plan), shape)
@@ -165,7 +176,6 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         shapes = ((examples, *shape), (examples, spec.num_classes), (examples,))
         return Batch(*(jax.ShapeDtypeStruct(each, jnp.float32) for each in shapes))  # type: ignore[arg-type]
 
-    objective = make_objective(model, loss, frozen=frozen, axis=axis)
     part = recipe.batch_size // recipe.optimizer.accumulate
     trained = [
         leaf
@@ -190,13 +200,18 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         data_set_bytes=spec.examples["train"] * (height * width * channels + 4),
         index_bytes=recipe.batch_size * 4 * numbers // devices,
         batch_bytes=_bytes(batch(recipe.batch_size)) // devices,
-        activation_bytes=_activations(
-            objective, whole_state, batch(part), batch(2 * part), devices
+        activation_bytes=activations(
+            make_objective(model, loss, frozen=frozen, axis=axis),
+            whole_state.params,
+            whole_state.batch_stats,
+            batch(part),
+            batch(2 * part),
+            devices,
         ),
         gathered_bytes=_bytes(_in_parts(state.params)),
-        gradient_bytes=_bytes(trained),
+        gradient_bytes=_bytes(trained) * (1 if recipe.optimizer.accumulate == 1 else 2),
         multiply_adds=multiply_adds_of(step, whole_state, batch(recipe.batch_size)),
-        traffic=tuple(_traffic(recipe, state, trained, devices)),
+        traffic=tuple(_traffic(recipe, state, trained, frozen, devices)),
     )
 
 
@@ -217,9 +232,31 @@ def _in_parts(tree: Any) -> list[Any]:
     return [leaf for leaf in jax.tree.leaves(tree) if not leaf.sharding.is_fully_replicated]
 
 
-def _residuals(objective: Objective, state: TrainState, batch: Batch) -> list[Any]:
-    """Shapes of what the gradient's forward pass keeps, but for what it was given."""
+def activations(
+    objective: Objective, params: Any, batch_stats: Any, batch: Batch, double: Batch, devices: int
+) -> int:
+    """Bytes on one device of what the forward pass keeps for the gradient of the parameters.
 
+    What it was given, parameters and batch, does not count.
+
+    Args:
+      objective: see `cnn_jax.training.step.make_objective`.
+      params: shapes of the parameters.
+      batch_stats: shapes of the running statistics.
+      batch: shapes of a batch.
+      double: those of a batch of twice as many examples: what grows with it is spread over the
+        devices, the rest lies on each.
+      devices: how many.
+    """
+    pairs = zip(
+        _residuals(objective, params, batch_stats, batch),
+        _residuals(objective, params, batch_stats, double),
+        strict=True,
+    )
+    return sum(_bytes(one) // (devices if one.shape != two.shape else 1) for one, two in pairs)
+
+
+def _residuals(objective: Objective, params: Any, batch_stats: Any, batch: Batch) -> list[Any]:
     def kept(params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> list[jax.Array]:
         def loss(params: Any) -> Any:
             return objective(params, batch_stats, batch, key)
@@ -227,53 +264,49 @@ def _residuals(objective: Objective, state: TrainState, batch: Batch) -> list[An
         return jax.tree.leaves(jax.vjp(loss, params, has_aux=True)[1])
 
     key = jax.eval_shape(lambda: jax.random.key(0))
-    program = jax.make_jaxpr(kept)(state.params, state.batch_stats, batch, key).jaxpr
-    # A program's variables are equal only to themselves: what is kept for two purposes is one.
-    found = dict.fromkeys(program.outvars)
+    program = jax.make_jaxpr(kept)(params, batch_stats, batch, key).jaxpr
+    # A variable is equal only to itself, so that what is kept for two purposes counts once;
+    # what is no variable is a number.
+    found = dict.fromkeys(each for each in program.outvars if isinstance(each, Var))
     return [each.aval for each in found if each not in program.invars]
 
 
-def _activations(
-    objective: Objective, state: TrainState, batch: Batch, double: Batch, devices: int
-) -> int:
-    """Bytes of a device's residuals; those that grow with the batch are spread over devices."""
-    pairs = zip(
-        _residuals(objective, state, batch), _residuals(objective, state, double), strict=True
-    )
-    return sum(_bytes(one) // (devices if one.shape != two.shape else 1) for one, two in pairs)
-
-
 def _traffic(
-    recipe: Recipe, state: TrainState, trained: list[Any], devices: int
+    recipe: Recipe, state: TrainState, trained: list[Any], frozen: str | None, devices: int
 ) -> Iterator[Traffic]:
     if devices == 1:
         return
-    split = _in_parts(state.params)
+    split, parts = _in_parts(state.params), recipe.optimizer.accumulate
     if split:
         yield Traffic("all-gather", "parameters", _bytes(split))
-    yield Traffic("all-reduce", "gradients", _bytes(trained))
-    if state.batch_stats:
-        yield Traffic("all-reduce", "batch statistics", _statistics(recipe, state, devices))
+    # The gradient of each part of the batch is summed over the devices before they are added up.
+    yield Traffic("all-reduce", "gradients", parts * _bytes(trained))
+    if statistics := _statistics(recipe, state, frozen, devices):
+        yield Traffic("all-reduce", "batch statistics", parts * statistics)
     # Loss and accuracy; of arrays in parts the squares of gradient and update.
-    yield Traffic("all-reduce", "metrics", 8 + 8 * len(split))
+    yield Traffic("all-reduce", "metrics", parts * 8 + 8 * len(split))
 
 
-def _statistics(recipe: Recipe, state: TrainState, devices: int) -> int:
+def _statistics(recipe: Recipe, state: TrainState, frozen: str | None, devices: int) -> int:
     """Bytes that normalisation layers sum over devices beyond the gradients of scale and bias."""
-    parts, group = recipe.optimizer.accumulate, recipe.model.norm_examples
-    if group is not None and recipe.batch_size // parts // devices % group == 0:
-        # Groups do not reach over devices: their mean alone does, for the running statistics.
-        return parts * _bytes(state.batch_stats)
-    # Forward two moments. Backward the gradient of the mean; that of the variance makes the
-    # gradient of the scale, and costs something where there is no scale only.
-    scaled = {path.removesuffix("scale") for path in parameter_paths(state.params)}
-    total = _bytes(state.batch_stats)
+    group, part = recipe.model.norm_examples, recipe.batch_size // recipe.optimizer.accumulate
+    # Groups that do not reach over devices are summed for the running statistics only.
+    own = group is not None and part // devices % group == 0
+    params = parameter_paths(state.params)
+    total = 0
     for path, leaf in zip(
         parameter_paths(state.batch_stats), jax.tree.leaves(state.batch_stats), strict=True
     ):
-        if path.endswith("mean") or path.removesuffix("var") not in scaled:
+        layer, _, name = path.rpartition("/")
+        trained = [each for each in params if each.rpartition("/")[0] == layer]
+        if frozen and trained and all(re.search(frozen, each) for each in trained):
+            continue
+        total += _bytes(leaf)
+        # The gradient of the mean is summed as well; that of the variance follows from the
+        # scale's, where there is one.
+        if not own and (name == "mean" or f"{layer}/scale" not in trained):
             total += _bytes(leaf)
-    return parts * total
+    return total
 
 
 @dataclass(frozen=True)
@@ -301,18 +334,18 @@ class Compiled:
         )
 
     @property
-    def reduced_bytes(self) -> int:
-        """Of what is summed over devices."""
-        return self._bytes("all-reduce", "reduce-scatter")
-
-    @property
     def gathered_traffic_bytes(self) -> int:
         """Of what all-gathers make whole."""
         return self._bytes("all-gather")
 
     @property
+    def reduced_bytes(self) -> int:
+        """Of what is summed over devices."""
+        return self._bytes("all-reduce", "reduce-scatter")
+
+    @property
     def other_traffic_bytes(self) -> int:
-        """Of all else that devices send each other, which no plan has."""
+        """Of all else that devices send each other."""
         return self._bytes("collective-permute", "all-to-all")
 
     def _bytes(self, *kinds: str) -> int:

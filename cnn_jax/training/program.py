@@ -48,6 +48,7 @@ from cnn_jax.training.state import TrainState, Variables, init_state, stream, wi
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
 CompiledStep = Callable[..., tuple[TrainState, Metrics]]
+Whole = jax.Array | jax.ShapeDtypeStruct
 
 _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
@@ -165,12 +166,12 @@ class Program:
         """How many numbers are trained."""
         return parameter_count(self.abstract_state.params)
 
-    def compile_train(self, images: jax.Array, labels: jax.Array) -> None:
+    def compile_train(self, images: Whole, labels: Whole) -> None:
         """Compiles the training step for a data set on the device, once.
 
         Args:
-          images: (n, h, w, c) uint8, on every device.
-          labels: (n,) int32, on every device.
+          images: (n, h, w, c) uint8, on every device, or their shape.
+          labels: (n,) int32, on every device, or their shape.
         """
         if self._train_compiled is not None:
             return
@@ -222,7 +223,7 @@ class Program:
             num_classes=self.spec.num_classes,
         )
 
-    def _partitioned_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+    def _partitioned_step(self, images: Whole, labels: Whole) -> CompiledStep:
         """One program for the whole batch, which the compiler divides among the devices."""
         train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
 
@@ -253,7 +254,7 @@ class Program:
         shapes = (self.abstract_state, images, labels, place, place, *flags)
         return compiled(self.mesh, jitted, *shapes)
 
-    def _mapped_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+    def _mapped_step(self, images: Whole, labels: Whole) -> CompiledStep:
         """A program for the part of the batch that a device has, run on all of them.
 
         The batch is made by a program of its own, for the whole of it: what is drawn at random
