@@ -14,6 +14,7 @@ from cnn_jax.commands.launch import LaunchProcesses
 from cnn_jax.commands.models import Models
 from cnn_jax.commands.plan import PlanCost
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
+from cnn_jax.commands.template import TemplateCommand
 from cnn_jax.errors import shown_to_user
 
 Command = (
@@ -24,6 +25,7 @@ Command = (
     | Annotated[Models, subcommand("models")]
     | Annotated[PlanCost, subcommand("plan")]
     | Annotated[LaunchProcesses, subcommand("launch")]
+    | Annotated[TemplateCommand, subcommand("template")]
     | Annotated[DataCommand, subcommand("data")]
 )
 
