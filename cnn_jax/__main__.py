@@ -12,7 +12,9 @@ from cnn_jax.commands.data import DataCommand
 from cnn_jax.commands.export import Export
 from cnn_jax.commands.launch import LaunchProcesses
 from cnn_jax.commands.models import Models
+from cnn_jax.commands.plan import PlanCost
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
+from cnn_jax.commands.template import TemplateCommand
 from cnn_jax.errors import shown_to_user
 
 Command = (
@@ -21,7 +23,9 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Runs, subcommand("runs")]
     | Annotated[Models, subcommand("models")]
+    | Annotated[PlanCost, subcommand("plan")]
     | Annotated[LaunchProcesses, subcommand("launch")]
+    | Annotated[TemplateCommand, subcommand("template")]
     | Annotated[DataCommand, subcommand("data")]
 )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from cnn_jax.errors import UserError
 
@@ -84,7 +84,7 @@ def make_mesh(
     return Mesh(np.array(devices[: data * fsdp]).reshape(data, fsdp), (DATA, FSDP))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """Every device holds the whole array: the data set."""
     return NamedSharding(mesh, PartitionSpec())
 
@@ -94,14 +94,14 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-def state_sharding(mesh: Mesh, shape: Sequence[int]) -> NamedSharding:
+def state_sharding(mesh: Mesh | AbstractMesh, shape: Sequence[int]) -> NamedSharding:
     """How an array of the state lies on the devices of a mesh.
 
     Split along its largest axis that the size of the fsdp axis divides, of equal ones the last;
     whole where none is divided, or where the array is `SMALL`.
 
     Args:
-      mesh: the devices.
+      mesh: the devices, or only how many there would be.
       shape: of the array.
     """
     parts = mesh.shape[FSDP]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -55,8 +55,20 @@ def multiply_adds(
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     if variables is None:
         variables = shapes(module, input_shape)
-    closed = jax.make_jaxpr(lambda variables, x: module.apply(variables, x))(variables, image)
-    return _of_jaxpr(closed.jaxpr)
+    return multiply_adds_of(lambda variables, x: module.apply(variables, x), variables, image)
+
+
+def multiply_adds_of(function: Callable[..., Any], *arguments: Any) -> int:
+    """Multiply-adds of all convolutions and matrix products in a call, counted alike.
+
+    Args:
+      function: is traced, not called.
+      *arguments: its arguments, or their shapes.
+
+    Raises:
+      UserError: it has a loop whose length depends on the data.
+    """
+    return _of_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
@@ -48,6 +48,7 @@ from cnn_jax.training.state import TrainState, Variables, init_state, stream, wi
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
 CompiledStep = Callable[..., tuple[TrainState, Metrics]]
+Whole = jax.Array | jax.ShapeDtypeStruct
 
 _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
@@ -96,7 +97,7 @@ class Program:
         self._model = make_model(recipe, spec)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
-        self.optimizer = _optimizer(recipe, self._model, self.schedule, self.input_shape)
+        self.optimizer = optimizer_of(recipe, self._model, self.schedule, self.input_shape)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
@@ -166,18 +167,24 @@ class Program:
         """How many numbers are trained."""
         return parameter_count(self.abstract_state.params)
 
-    def compile_train(self, images: jax.Array, labels: jax.Array) -> None:
+    def compile_train(self, images: Whole, labels: Whole) -> None:
         """Compiles the training step for a data set on the device, once.
 
         Args:
-          images: (n, h, w, c) uint8, on every device.
-          labels: (n,) int32, on every device.
+          images: (n, h, w, c) uint8, on every device, or their shape.
+          labels: (n,) int32, on every device, or their shape.
         """
         if self._train_compiled is not None:
             return
         self.rates = self._timed("train", lambda: _rates(self.schedule, self.plan.total))
         build = self._mapped_step if self._mapped else self._partitioned_step
         self._train_compiled = self._timed("train", lambda: build(images, labels))
+
+    @property
+    def compiled_step(self) -> jax.stages.Compiled | None:
+        """The training step's program, once it is compiled; None with `pmap`, which has two."""
+        step = self._train_compiled
+        return step if isinstance(step, jax.stages.Compiled) else None
 
     def _train_step(self, axis: BatchAxis) -> TrainStep:
         recipe = self.recipe
@@ -218,7 +225,7 @@ class Program:
             num_classes=self.spec.num_classes,
         )
 
-    def _partitioned_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+    def _partitioned_step(self, images: Whole, labels: Whole) -> CompiledStep:
         """One program for the whole batch, which the compiler divides among the devices."""
         train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
 
@@ -249,7 +256,7 @@ class Program:
         shapes = (self.abstract_state, images, labels, place, place, *flags)
         return compiled(self.mesh, jitted, *shapes)
 
-    def _mapped_step(self, images: jax.Array, labels: jax.Array) -> CompiledStep:
+    def _mapped_step(self, images: Whole, labels: Whole) -> CompiledStep:
         """A program for the part of the batch that a device has, run on all of them.
 
         The batch is made by a program of its own, for the whole of it: what is drawn at random
@@ -408,11 +415,11 @@ def _rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
     return np.asarray(rates(jnp.arange(steps)))
 
 
-def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
+def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
     """Shapes and layout of the state of a recipe's run, without computing anything."""
     schedule = schedule_of(recipe, Plan.of(recipe, spec.examples["train"]))
     model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
-    init = _init_function(recipe, model, _optimizer(recipe, model, schedule, shape), shape)
+    init = _init_function(recipe, model, optimizer_of(recipe, model, schedule, shape), shape)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
@@ -421,12 +428,20 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh) -> TrainState:
     )
 
 
-def _optimizer(
+def optimizer_of(
     recipe: Recipe,
     model: nn.Module,
     schedule: optax.Schedule,
     input_shape: tuple[int, int, int],
 ) -> optax.GradientTransformation:
+    """The optimizer of a recipe for a model.
+
+    Args:
+      recipe: what is trained.
+      model: its parameters are updated.
+      schedule: the learning rate by step.
+      input_shape: (h, w, c) of the images that the model is given.
+    """
     return make_optimizer(
         recipe.optimizer,
         schedule,

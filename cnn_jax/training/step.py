@@ -19,9 +19,42 @@ from cnn_jax.training.state import TrainState, Variables, stream
 
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Objective = Callable[[Any, Any, Batch, jax.Array], tuple[jax.Array, tuple[Any, jax.Array]]]
 EvalStep = Callable[[Variables, Batch], dict[str, jax.Array]]
 Layout = Callable[[Any], Any]
 """A tree of arrays laid out otherwise on the devices, with the same values."""
+
+
+def make_objective(
+    model: nn.Module,
+    loss: LossFn,
+    *,
+    frozen: str | None = None,
+    axis: BatchAxis = WHOLE,
+    gathered: Layout = lambda params: params,
+) -> Objective:
+    """Builds `objective(params, batch_stats, batch, key) -> (loss, (batch_stats, accuracy))`.
+
+    Its gradient with respect to the parameters is what a step is made of; the key draws what
+    dropout leaves out. For the arguments see `make_train_step`.
+    """
+
+    def objective(
+        params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+        with frozen_norms(frozen), batch_axis(axis):
+            logits, changed = model.apply(
+                {"params": gathered(stopped(params, frozen)), "batch_stats": batch_stats},
+                batch.images,
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
+        right = classification.ranks(logits, batch.targets) < 1
+        mean_loss = jnp.mean(loss(logits, batch.targets))
+        return mean_loss, (changed.get("batch_stats", {}), jnp.mean(right))
+
+    return objective
 
 
 def make_train_step(
@@ -59,23 +92,8 @@ def make_train_step(
       gathered: lays out parameters as the model is applied with them.
       split: lays out gradients as the parameters are kept.
     """
-
-    def loss_and_aux(
-        params: Any, batch_stats: Any, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        with frozen_norms(frozen), batch_axis(axis):
-            logits, changed = model.apply(
-                {"params": gathered(stopped(params, frozen)), "batch_stats": batch_stats},
-                batch.images,
-                train=True,
-                rngs={"dropout": key},
-                mutable=["batch_stats"],
-            )
-        right = classification.ranks(logits, batch.targets) < 1
-        mean_loss = jnp.mean(loss(logits, batch.targets))
-        return mean_loss, (changed.get("batch_stats", {}), jnp.mean(right))
-
-    gradient = jax.value_and_grad(loss_and_aux, has_aux=True)
+    objective = make_objective(model, loss, frozen=frozen, axis=axis, gathered=gathered)
+    gradient = jax.value_and_grad(objective, has_aux=True)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream(state.seed, state.step, "dropout")

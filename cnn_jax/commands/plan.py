@@ -1,0 +1,182 @@
+"""The command that says what a training step will cost, without running it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+
+from cnn_jax.commands.output import print_fields, print_json, print_rows
+from cnn_jax.commands.recipe_file import read_recipe
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import data_spec, load_data
+from cnn_jax.parallel import Parallel, make_mesh, replicated
+from cnn_jax.recipe import Recipe
+from cnn_jax.training.cost_plan import Compiled, CostPlan, plan_cost
+from cnn_jax.training.program import Program
+
+
+@dataclass(frozen=True)
+class PlanCost:
+    """Tell what a training step takes of memory, work and messages, without running it."""
+
+    recipe: tyro.conf.Positional[Path]
+    """An experiment's .py file, a run folder, or a recipe.json."""
+    devices: int | None = None
+    """Size of the mesh planned for; by default what --parallel.data and --parallel.fsdp make, or
+    all the devices there are."""
+    parallel: Parallel = field(default_factory=Parallel)
+    batch_size: int | None = None
+    """Examples in a step, over all devices; by default the recipe's."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    compile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Compile the step as well, for the devices that are there, and show beside the estimates
+    what the compiled program has."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON: numbers of bytes."""
+
+    def __call__(self) -> None:
+        """Prints the plan.
+
+        Raises:
+          UserError: the recipe cannot be read or does not fit the mesh, or the mesh is larger
+            than what is to be compiled for.
+        """
+        recipe = read_recipe(self.recipe)
+        if self.batch_size is not None:
+            recipe = dataclasses.replace(recipe, batch_size=self.batch_size)
+        mesh = make_mesh(self.parallel, jax.devices()[:1] * self._size())
+        if self.compile:
+            self._check_devices(mesh.size)
+        spec = data_spec(load_data(recipe.data, self.data_dir))
+        plan = plan_cost(recipe, spec, mesh.abstract_mesh)
+        compiled = self._compiled(recipe, spec) if self.compile else None
+        if self.json:
+            print_json(_values(recipe, plan, compiled))
+        else:
+            _print(recipe, plan, compiled)
+
+    def _size(self) -> int:
+        if self.devices is not None:
+            if self.devices < 1:
+                raise UserError(f"--devices {self.devices} must be at least 1")
+            return self.devices
+        if self.parallel.data is not None:
+            return self.parallel.data * self.parallel.fsdp
+        return jax.device_count()
+
+    def _check_devices(self, size: int) -> None:
+        there = jax.device_count()
+        if self.parallel.compile == "pmap":
+            raise UserError("--compile looks at one program, and --parallel.compile pmap makes two")
+        if size > there:
+            raise UserError(
+                f"--compile needs the {size} devices of the mesh, but there "
+                f"{'are' if there > 1 else 'is'} {there}; leave it out, or have a CPU act as "
+                f"{size}: XLA_FLAGS=--xla_force_host_platform_device_count={size}"
+            )
+
+    def _compiled(self, recipe: Recipe, spec: DataSpec) -> Compiled:
+        devices = jax.devices()
+        if self.devices is not None:
+            devices = devices[: self.devices]
+        mesh = make_mesh(self.parallel, devices)
+        program = Program(recipe, spec, mesh, self.parallel.compile)
+        n = spec.examples["train"]
+        images, labels = (
+            jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))
+            for shape, dtype in (((n, *spec.image_shape), jnp.uint8), ((n,), jnp.int32))
+        )
+        program.compile_train(images, labels)
+        assert program.compiled_step is not None
+        return Compiled.of(program.compiled_step)
+
+
+def _values(recipe: Recipe, plan: CostPlan, compiled: Compiled | None) -> dict[str, Any]:
+    """The plan as values of JSON, sums included."""
+    sums = ("devices", "state_bytes", "argument_bytes", "temporary_bytes")
+    found = {
+        "recipe": recipe.name,
+        **dataclasses.asdict(plan),
+        **{name: getattr(plan, name) for name in sums},
+        "compiled": None,
+    }
+    if compiled is not None:
+        found["compiled"] = {
+            **dataclasses.asdict(compiled),
+            "collectives": {kind: each._asdict() for kind, each in compiled.collectives.items()},
+        }
+    return found
+
+
+def _print(recipe: Recipe, plan: CostPlan, compiled: Compiled | None) -> None:
+    examples = plan.batch_size // plan.devices
+    print_fields(
+        {
+            "recipe": f"{recipe.name}: {recipe.model.name} on {recipe.data.name}",
+            "mesh": f"data {plan.data}, fsdp {plan.fsdp}",
+            "batch": f"{plan.batch_size:,} examples, {examples:,} a device",
+            "parameters": plan.parameters,
+            "multiply-adds": f"{plan.multiply_adds:,} a step, "
+            f"{plan.multiply_adds // plan.devices:,} a device",
+        }
+    )
+    held = [
+        ("parameters", plan.parameter_bytes),
+        ("optimizer state", plan.optimizer_bytes),
+        ("averages", plan.average_bytes),
+        ("batch statistics", plan.batch_stats_bytes),
+        ("data set", plan.data_set_bytes),
+        ("step, seed, places in the data set", plan.counter_bytes + plan.index_bytes),
+    ]
+    temporary = [
+        ("input batch", plan.batch_bytes),
+        ("activations", plan.activation_bytes),
+        ("parameters made whole", plan.gathered_bytes),
+        ("gradients", plan.gradient_bytes),
+    ]
+    traffic = [(f"{each.kind}: {each.what}", each.bytes) for each in plan.traffic]
+    # Parts, then their sum beside what the compiled program has.
+    groups: tuple[tuple[list[tuple[str, int]], str, str], ...] = (
+        (held, "= held from step to step", "argument_bytes"),
+        (temporary, "= within a step, about", "temporary_bytes"),
+        (traffic, "= all-gather", "gathered_traffic_bytes"),
+        ([], "= all-reduce, reduce-scatter", "reduced_bytes"),
+        ([], "= other messages", "other_traffic_bytes"),
+    )
+    rows: list[tuple[str, int, int | None]] = []
+    for parts, what, name in groups:
+        rows += [(part, size, None) for part, size in parts]
+        found = None if compiled is None else getattr(compiled, name)
+        rows.append((what, getattr(plan, name), found))
+    print_rows(
+        [
+            {
+                "what": what,
+                "a device": _size(planned),
+                "compiled": None if found is None else _size(found),
+            }
+            for what, planned, found in rows
+            if planned or found
+        ],
+        ("what", "a device", "compiled")[: 2 if compiled is None else 3],
+        as_json=False,
+        empty="",
+    )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that fits, such as `1.087 MB`."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.4g} {unit}"
