@@ -77,18 +77,17 @@ def measure(options: Options, data: int, fsdp: int) -> dict:
     program = Program(recipe, data_spec(dataset), mesh)
     program.compile_train(train.images, train.labels)
     state = program.init(0)
-    held = [
-        sum(shard.data.nbytes for leaf in jax.tree.leaves(state) for shard in leaf.addressable_shards
-            if shard.device == device)
-        for device in mesh.devices.flat
-    ]  # fmt: skip
+    held = {device: 0 for device in mesh.devices.flat}
+    for leaf in jax.tree.leaves(state):
+        for shard in leaf.addressable_shards:
+            held[shard.device] += shard.data.nbytes
     compiled = program.compiled_step
     sent = collectives(compiled.as_text())
     found = {
         "devices": data * fsdp,
         "data": data,
         "fsdp": fsdp,
-        "state_bytes": max(held),
+        "state_bytes": max(held.values()),
         "temporary_bytes": compiled.memory_analysis().temp_size_in_bytes,
         "collectives": {kind: list(entry) for kind, entry in sent.items() if entry[0]},
     }
@@ -140,8 +139,8 @@ def main() -> None:
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(line(rows[-1], rows[0]), flush=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"options": {"model": options.model, "each": options.each,
-        "batch": options.batch, "steps": options.steps}, "rows": rows}, indent=1) + "\n")  # fmt: skip
+    chosen = {name: getattr(options, name) for name in ("model", "each", "batch", "steps")}
+    options.json.write_text(json.dumps({"options": chosen, "rows": rows}, indent=1) + "\n")
     draw(rows, options.plot)
     print(f"{options.json}, {options.plot}")
 
