@@ -77,7 +77,7 @@ def measure(options: Options, data: int, fsdp: int) -> dict:
     program = Program(recipe, data_spec(dataset), mesh)
     program.compile_train(train.images, train.labels)
     state = program.init(0)
-    held = {device: 0 for device in mesh.devices.flat}
+    held = dict.fromkeys(mesh.devices.flat, 0)
     for leaf in jax.tree.leaves(state):
         for shard in leaf.addressable_shards:
             held[shard.device] += shard.data.nbytes
