@@ -40,7 +40,8 @@ class Slurm:
     workdir: Path | None = None
     """The run folder, where all nodes can write; by default runs/NAME."""
     experiment_arguments: str = ""
-    """Further words of the experiment's command line, as one: "--epochs 3 --parallel.fsdp 8"."""
+    """Further words of the experiment's command line, as one and behind an equals sign:
+    --experiment-arguments="--epochs 3 --parallel.fsdp 8"."""
 
     def __call__(self) -> None:
         """Prints the script.
@@ -86,7 +87,8 @@ class JobSet:
     claim: str = "shared"
     """The PersistentVolumeClaim of a file system on which all nodes can write."""
     experiment_arguments: str = ""
-    """Further words of the experiment's command line, as one: "--epochs 3 --parallel.fsdp 8"."""
+    """Further words of the experiment's command line, as one and behind an equals sign:
+    --experiment-arguments="--epochs 3 --parallel.fsdp 8"."""
 
     def __call__(self) -> None:
         """Prints the manifest.

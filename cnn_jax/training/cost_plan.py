@@ -72,8 +72,9 @@ class CostPlan:
       gradient_bytes: of the gradients before they are summed over the devices; twice where a
         batch is taken in parts, which are added up.
       multiply_adds: of all devices in one step, forward and backward, as `cnn_jax.models.cost`
-        counts, without augmentation.
-      traffic: what the devices send each other.
+        counts (zeros around images and gradients included), without augmentation.
+      traffic: what the devices send each other for the gradient; optimizers that look at whole
+        matrices (muon) and mixing of examples (mixup, cutmix) send more.
     """
 
     data: int
@@ -284,7 +285,8 @@ def _traffic(
     if statistics := _statistics(recipe, state, frozen, devices):
         yield Traffic("all-reduce", "batch statistics", parts * statistics)
     # Loss and accuracy; of arrays in parts the squares of gradient and update.
-    yield Traffic("all-reduce", "metrics", parts * 8 + 8 * len(split))
+    norms = len(_in_parts(trained)) + len(split)
+    yield Traffic("all-reduce", "metrics", parts * 8 + norms * 4)
 
 
 def _statistics(recipe: Recipe, state: TrainState, frozen: str | None, devices: int) -> int:
