@@ -8,7 +8,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, TypeVar
 
 import tyro
@@ -118,11 +117,11 @@ def quiet_libraries() -> None:
     for name in ("absl", "asyncio", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # Writes that fail at once tell an event loop that has already given up.
-    shown = sys.excepthook
+    shown = sys.unraisablehook
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-            shown(kind, error, trace)
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            shown(unraisable)
 
-    sys.excepthook = hook
+    sys.unraisablehook = hook
     warnings.filterwarnings("ignore", category=DeprecationWarning)

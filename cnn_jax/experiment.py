@@ -34,6 +34,7 @@ from cnn_jax.processes import any_of, first_does, is_first
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.seeds_at_once import run_at_once
+from cnn_jax.training.checkpoint_files import LEFT
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
@@ -182,6 +183,8 @@ def train(
         try:
             run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts)
             return run()
+        except BrokenPipeError:
+            raise  # nobody reads what is shown: nothing is wrong with the folder
         except OSError as error:
             raise SaveError(
                 f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
@@ -225,14 +228,18 @@ class _Run:
         first_does(lambda: folder.write_data_spec(program.spec))
         first_does(lambda: folder.log_start(devices))
         self.checkpoints = Checkpoints(
-            folder.checkpoints, recipe.checkpoints, lock=self.experiment.lock
+            folder.checkpoints,
+            recipe.checkpoints,
+            scheduled=program.plan.scheduled,
+            sealer=lambda: program.sealer,
+            lock=self.experiment.lock,
         )
         self.display = Display(program.plan.total, self.console)
         try:
             with self.stop.at_once():
                 program.compile_train(self.experiment.train.images, self.experiment.train.labels)
                 program.compile_evaluation()
-                self.checkpoints.prepare(program.abstract_state)
+                program.compile_seal()
                 _announce(self.display, program, devices, folder.path)
                 state, progress = self._begin()
             first_does(lambda: folder.adopt(recipe))
@@ -252,21 +259,31 @@ class _Run:
     def _begin(self) -> tuple[TrainState, Progress]:
         """The state and progress of the newest checkpoint, or those before the first step."""
         recipe, program = self.recipe, self.experiment.program
-        latest = self.checkpoints.latest()
-        if latest is None:
+        self._tell_broken(self.checkpoints.broken)
+        steps = first_does(self.checkpoints.steps)
+        if not steps:
             return self._initial(), Progress(recipe.checkpoints.metric)
-        state, saved, broken = self.checkpoints.restore_newest(program.abstract_state)
-        for line in broken:
-            self.display.say(f"left out: {line}")
+        state, saved = self._restore(steps[::-1])
         _check_goes_on(recipe, program, state, int(state.step))
         self.display.say(f"going on from the checkpoint of step {int(state.step)}")
         return state, Progress.of(saved, recipe.checkpoints.metric)
 
+    def _restore(self, steps: list[int]) -> tuple[TrainState, dict[str, Any]]:
+        """The first of these checkpoints that is whole."""
+        template = self.experiment.program.abstract_state
+        state, saved, broken = self.checkpoints.restore_first(steps, template)
+        self._tell_broken(broken)
+        return state, saved
+
+    def _tell_broken(self, broken: list[str]) -> None:
+        for line in broken:
+            self.display.say(f"left out: {line}")
+
     def _initial(self) -> TrainState:
         recipe, program = self.recipe, self.experiment.program
-        if self.weights is None:
+        weights = self.weights or initial_weights(recipe, program)
+        if weights is None:
             return program.start(recipe.seed, self.experiment.train.images)
-        weights = self.weights
         state = program.init(recipe.seed)
         first_does(lambda: self.folder.write_origin(weights.origin()))
         self.display.say(f"weights of {recipe.init.source}: {weights.report}")
@@ -274,16 +291,22 @@ class _Run:
 
     def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
         """The last good state, with the batches from there to the failure left out."""
-        program, metric = self.experiment.program, self.recipe.checkpoints.metric
-        if self.checkpoints.latest() is None:
-            state, progress = self._initial(), Progress(metric)
-        else:
-            state, saved, _ = self.checkpoints.restore_newest(program.abstract_state)
+        plan, metric = self.experiment.program.plan, self.recipe.checkpoints.metric
+        self.checkpoints.wait()
+        steps = first_does(self.checkpoints.steps)
+        # Not one that was saved because a signal came: what follows must not depend on it.
+        due = [step for step in steps if plan.scheduled(step) and step <= failure.step]
+        if due:
+            state, saved = self._restore(due[::-1])
             progress = Progress.of(saved, metric)
+        else:
+            state, progress = self._initial(), Progress(metric)
         good = int(state.step)
+        self.checkpoints.leave([step for step in steps if step > good], LEFT)
+        progress.total_seconds, self.began = failed.total_seconds, time.perf_counter()
         progress.skipped = failed.skipped + failure.step - good + 1
         progress.restarts = failed.restarts + 1
-        progress.window, self.failure = [], failure
+        self.failure = failure
         self.display.say(
             f"{failure.what}; going back to step {good} and leaving out the "
             f"{failure.step - good + 1} batches to the failure "
@@ -331,8 +354,9 @@ class _Run:
         checkpoints, progress = self.checkpoints, loop.progress
         checkpoints.wait()
         steps = int(state.step)
-        best = checkpoints.find("best")
-        restored, _ = checkpoints.restore(best, program.abstract_state)
+        ranked = first_does(checkpoints.ranked) or [checkpoints.find("best")]
+        restored, _ = self._restore(ranked)
+        best = int(restored.step)
         validated = checkpoints.metrics(best)
         test = None
         if dataset.test is not None:
@@ -443,9 +467,13 @@ def train_seeds(
     console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
     pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
-    for each, path in pairs:
-        RunFolder(path).check(each, allow_change=allow_change)
-    unfinished = [path for each, path in pairs if RunFolder(path).finished(each) is None]
+
+    def look() -> bool:
+        for each, path in pairs:
+            RunFolder(path).check(each, allow_change=allow_change)
+        return any(RunFolder(path).finished(each) is None for each, path in pairs)
+
+    unfinished = first_does(look)
     if at_once and parallel not in (None, Parallel()):
         raise UserError("seeds at once have a device each: leave --parallel out")
     if at_once and jax.process_count() > 1:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 from rich.console import Console
 
@@ -16,7 +16,15 @@ from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, spread, train, train_seeds
 from cnn_jax.json_values import write_json
 from cnn_jax.parallel import Parallel
-from cnn_jax.processes import Lost, Processes, connect, is_first, leave, together
+from cnn_jax.processes import (
+    Processes,
+    connect,
+    connected,
+    is_first,
+    leave,
+    process_index,
+    together,
+)
 from cnn_jax.recipe import Recipe
 
 
@@ -55,11 +63,14 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
     """
     quiet_libraries()
     try:
-        with shown_to_user(jax.process_index), together():
+        with shown_to_user(process_index), together():
             _main(recipe, arguments)
-    except SystemExit as end:
-        if isinstance(end.__context__, Lost):
-            leave(Lost.exit_code)
+    except BaseException as end:
+        # The others may be waiting for this process, and JAX's farewell waits for them.
+        if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
+            if not isinstance(end, SystemExit):
+                traceback.print_exc()
+            leave(end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 1)
         raise
 
 
@@ -68,6 +79,10 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
     connect(launch.processes)
     console = Console(quiet=not is_first())
     recipe = added_options(recipe, launch.recipe)
+    if launch.restarts < 0:
+        raise UserError(f"--restarts {launch.restarts} must be at least 0")
+    if launch.at_once and launch.seeds is None:
+        raise UserError("--at-once is for several seeds: give --seeds as well")
     if launch.seeds is None:
         workdir = launch.workdir or Path("runs") / recipe.name
         summary = train(

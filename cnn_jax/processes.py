@@ -69,6 +69,16 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+def connected() -> bool:
+    """Whether this process has joined others."""
+    return jax.distributed.is_initialized()
+
+
+def process_index() -> int:
+    """Which process of its job this is; of a process alone without a look at its devices."""
+    return jax.process_index() if connected() else 0
+
+
 def connect(processes: Processes) -> None:
     """Joins the other processes of the job, if there are any; before any use of a device.
 
@@ -95,7 +105,9 @@ def connect(processes: Processes) -> None:
             )
         if processes.count == 1:
             return
-    elif not (_in_a_job() if processes.cluster is None else processes.cluster):
+    if processes.heartbeat < 1:
+        raise UserError(f"--processes.heartbeat {processes.heartbeat} must be at least 1")
+    if missing and not (_in_a_job() if processes.cluster is None else processes.cluster):
         return
     try:
         jax.distributed.initialize(
@@ -139,17 +151,24 @@ def first_does(action: Callable[[], Any]) -> Any:
     if jax.process_count() == 1:
         return action()
     said: dict[str, Any] = {}
+    failure: Exception | None = None
     if is_first():
         try:
             said = {"value": action()}
-        except UserError as error:
-            said = {"error": str(error), "code": error.exit_code}
+        except Exception as error:
+            # Raised again here once the others know: else they would wait for ever.
+            failure = error
+            said = {"error": str(error), "code": getattr(error, "exit_code", 1)}
     text = np.frombuffer(json.dumps(said).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
     buffer = np.zeros(length, np.uint8)
     if is_first():
         buffer[:] = text
     heard = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(buffer))))
+    if failure is not None:
+        if isinstance(failure, UserError):
+            failure.shared = True
+        raise failure
     if "error" in heard:
         failed = UserError(heard["error"])
         failed.exit_code, failed.shared = heard["code"], True
@@ -162,6 +181,13 @@ def any_of(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+def of_first(tree: Any) -> Any:
+    """The arrays of the first process in all of them, as arrays of their hosts."""
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(tree))
 
 
 def meet(where: str) -> None:

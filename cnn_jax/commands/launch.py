@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -44,7 +45,7 @@ class LaunchProcesses:
         if not self.command:
             raise UserError("no experiment is given: cnn-jax launch -n 2 -- experiments/x.py")
         port = _free_port()
-        running = [self._start(index, port) for index in range(self.processes)]
+        running: list[subprocess.Popen[bytes]] = []
 
         def forward(number: int, frame: FrameType | None) -> None:
             for process in running:
@@ -53,16 +54,23 @@ class LaunchProcesses:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, forward)
+        gpus = _gpus()
+        if gpus and len(gpus) < self.processes:
+            raise UserError(
+                f"--processes {self.processes} is more than the {len(gpus)} GPUs here; each needs "
+                "one of its own"
+            )
+        for index in range(self.processes):
+            running.append(self._start(index, port, gpus[index :: self.processes]))
         sys.exit(_wait(running, self.patience))
 
-    def _start(self, index: int, port: int) -> subprocess.Popen[bytes]:
+    def _start(self, index: int, port: int, gpus: list[str]) -> subprocess.Popen[bytes]:
         environment = dict(os.environ)
         if self.devices is not None:
             flag = f"--xla_force_host_platform_device_count={self.devices}"
             environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flag}".strip()
-        gpus = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        if len(gpus) >= self.processes > 1:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[index :: self.processes])
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         words = [
             f"--processes.coordinator=localhost:{port}",
             f"--processes.count={self.processes}",
@@ -94,6 +102,16 @@ def _wait(running: list[subprocess.Popen[bytes]], patience: float) -> int:
         time.sleep(0.05)
     first = first or next((p.returncode for p in running if p.returncode), 0)
     return 128 - first if first < 0 else first
+
+
+def _gpus() -> list[str]:
+    """The GPUs of NVIDIA that a process started here would see, unless it is to use the CPU."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return []
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in visible.split(",") if gpu]
+    there = Path("/proc/driver/nvidia/gpus")
+    return [str(index) for index, _ in enumerate(there.iterdir())] if there.is_dir() else []
 
 
 def _how(status: int) -> str:

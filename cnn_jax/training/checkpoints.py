@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
-import re
-import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,29 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import (
     AnyPreservationPolicy,
     BestN,
-    LatestN,
+    PreservationContext,
+    PreservationPolicy,
 )
 
 from cnn_jax import recipe
 from cnn_jax.errors import UserError
-from cnn_jax.processes import is_first, meet
+from cnn_jax.processes import first_does, is_first
 from cnn_jax.tasks.classification import LOWER_IS_BETTER
+from cnn_jax.training.checkpoint_files import (
+    BROKEN,
+    REPLACED,
+    check_alone,
+    lay_aside,
+    read_metrics,
+    reason,
+    sealed,
+    settle,
+    steps_in,
+    unsealed,
+    with_checksum,
+)
 from cnn_jax.training.paths import path_name
-from cnn_jax.training.seal import Sealer, text_checksum
+from cnn_jax.training.seal import Seal, Sealer
 from cnn_jax.training.state import TrainState
 
 Progress = dict[str, Any]
@@ -59,6 +71,21 @@ class Unreadable(UserError):
         self.step = step
 
 
+@dataclass
+class _Latest(PreservationPolicy):
+    """Keeps the newest n of those that are due, and the newest of all."""
+
+    n: int
+    scheduled: Callable[[int], bool]
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: PreservationContext
+    ) -> Sequence[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*steps[-1:], *[step for step in steps if self.scheduled(step)][-self.n :]}
+        return [step in kept for step in steps]
+
+
 class Checkpoints:
     """The checkpoints of one run folder.
 
@@ -66,6 +93,9 @@ class Checkpoints:
       directory: where they lie; made if it is not there, unless read only.
       config: how many are kept, and by which metric the best is chosen.
       read_only: never writes or deletes anything.
+      scheduled: whether a checkpoint of a step is due whatever happens, unlike those that are saved
+        when a run is stopped: of these the newest is kept as well, until a newer one is there.
+      sealer: what takes the seals of states, if there is one; else made for the first state.
       lock: held while Orbax works, where several threads have checkpoints: it serves one at a
         time. Saving is then not asynchronous.
     """
@@ -76,30 +106,45 @@ class Checkpoints:
         config: recipe.Checkpoints,
         *,
         read_only: bool = False,
+        scheduled: Callable[[int], bool] = lambda step: True,
+        sealer: Callable[[], Sealer] | None = None,
         lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self._shared = lock is not None
         self._lock = threading.RLock() if lock is None else lock
         self.directory = directory.resolve()
-        self._sealer: Sealer | None = None
+        self._sealer = sealer
+        self._scheduled = scheduled
+        self.broken: list[str] = []
         self.metric = config.metric
         if read_only and not self.directory.is_dir():
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
         if not read_only:
-            if is_first() and self.directory.is_dir():
-                _settle(self.directory)
-            meet("checkpoints settled")
+            self.broken = first_does(self._tidy)
         with self._lock:
             self._manager = self._open(read_only, config)
+
+    def _tidy(self) -> list[str]:
+        """Settles what was under way, and lays checkpoints with damaged metrics aside."""
+        said = []
+        settle(self.directory)
+        for step in steps_in(self.directory):
+            try:
+                read_metrics(self.directory / str(step))
+            except ValueError as error:
+                said.append(str(self._unreadable(step, str(error))))
+                lay_aside(self.directory / str(step), BROKEN)
+        return said
 
     def _open(self, read_only: bool, config: recipe.Checkpoints) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
-                best_fn=self._key,  # has the metrics stored
+                # Has the metrics stored; one that only reads must not stumble over damaged ones.
+                best_fn=None if read_only else self._key,
                 preservation_policy=AnyPreservationPolicy(
                     [
-                        LatestN(max(1, config.keep_latest)),
+                        _Latest(config.keep_latest, self._scheduled),
                         BestN(
                             get_metric_fn=self._key,
                             n=config.keep_best,
@@ -123,7 +168,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps of all whole checkpoints, rising."""
-        return sorted(self._manager.all_steps())
+        return steps_in(self.directory)
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, if there is any."""
@@ -131,9 +176,13 @@ class Checkpoints:
 
     def best(self) -> int | None:
         """Step of the best validated checkpoint, if there is any."""
+        return next(iter(self.ranked()), None)
+
+    def ranked(self) -> list[int]:
+        """Steps of the validated checkpoints, the best first."""
         found = {step: self.metrics(step) for step in self.steps()}
-        validated = {step: metrics for step, metrics in found.items() if metrics}
-        return max(validated, key=lambda step: self._key(validated[step]), default=None)
+        validated = [step for step, metrics in found.items() if metrics]
+        return sorted(validated, key=lambda step: self._key(found[step]), reverse=True)
 
     def metrics(self, step: int) -> dict[str, Any]:
         """Validation metrics stored with a checkpoint.
@@ -142,21 +191,15 @@ class Checkpoints:
         compared is not the best.
         """
         try:
-            with self._lock:
-                found = dict(self._manager.metrics(step) or {})
-        except (OSError, ValueError):
+            return read_metrics(self.directory / str(step))
+        except ValueError:
             return {}
-        stored = found.pop("checksum", None)
-        return found if stored in (None, text_checksum(found)) else {}
 
-    def prepare(self, abstract: TrainState) -> None:
-        """Compiles what checks states of these shapes, once.
-
-        Args:
-          abstract: a state of `jax.ShapeDtypeStruct` with shardings.
-        """
+    def _seal(self, state: Any) -> Seal:
         if self._sealer is None:
-            self._sealer = Sealer(abstract)
+            made = Sealer(state)
+            self._sealer = lambda: made
+        return self._sealer()(state)
 
     def find(self, which: str) -> int:
         """The step meant by `best`, `latest` or a number.
@@ -200,28 +243,20 @@ class Checkpoints:
           SaveError: this or the save before could not be written.
         """
         self.wait()
-        stored = None if metrics is None else {**metrics, "step": step}
-        if stored is not None:
-            stored["checksum"] = text_checksum(stored)
-        self.prepare(state)
-        assert self._sealer is not None
-        seal = self._sealer(state)
-        sealed = {**progress, "seal": {"sums": seal.sums, "progress": text_checksum(progress)}}
+        stored = None if metrics is None else with_checksum({**metrics, "step": step})
+        saved = sealed(progress, self._seal(state).sums)
         try:
             with self._lock:
                 # A stop may have saved this very step before it was validated: that checkpoint is
                 # laid aside until the new one is whole.
                 replaced = step in self._manager.all_steps()
                 if replaced:
-                    meet("step replaced")
-                    if is_first():
-                        (self.directory / str(step)).rename(self.directory / f"{step}{_ASIDE}")
-                    meet("step laid aside")
+                    first_does(lambda: self._replace(step))
                     self._manager.reload()
                 self._manager.save(
                     step,
                     args=ocp.args.Composite(
-                        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(sealed)
+                        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(saved)
                     ),
                     metrics=stored,
                     force=True,
@@ -229,9 +264,12 @@ class Checkpoints:
                 if replaced or self._shared:
                     self.wait()
                 if replaced and is_first():
-                    _settle(self.directory)
+                    settle(self.directory)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
+
+    def _replace(self, step: int) -> None:
+        lay_aside(self.directory / str(step), REPLACED)
 
     def wait(self) -> None:
         """Returns when everything is on disk.
@@ -249,7 +287,7 @@ class Checkpoints:
     def _failed(self, error: Exception) -> SaveError:
         whole = ", ".join(str(step) for step in self.steps()) or "none"
         return SaveError(
-            f"a checkpoint could not be written to {self.directory}: {_reason(error)}. Whole "
+            f"a checkpoint could not be written to {self.directory}: {reason(error)}. Whole "
             f"checkpoints there: {whole}. When that is mended, the same command goes on from the "
             "newest."
         )
@@ -267,7 +305,6 @@ class Checkpoints:
         """
         self.wait()
         self._compare(step, template)
-        self.prepare(template)
         try:
             with self._lock:
                 restored = self._manager.restore(
@@ -276,36 +313,32 @@ class Checkpoints:
                         state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
                     ),
                 )
+            progress, sums = unsealed(restored.progress)
+        except jax.errors.JaxRuntimeError:
+            raise
         except Exception as error:
-            raise self._unreadable(step, _reason(error)) from error
-        state, progress = restored.state, dict(restored.progress)
-        assert self._sealer is not None
-        found, stored = self._sealer(state), progress.pop("seal", None)
-        names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
-        if stored is not None:
-            changed = [
-                name
-                for name, now, then in zip(names, found.sums, stored["sums"], strict=True)
-                if now != then
-            ]
-            if changed:
-                raise self._unreadable(step, f"{changed[0]} is not what was saved")
-            if text_checksum(progress) != stored["progress"]:
-                raise self._unreadable(step, "the loop's progress is not what was saved")
+            raise self._unreadable(step, reason(error)) from error
+        state = restored.state
+        found = self._seal(state)
+        changed = sorted(name for name, now in found.sums.items() if sums.get(name) != now)
+        if changed:
+            raise self._unreadable(step, f"{changed[0]} is not what was saved")
         if int(state.step) != step:
             raise self._unreadable(step, f"it holds the state after {int(state.step)} steps")
-        wild = [name for name, finite in zip(names, found.finite, strict=True) if not finite]
-        if wild:
-            raise self._unreadable(step, f"{wild[0]} is not finite")
+        if found.wild:
+            raise self._unreadable(step, f"{found.wild[0]} is not finite")
         return state, progress
 
-    def restore_newest(self, template: TrainState) -> tuple[TrainState, Progress, list[str]]:
-        """The newest state that is what was saved.
+    def restore_first(
+        self, steps: Sequence[int], template: TrainState
+    ) -> tuple[TrainState, Progress, list[str]]:
+        """The first of several states that is what was saved.
 
-        Newer ones that are not are laid aside, as `STEP.broken`, so that the run can come to
-        their steps again.
+        Those before it, which are not, are laid aside as `STEP.broken`, so that the run can come
+        to their steps again.
 
         Args:
+          steps: which states, in this order.
           template: a state of `jax.ShapeDtypeStruct` with shardings.
 
         Returns:
@@ -315,26 +348,49 @@ class Checkpoints:
           Unreadable: none is what was saved.
           UserError: it holds another model's or optimizer's state.
         """
+        if jax.process_count() > 1:
+            # What all restore together is known to be whole before.
+            said, steps = first_does(lambda: self._whole(steps))
+            self._reload()
+            return *self.restore(steps[0], template), said
         broken: list[Unreadable] = []
-        for step in reversed(self.steps()):
+        for step in steps:
             try:
                 state, progress = self.restore(step, template)
             except Unreadable as error:
                 broken.append(error)
                 continue
-            for failed in broken:
-                self._lay_aside(failed.step)
+            self.leave([error.step for error in broken], BROKEN)
             return state, progress, [str(error) for error in broken]
         raise broken[0]
 
-    def _lay_aside(self, step: int) -> None:
-        meet("broken checkpoint")
-        if is_first():
-            aside = self.directory / f"{step}{_BROKEN}"
-            if aside.exists():
-                shutil.rmtree(aside)
-            (self.directory / str(step)).rename(aside)
-        meet("broken checkpoint laid aside")
+    def _whole(self, steps: Sequence[int]) -> tuple[list[str], list[int]]:
+        """What is wrong with the first steps, which are laid aside, and those from a whole one."""
+        broken: list[Unreadable] = []
+        for index, step in enumerate(steps):
+            try:
+                check_alone(self.directory / str(step))
+            except ValueError as error:
+                broken.append(self._unreadable(step, str(error)))
+                continue
+            for failed in broken:
+                lay_aside(self.directory / str(failed.step), BROKEN)
+            return [str(error) for error in broken], list(steps[index:])
+        raise broken[0]
+
+    def leave(self, steps: Sequence[int], end: str) -> None:
+        """Lays checkpoints aside, under names with the end `end`."""
+        if not steps:
+            return
+
+        def aside() -> None:
+            for step in steps:
+                lay_aside(self.directory / str(step), end)
+
+        first_does(aside)
+        self._reload()
+
+    def _reload(self) -> None:
         with self._lock:
             self._manager.reload()
 
@@ -351,7 +407,7 @@ class Checkpoints:
             with self._lock:
                 stored = _shapes(self._manager.item_metadata(step).state)
         except Exception as error:
-            raise self._unreadable(step, _reason(error)) from error
+            raise self._unreadable(step, reason(error)) from error
         if not stored:
             raise self._unreadable(step, "its description of the state is missing")
         wanted = _shapes(template)
@@ -372,28 +428,6 @@ class Checkpoints:
         """Waits for what is being written and frees the threads."""
         with self._lock:
             self._manager.close()
-
-
-_ASIDE = ".replaced"
-_BROKEN = ".broken"
-
-
-def _settle(directory: Path) -> None:
-    """Takes back a checkpoint that was laid aside, or removes it if the new one is whole."""
-    for aside in directory.glob(f"*{_ASIDE}"):
-        new = aside.with_suffix("")
-        if new.exists():
-            shutil.rmtree(aside)
-        else:
-            aside.rename(new)
-
-
-def _reason(error: Exception) -> str:
-    """What the system said, out of the long message of the library that writes arrays."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(code[1])) if code else str(error).strip().splitlines()[0]
 
 
 def _shapes(tree: Any) -> dict[str, str]:

@@ -137,6 +137,8 @@ class Evaluator:
                     return None
             elif asked:
                 return None
+            elif len(found) >= _IN_FLIGHT:
+                jax.block_until_ready(found[-_IN_FLIGHT])
             images = self._spread(split.images, indices)
             labels = self._spread(split.labels, indices)
             arrays = [images, labels, placed(weights, self._sharding)]

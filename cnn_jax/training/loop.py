@@ -146,9 +146,13 @@ class Loop:
         """
         self.progress = progress
         debug = self.program.debug
-        guard = jax.transfer_guard("disallow") if debug else contextlib.nullcontext()
-        with guard:
-            return self._run(state)
+        guard = jax.transfer_guard_host_to_device("disallow") if debug else contextlib.nullcontext()
+        try:
+            with guard:
+                return self._run(state)
+        except NonFinite:
+            self.count_time()
+            raise
 
     def _run(self, state: TrainState) -> TrainState:
         progress, plan = self.progress, self.plan
@@ -196,7 +200,7 @@ class Loop:
         try:
             self._read(*self._in_flight.popleft())
         except NonFinite as failure:
-            with jax.transfer_guard("allow"):
+            with jax.transfer_guard_host_to_device("allow"):
                 where = self.program.explain(before, self._images, self._labels, indices, epochs)
             if where is None:
                 where = "repeated operation by operation, every number is finite"

@@ -33,7 +33,8 @@ class MetricsLog:
         tensorboard.mkdir(exist_ok=True)
         # Not tensorboardX's SummaryWriter: it writes from a thread, which a full disk ends
         # unnoticed, and whose queue then blocks the run for ever.
-        self._events = EventsWriter(str(tensorboard / "events"), f".{os.getpid()}")
+        suffix = f".{os.getpid()}.{step}.{restarts}"
+        self._events = EventsWriter(str(tensorboard / "events"), suffix)
         # TensorBoard forgets what an earlier start wrote from this step on.
         start = SessionLog(status=SessionLog.START)
         self._events.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))

@@ -69,6 +69,10 @@ class Plan:
         """
         return math.floor((step + 0.5) / interval) > math.floor((step - 0.5) / interval)
 
+    def scheduled(self, step: int) -> bool:
+        """Whether the state of a step is saved in every run, and not because one was stopped."""
+        return step == self.total or self.due(step, self.save) or self.due(step, self.validate)
+
     def epoch(self, step: int) -> float:
         """Passes over the training examples that so many steps make."""
         return step * self.batch_size / self.examples

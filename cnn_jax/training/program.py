@@ -36,6 +36,7 @@ from cnn_jax.parallel import (
     split,
     state_sharding,
 )
+from cnn_jax.processes import of_first
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
@@ -44,6 +45,7 @@ from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.optimizers import check_factors, make_optimizer, update_lines
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
+from cnn_jax.training.seal import Sealer
 from cnn_jax.training.state import TrainState, Variables, init_state, stream, with_variables
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
@@ -98,12 +100,13 @@ class Program:
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
         self.optimizer = optimizer_of(recipe, self._model, self.schedule, self.input_shape)
-        self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0}
+        self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0, "seal": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
         self.abstract_state = abstract_state(recipe, spec, mesh)
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
+        self._sealer: Sealer | None = None
         jitted = jax.jit(init, out_shardings=shardings(self.abstract_state))
         self._init_compiled = self._timed(
             "init",
@@ -146,11 +149,12 @@ class Program:
         if fitted is None:
             return state
         mean, std = normalisation(self.recipe, self.spec)
-        # Every process does the same on its own: fitting is no program for many devices.
+        # On one device of each process: fitting is no program for many. Those of the first count,
+        # since others' last digits may differ.
         first = images.addressable_data(0)[:FITTED_TO]
         prepared = preprocess(first, self.recipe.preprocess, mean, std)
         variables = on_host(self.mesh, state.variables)
-        variables["params"] = fitted(variables["params"], prepared)
+        variables["params"] = of_first(fitted(variables["params"], prepared))
         return with_variables(state, variables, self.optimizer)
 
     def update_lines(self) -> list[str]:
@@ -365,9 +369,8 @@ class Program:
           indices: (b,) int32, the examples of the step.
           epochs: (b,) int32, the epoch in which each is seen.
         """
-        state, images, labels = jax.tree.map(
-            lambda leaf: jnp.asarray(np.asarray(leaf)), (state, images, labels)
-        )
+        state = jax.tree.map(jnp.asarray, on_host(self.mesh, state))
+        images, labels = images.addressable_data(0), labels.addressable_data(0)
         train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
         batch = self._batch(
             state.seed, state.step, images, labels, jnp.asarray(indices), jnp.asarray(epochs)
@@ -384,6 +387,18 @@ class Program:
             ]
             return f"{str(error).splitlines()[0]}\n  " + "\n  ".join(places[-3:])
         return None
+
+    def compile_seal(self) -> None:
+        """Compiles what takes the seals of states, once."""
+        if self._sealer is None:
+            self._sealer = self._timed("seal", lambda: Sealer(self.abstract_state))
+
+    @property
+    def sealer(self) -> Sealer:
+        """What takes the seals of this program's states."""
+        self.compile_seal()
+        assert self._sealer is not None
+        return self._sealer
 
     def compile_evaluation(self) -> None:
         """Compiles the evaluation step, once."""

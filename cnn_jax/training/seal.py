@@ -13,18 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from cnn_jax.training.paths import path_name
+
 
 @dataclass(frozen=True)
 class Seal:
     """Facts of a state.
 
     Attributes:
-      sums: a checksum of the bits of every array, see `checksum`.
-      finite: whether all numbers of every array are finite.
+      sums: a checksum of the bits of every array by its path, see `checksum`.
+      wild: the paths of arrays that hold numbers which are not finite.
     """
 
-    sums: list[int]
-    finite: list[bool]
+    sums: dict[str, int]
+    wild: list[str]
 
 
 class Sealer:
@@ -42,6 +44,7 @@ class Sealer:
                 jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]),
             )
 
+        self._paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(abstract)]
         sharding = jax.tree.leaves(abstract)[0].sharding
         whole = (
             NamedSharding(sharding.mesh, PartitionSpec())
@@ -58,8 +61,11 @@ class Sealer:
 
     def __call__(self, state: Any) -> Seal:
         """The seal of a state of the shapes given before."""
-        sums, finite = self._facts(state)
-        return Seal(np.asarray(sums).tolist(), np.asarray(finite).tolist())
+        sums, finite = jax.device_get(self._facts(state))
+        return Seal(
+            dict(zip(self._paths, sums.tolist(), strict=True)),
+            [path for path, good in zip(self._paths, finite, strict=True) if not good],
+        )
 
 
 def checksum(array: jax.Array) -> jax.Array:
@@ -80,6 +86,16 @@ def checksum(array: jax.Array) -> jax.Array:
         stride = math.prod(bits.shape[axis + 1 :]) % 2**32
         place += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * jnp.uint32(stride)
     return jnp.sum(bits * (place * jnp.uint32(2654435761) | jnp.uint32(1)), dtype=jnp.uint32)
+
+
+def host_checksum(array: np.ndarray) -> int:
+    """The `checksum` of an array of this host."""
+    if array.dtype == np.bool:
+        array = array.astype(np.uint32)
+    size = min(array.dtype.itemsize, 4)
+    bits = np.frombuffer(np.ascontiguousarray(array), f"u{size}").astype(np.uint32)
+    places = np.arange(bits.size, dtype=np.uint32)
+    return int(np.sum(bits * (places * np.uint32(2654435761) | np.uint32(1)), dtype=np.uint32))
 
 
 def text_checksum(value: Any) -> int:

@@ -92,6 +92,8 @@ class StopRequest:
 
         For long calls that know no stop, such as those of the compiler.
         """
+        if self.signal is not None:
+            raise Stopped(_NOTHING)
         self._at_once = True
         try:
             yield
@@ -101,11 +103,7 @@ class StopRequest:
     def _listen(self, heard: int) -> None:
         while numbers := os.read(heard, 64):
             if self._at_once and any(number != signal.SIGINT for number in numbers):
-                os.write(
-                    2,
-                    b"error: stopped before the first step of this start; what was saved is as it "
-                    b"was. The same command goes on from there.\n",
-                )
+                _tell(f"error: {_NOTHING}\n")
                 os._exit(Stopped.exit_code)
         os.close(heard)
 
@@ -115,4 +113,16 @@ class StopRequest:
         self.signal = signal.Signals(number)
         # Not print: the handler may have come in the middle of one.
         again = "; Ctrl-C again quits at once" if number == signal.SIGINT else ""
-        os.write(2, f"\nstopping after this step{again}\n".encode())
+        _tell(f"\nstopping after this step{again}\n")
+
+
+_NOTHING = (
+    "stopped before the first step of this start; what was saved is as it was. The same command "
+    "goes on from there."
+)
+
+
+def _tell(text: str) -> None:
+    """Writes to stderr, whoever may have stopped to read it."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode())

@@ -24,9 +24,9 @@ def experiment(recipe):
 
 @pytest.fixture(scope="module")
 def half(recipe, tmp_path_factory):
-    """The folder of a run that was stopped on its way, at a step that was not validated."""
+    """The folder of a run that was stopped on its way; its newest step was validated."""
     path = tmp_path_factory.mktemp("half") / "run"
-    done = runs.run(recipe, path, moment=f"step:67:{int(signal.SIGTERM)}:0")
+    done = runs.run(recipe, path, moment=f"step:70:{int(signal.SIGTERM)}:0")
     assert done.returncode == 75, done.stderr
     return path
 
@@ -53,6 +53,8 @@ def data_files(checkpoint: Path) -> list[Path]:
     return sorted(p for p in checkpoint.rglob("*") if p.is_file() and p.stat().st_size)
 
 
+# What reads of a damaged file leave behind in an event loop.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", [truncated, flipped, deleted], ids=lambda d: d.__name__)
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_checkpoint_before_is_used_and_named(
@@ -84,13 +86,41 @@ def test_the_checkpoint_before_is_used_and_named(
     )
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_damaged_metrics_and_a_damaged_best_are_left_out(
+    recipe, undisturbed, experiment, note, tmp_path, capsys
+):
+    """The best is needed at the end only; where it is lost, the next best is tested."""
+    summary = json.loads((undisturbed / "summary.json").read_text())
+    best = summary["best"]["step"]
+    for part, damage in (
+        ("metrics/metrics", flipped),
+        ("metrics/metrics", truncated),
+        ("state", 0),
+    ):
+        path = tmp_path / f"{part.replace('/', '-')}-{damage and damage.__name__}"
+        shutil.copytree(undisturbed, path)
+        (path / "summary.json").unlink()
+        broken = path / "checkpoints" / str(best)
+        if damage:
+            damage(broken / part)
+        else:
+            flipped(max(data_files(broken / part), key=lambda file: file.stat().st_size))
+        again = train(recipe, path, experiment=experiment, console=Console(width=300))
+        assert f"left out: checkpoint {best} in {path} cannot be used" in capsys.readouterr().out
+        assert again["best"]["step"] != best
+        assert (path / "checkpoints" / f"{best}.broken").is_dir()
+    note("the best checkpoint damaged", 3, "the next best is tested, which is said")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_all_damaged_is_an_error_that_names_them(recipe, half, experiment, tmp_path):
     path = tmp_path / "run"
     shutil.copytree(half, path)
     for step in runs.saved(path):
         for file in data_files(path / "checkpoints" / str(step) / "state"):
             file.write_bytes(b"broken")
-    with pytest.raises(Unreadable, match=r"checkpoint 6\d in .*run cannot be used"):
+    with pytest.raises(Unreadable, match=r"checkpoint 70 in .*run cannot be used"):
         train(recipe, path, experiment=experiment, console=Console(quiet=True))
     assert not list((path / "checkpoints").glob("*.broken"))
 

@@ -118,6 +118,35 @@ def test_when_one_process_dies_the_other_ends_and_the_job_goes_on(
     note("one of two processes killed", 1, f"the other ended after {seconds:.0f} s, same curve")
 
 
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_left_out_by_all_processes(recipe, undisturbed, note, tmp_path):
+    path = tmp_path / "run"
+    stopped = run_job(recipe, path, moment=f"step:50:{int(signal.SIGTERM)}:0")
+    assert stopped.returncode == 75, stopped.stderr
+    newest = path / "checkpoints" / str(max(runs.saved(path)))
+    file = max((p for p in newest.rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    done = run_job(recipe, path)
+    assert done.returncode == 0, done.stderr
+    assert f"left out: checkpoint {newest.name}" in done.stdout
+    assert_close(path, undisturbed)
+    note("newest checkpoint damaged, two processes", 1, "both from the one before, same curve")
+
+
+def test_an_error_of_one_process_ends_all(recipe, note, tmp_path):
+    """The first cannot write its log: the other must not wait for it."""
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "starts.jsonl").mkdir()
+    (path / "recipe.json").write_text(json.dumps(to_json(recipe)))
+    done = run_job(recipe, path)
+    assert done.returncode == 74, done.stderr
+    assert "cannot be used: Is a directory" in done.stderr
+    note("one of two processes cannot write", 1, "both end with status 74")
+
+
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_compiled(recipe, tmp_path):
     uneven = dataclasses.replace(recipe, batch_size=63)
     done = run_job(uneven, tmp_path / "run")

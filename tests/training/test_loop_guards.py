@@ -1,6 +1,7 @@
 """What the loop must never do, and what it does after a failure."""
 
 import json
+import time
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models.layers import Dense
 from cnn_jax.training.loop import NonFinite
 from cnn_jax.training.program import Program
+from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
 
@@ -153,6 +155,31 @@ def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path
         assert resumed["test"] == summary["test"]
         assert [entry["step"] for entry in lines(stopped, "train")] == list(range(1, 25))
         assert [r["failed"] for r in lines(stopped, "restart")] == [13]
+
+
+def test_a_stop_does_not_change_where_a_restart_goes_back_to(fragile, flaw, tmp_path):
+    """A checkpoint that a signal has saved is not one to go back to."""
+    whole = train(fragile, tmp_path / "whole", restarts=1, console=QUIET)
+    path = tmp_path / "stopped"
+    calls = []
+
+    class After(StopRequest):
+        def __call__(self):
+            calls.append(1)
+            return len(calls) > 30  # asked twice a step, and before each of four batches validated
+
+    with pytest.raises(Stopped, match="stopped at step 13 of 24"), After() as stop:
+        train(fragile, path, restarts=1, console=QUIET, stop=stop)
+    resumed = train(fragile, path, restarts=1, console=QUIET)
+    assert (resumed["restarts"], resumed["skipped_batches"]) == (1, 2)
+    assert resumed["test"] == whole["test"]
+    assert (path / "checkpoints" / "13.left").is_dir()
+
+
+def test_the_time_of_a_failed_part_counts_once(fragile, flaw, tmp_path):
+    began = time.perf_counter()
+    summary = train(fragile, tmp_path / "run", restarts=1, console=QUIET)
+    assert 0 < summary["seconds"]["total"] <= time.perf_counter() - began
 
 
 def _interrupted(recipe, path, calls, monkeypatch):
