@@ -187,6 +187,7 @@ def test_training_reaches_all_but_the_whitening_kernel():
     assert 0.98 * value < lower < value
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("airbench94", (16, 16, 3), **TINY)
 

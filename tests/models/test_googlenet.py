@@ -80,6 +80,7 @@ def test_rematerialised_are_the_inception_modules():
     assert rematerialised("googlenet", (8, 8, 3), **TINY) == 9
 
 
+@pytest.mark.slow
 def test_bfloat16(short):
     assert_bfloat16("googlenet", (8, 8, 3), **TINY)
 

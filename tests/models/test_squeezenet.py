@@ -69,6 +69,7 @@ def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("squeezenet1_0", (33, 33, 3), dropout=0.1, **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("squeezenet1_0", (33, 33, 3), **TINY)
 
