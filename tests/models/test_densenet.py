@@ -34,6 +34,12 @@ def test_shapes():
         "features": (7, 7, 1024),
         "embedding": (1024,),
     }
+    assert stage_shapes("densenet121", 29, 75, depths=(1, 1, 1, 1))["features"] == (1, 2, 68)
+    assert stage_shapes("densenet_bc100_12", 4, 9, depths=(1, 1, 1))["features"] == (1, 2, 27)
+
+
+@pytest.mark.slow
+def test_shapes_of_the_papers_net_for_small_images():
     assert stage_shapes("densenet_bc100_12", 32, 32) == {
         "stage1": (32, 32, 216),
         "stage2": (16, 16, 300),
@@ -41,8 +47,6 @@ def test_shapes():
         "features": (8, 8, 342),
         "embedding": (342,),
     }
-    assert stage_shapes("densenet121", 29, 75, depths=(1, 1, 1, 1))["features"] == (1, 2, 68)
-    assert stage_shapes("densenet_bc100_12", 4, 9, depths=(1, 1, 1))["features"] == (1, 2, 27)
 
 
 def test_the_smallest_images():
