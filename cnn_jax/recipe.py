@@ -109,15 +109,18 @@ class Init:
     """What the parameters start from."""
 
     source: Annotated[str | None, tyro.conf.arg(aliases=["--init-from"])] = None
-    """By default random values. Else the model of a run folder, of a `.safetensors` file or of a
-    PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`), or `imagenet`: weights that are published
-    for the model."""
+    """By default random values. Else the model of a run folder, of a `.safetensors` file, of a
+    PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that Orbax wrote for another
+    program, or `imagenet`: weights that are published for the model."""
     names: str | None = None
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
     its modules with our paths."""
     new_head: bool = False
     """Leave the layer that gives the logits at its random values: for other classes."""
+    matching: bool = False
+    """Take only the arrays that fit by name and shape, and leave the rest at their random values;
+    both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
 

@@ -36,6 +36,8 @@ class Report:
       misshapen: a line for each array of another shape.
       new: paths that keep their initial values, as was asked.
       left_out: names in the file that need no place in the model, and have none.
+      numbers: how many numbers these arrays have.
+      matching: whether what does not fit is left out, and not an error.
     """
 
     loaded: int
@@ -44,25 +46,21 @@ class Report:
     misshapen: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    numbers: int = 0
+    matching: bool = False
 
     def check(self, source: str) -> None:
         """Checks that every array of the model and of the file has found its counterpart.
 
+        Where only what matches is wanted, it suffices that one has.
+
         Raises:
-          UserError: one has not; all are listed.
+          UserError: it is not so; all that have none are listed.
         """
-        lists = {
-            "missing in it": self.missing,
-            "unknown to the model": self.unexpected,
-            "of another shape": self.misshapen,
-        }
-        lines = [
-            line
-            for title, found in lists.items()
-            if found
-            for line in (f"  {title} ({len(found)}):", *_shortened(found))
-        ]
-        if not lines:
+        lines = self._lines()
+        if self.matching and not self.loaded:
+            raise UserError(f"nothing in {source} matches the model:\n" + "\n".join(lines))
+        if self.matching or not lines:
             return
         if not (self.missing or self.unexpected) and all(map(HEAD.match, self.misshapen)):
             lines.append(
@@ -70,15 +68,30 @@ class Report:
             )
         raise UserError(f"{source} does not fit the model:\n" + "\n".join(lines))
 
+    def _lines(self) -> list[str]:
+        lists = {
+            "missing in it": self.missing,
+            "unknown to the model": self.unexpected,
+            "of another shape": self.misshapen,
+        }
+        return [
+            line
+            for title, found in lists.items()
+            if found
+            for line in (f"  {title} ({len(found)}):", *_shortened(found))
+        ]
+
     def __str__(self) -> str:
-        """A line for a user."""
+        """A line for a user, and further ones for what was left out since it does not match."""
         text = f"{self.loaded} arrays loaded"
+        if self.matching:
+            text = f"{self.loaded} arrays of {self.numbers:,} numbers loaded"
         if self.new:
             text += f", new: {', '.join(self.new)}"
         if self.left_out:
             text += f", {len(self.left_out)} not needed: {', '.join(self.left_out[:3])}"
             text += ", ..." * (len(self.left_out) > 3)
-        return text
+        return "\n".join([text, *self._lines()])
 
 
 _MOST_LINES = 12
@@ -102,20 +115,23 @@ def assemble(
     *,
     left_out: Sequence[str] = (),
     new_head: bool = False,
+    matching: bool = False,
     source: str,
 ) -> tuple[Variables, Report]:
     """Variables of what was found.
 
     Args:
       found: arrays by our path.
-      template: initial variables of the model, or their shapes if there is no new head.
+      template: initial variables of the model, or their shapes if none of them is kept.
       unexpected: names in the source that are none of the model's.
       left_out: such names that are not needed.
       new_head: keep the initial values of the layers that give the logits.
+      matching: keep those of all that is missing or of another shape.
       source: the file, for messages.
 
     Raises:
-      UserError: anything is missing, unexpected or of another shape.
+      UserError: anything is missing, unexpected or of another shape; or if only what matches is
+        wanted, nothing does.
     """
     wanted = paths(template)
     new = [path for path in wanted if new_head and HEAD.fullmatch(path)]
@@ -126,23 +142,29 @@ def assemble(
     rest = [path for path in wanted if path not in new]
     missing = [path for path in rest if path not in found]
     misshapen = [
-        f"{path}: {found[path].array.shape} in {source} ({found[path].name}), "
-        f"{tuple(wanted[path].shape)} in the model"
+        path
         for path in rest
         if path in found and found[path].array.shape != tuple(wanted[path].shape)
     ]
+    taken = [path for path in rest if path not in {*missing, *misshapen}]
     report = Report(
-        loaded=len(rest) - len(missing),
+        loaded=len(taken),
         missing=tuple(missing),
         unexpected=tuple(unexpected),
-        misshapen=tuple(misshapen),
+        misshapen=tuple(
+            f"{path}: {found[path].array.shape} in {source} ({found[path].name}), "
+            f"{tuple(wanted[path].shape)} in the model"
+            for path in misshapen
+        ),
         new=tuple(new),
         left_out=tuple(left_out),
+        numbers=sum(found[path].array.size for path in taken),
+        matching=matching,
     )
     report.check(source)
-    values = {path: _initial(path, wanted[path]) for path in new}
+    values = {path: _initial(path, wanted[path]) for path in wanted if path not in taken}
     values |= {
-        path: np.asarray(found[path].array, dtype=wanted[path].dtype, order="C") for path in rest
+        path: np.asarray(found[path].array, dtype=wanted[path].dtype, order="C") for path in taken
     }
     ordered = {path: values[path] for path in wanted}
     empty: Variables = {collection: {} for collection in template}

@@ -41,6 +41,7 @@ def import_weights(
     *,
     optional: Sequence[str] = (),
     new_head: bool = False,
+    matching: bool = False,
     source: str = "the file",
 ) -> tuple[Variables, Report]:
     """The variables of a model, with the values of a PyTorch state dict.
@@ -58,6 +59,7 @@ def import_weights(
       flattened: dense layers that follow flattened maps.
       optional: patterns of names that need no place in the model, such as auxiliary heads.
       new_head: leave the layers that give the logits at their initial values.
+      matching: leave all that is missing or of another shape at its initial values.
       source: the file, for messages.
 
     Returns:
@@ -85,8 +87,39 @@ def import_weights(
         array = _ours(tensor, path, shape, flattened or {})
         found[path] = Found(name, _without_ones(array, shape))
     return assemble(
-        found, template, unexpected, left_out=left_out, new_head=new_head, source=source
+        found,
+        template,
+        unexpected,
+        left_out=left_out,
+        new_head=new_head,
+        matching=matching,
+        source=source,
     )
+
+
+def renamed(tensors: Mapping[str, np.ndarray], names: Rows, source: str) -> dict[str, Found]:
+    """Arrays in our layout and collections by our paths, where the table has one for them.
+
+    Args:
+      tensors: by paths such as `params/Conv_0/kernel`.
+      names: patterns of modules such as `Conv_0`, or of parameters, each with our path.
+      source: where they come from, for messages.
+
+    Raises:
+      UserError: two arrays have the same path.
+    """
+    table = NameTable(names)
+    found: dict[str, Found] = {}
+    for name, tensor in tensors.items():
+        collection, _, whole = name.partition("/")
+        module, _, leaf = whole.rpartition("/")
+        ours = table.ours(module)
+        path = table.ours(whole) if ours is None else f"{ours}/{leaf}"
+        path = name if path is None else f"{collection}/{path}"
+        if path in found:
+            raise UserError(f"{name} and {found[path].name} of {source} are both {path}")
+        found[path] = Found(name, tensor)
+    return found
 
 
 def export_weights(

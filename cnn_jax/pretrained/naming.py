@@ -89,8 +89,9 @@ def best_naming(
     found = namings(model)
     if not found:
         raise UserError(
-            f"{source} does not name its arrays as we do ({_some(list(wanted))}), and no other "
-            f"naming of {model} is known; a table of names can be given"
+            f"{source} does not name its arrays ({_some(list(tensors))}) as we do "
+            f"({_some(list(wanted))}), and no other naming of {model} is known; a table of names "
+            "can be given"
         )
 
     def places(naming: Naming) -> int:

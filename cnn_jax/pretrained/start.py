@@ -25,10 +25,10 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
     if init.source is None:
         if init.names is not None:
             raise UserError("--init.names is for weights of another naming: give --init-from")
+        if init.matching:
+            raise UserError("--init.matching is for weights from elsewhere: give --init-from")
         return None
     path = Path(init.source)
-    if init.names is not None and path.is_dir():
-        raise UserError("--init.names is for files of another naming, not for a run folder")
     if init.source == IMAGENET:
         path = weights_file(recipe.model.name)
     return load(
@@ -37,5 +37,6 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
         program.init(recipe.seed).variables,
         names=None if init.names is None else Path(init.names),
         new_head=init.new_head,
+        matching=init.matching,
         checkpoint=init.checkpoint,
     )

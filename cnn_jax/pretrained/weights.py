@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
 from cnn_jax.json_values import to_json
 from cnn_jax.pretrained.matching import Found, Report, assemble, paths
-from cnn_jax.pretrained.names import export_weights, import_weights
+from cnn_jax.pretrained.names import export_weights, import_weights, renamed
 from cnn_jax.pretrained.naming import Naming, best_naming, namings, read_naming
+from cnn_jax.pretrained.orbax_folder import is_orbax, read_orbax
 from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
 from cnn_jax.pretrained.torch_file import read_torch
 from cnn_jax.training.state import Variables
@@ -37,9 +39,9 @@ class Loaded:
     Attributes:
       variables: NumPy arrays of the structure, shapes and types that the model has.
       report: what was found.
-      sha256: of the file; None of a run.
-      source: the file or the run folder.
-      step: of the run's checkpoint; None of a file.
+      sha256: of the file; None of a folder.
+      source: the file or the folder.
+      step: of the run's checkpoint; None of what is no run.
     """
 
     variables: Variables
@@ -55,7 +57,11 @@ class Loaded:
             "sha256": self.sha256,
             "step": self.step,
             "loaded": self.report.loaded,
+            "numbers": self.report.numbers,
             "new": list(self.report.new),
+            "missing": list(self.report.missing),
+            "unexpected": list(self.report.unexpected),
+            "misshapen": list(self.report.misshapen),
             "left_out": list(self.report.left_out),
         }
 
@@ -67,38 +73,45 @@ def load(
     *,
     names: Path | None = None,
     new_head: bool = False,
+    matching: bool = False,
     checkpoint: str = "best",
 ) -> Loaded:
-    """The variables of a model from a run folder of ours, a safetensors or a PyTorch file.
+    """The variables of a model from a run folder of ours, a safetensors or a PyTorch file, or a
+    checkpoint that another program wrote with Orbax.
 
     Nothing in a file is executed. A file may have our own names, those that the model's family
-    knows of torchvision and timm, or any that a table is given for.
+    knows of torchvision and timm, or any that a table is given for; a checkpoint of Orbax our own
+    or those of a table.
 
     Args:
       path: the folder or the file.
       model: name of the model.
-      template: its variables: initial values, or shapes if there is no new head.
+      template: its variables: initial values, or shapes if none of them is kept.
       names: a JSON file with a table of names, see `naming.read_naming`.
       new_head: leave the layers that give the logits at their initial values.
+      matching: take only what fits by name and shape, and leave the rest at its initial values.
       checkpoint: of a run: `best`, `latest` or a step.
 
     Raises:
-      UserError: the path is neither, is damaged, or does not fit the model; what is missing,
+      UserError: the path is none of these, is damaged, or does not fit the model; what is missing,
         unexpected or of another shape is listed.
     """
     source = str(path)
+    fit = functools.partial(
+        assemble, template=template, new_head=new_head, matching=matching, source=source
+    )
     if path.is_dir():
-        restored = restore(path, checkpoint)
-        tensors = {name: np.asarray(value) for name, value in paths(restored.variables).items()}
-        variables, report = _by_path(tensors, template, new_head, source)
-        return Loaded(variables, report, None, source, restored.step)
+        return _of_folder(path, fit, paths(template), names, checkpoint)
     if path.suffix not in _READERS:
-        raise UserError(f"{path} is neither a run folder nor one of {', '.join(_READERS)}")
+        raise UserError(
+            f"{path} is neither a run folder nor one of {', '.join(_READERS)}, nor a folder that "
+            "Orbax wrote"
+        )
     tensors, wanted = _READERS[path.suffix](path), paths(template)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if names is None and not wanted.keys().isdisjoint(tensors):
-        return Loaded(*_by_path(tensors, template, new_head, source), digest, source)
+        return Loaded(*_by_path(_as_found(tensors), fit, wanted), digest, source)
     naming = read_naming(names) if names else best_naming(model, tensors, wanted, source)
     variables, report = import_weights(
         tensors,
@@ -107,21 +120,64 @@ def load(
         naming.flattened,
         optional=naming.optional,
         new_head=new_head,
+        matching=matching,
         source=source,
     )
     return Loaded(variables, report, digest, source)
 
 
+_Fit = Callable[..., tuple[Variables, Report]]
+"""`assemble` with all that is the same for whatever was found."""
+
+
+def _of_folder(
+    path: Path, fit: _Fit, wanted: Mapping[str, Any], names: Path | None, checkpoint: str
+) -> Loaded:
+    if (path / "recipe.json").exists():
+        if names is not None:
+            raise UserError("--init.names is for files of another naming, not for a run folder")
+        restored = restore(path, checkpoint)
+        tensors = {name: np.asarray(value) for name, value in paths(restored.variables).items()}
+        return Loaded(*_by_path(_as_found(tensors), fit, wanted), None, str(path), restored.step)
+    if not is_orbax(path):
+        raise UserError(_neither(path))
+    stored = read_orbax(path)
+    rows = () if names is None else read_naming(names).names
+    found = renamed(stored.tensors, rows, str(path))
+    return Loaded(*_by_path(found, fit, wanted, stored.left), None, str(path))
+
+
+def _neither(path: Path) -> str:
+    """What is said of a folder that holds no weights."""
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror or error}"
+    steps = [entry.name for entry in inside if is_orbax(entry)]
+    if steps:
+        return f"{path} holds several checkpoints of Orbax; give one of them: {_some(steps)}"
+    names = [entry.name for entry in inside]
+    return (
+        f"{path} is no run folder: it has no recipe.json; and no checkpoint of Orbax: it has no "
+        f"_METADATA. It holds {_some(names) or 'nothing'}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)
+
+
+def _as_found(tensors: Mapping[str, np.ndarray]) -> dict[str, Found]:
+    return {name: Found(name, tensor) for name, tensor in tensors.items()}
+
+
 def _by_path(
-    tensors: Mapping[str, np.ndarray], template: Variables, new_head: bool, source: str
+    found: Mapping[str, Found], fit: _Fit, wanted: Mapping[str, Any], left_out: Sequence[str] = ()
 ) -> tuple[Variables, Report]:
-    wanted = paths(template)
-    return assemble(
-        {name: Found(name, tensor) for name, tensor in tensors.items() if name in wanted},
-        template,
-        [name for name in tensors if name not in wanted],
-        new_head=new_head,
-        source=source,
+    return fit(
+        {path: array for path, array in found.items() if path in wanted},
+        unexpected=[array.name for path, array in found.items() if path not in wanted],
+        left_out=left_out,
     )
 
 

@@ -1,5 +1,6 @@
 """What the tests of several families check in the same way, computing little or nothing."""
 
+import contextlib
 import functools
 import re
 
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
+from flax import linen as nn
 from flax import traverse_util
 
 from cnn_jax import models
@@ -15,11 +18,30 @@ from cnn_jax.models.cost import shapes
 BATCH = 4
 
 
+def _zero_param(module, name, init, shape, dtype=jnp.float32, *, param=nn.Module.param):
+    """What `nn.Module.param` does, with the value zero."""
+    return param(module, name, lambda key: jnp.zeros(shape, dtype))
+
+
+@contextlib.contextmanager
+def zero_parameters():
+    """Models are traced in half the time without the random numbers of so many shapes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.Module, "param", _zero_param)
+        yield
+
+
+def quick_shapes(module, input_shape):
+    """`cost.shapes` with zeros for initial values, whose shapes are the same."""
+    with zero_parameters():
+        return shapes(module, input_shape)
+
+
 @functools.cache
 def paper_shapes(name, **options):
     """Variables of a registered model for its paper's images and classes, as shapes."""
     entry = models.entry(name)
-    return shapes(models.create(name, entry.num_classes, **options), entry.input_shape)
+    return quick_shapes(models.create(name, entry.num_classes, **options), entry.input_shape)
 
 
 def count(name, **options):
@@ -32,7 +54,7 @@ def stage_shapes(name, h, w, **options):
     module = models.create(name, 7, **options)
     x = jax.ShapeDtypeStruct((2, h, w, 3), jnp.float32)
     found = jax.eval_shape(
-        lambda v, x: models.activations(module, v, x), shapes(module, (h, w, 3)), x
+        lambda v, x: models.activations(module, v, x), quick_shapes(module, (h, w, 3)), x
     )
     assert found["logits"].shape == (2, 7) and found["logits"].dtype == jnp.float32
     assert all(value.shape[0] == 2 for value in found.values())
@@ -190,5 +212,5 @@ def variables_of(name, shape, **options):
                 return np.ones(leaf.shape, leaf.dtype)
         return np.zeros(leaf.shape, leaf.dtype)
 
-    variables = jax.tree_util.tree_map_with_path(value, shapes(module, shape))
+    variables = jax.tree_util.tree_map_with_path(value, quick_shapes(module, shape))
     return module, variables, images(shape)

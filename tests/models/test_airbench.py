@@ -165,6 +165,7 @@ def test_logits_are_a_ninth():
     np.testing.assert_allclose(found["head"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_reaches_all_but_the_whitening_kernel():
     options = TINY | {"depth": 3, "residual": True}
     module, variables, x = variables_of("airbench96", (16, 16, 3), **options)
@@ -187,6 +188,7 @@ def test_training_reaches_all_but_the_whitening_kernel():
     assert 0.98 * value < lower < value
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("airbench94", (16, 16, 3), **TINY)
 

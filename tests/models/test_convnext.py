@@ -94,6 +94,7 @@ def test_the_branch_is_scaled(initial):
     np.testing.assert_allclose(branch(2.0), 2 * branch(1.0), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training(initial):
     module, variables = initial
     x = images((8, 8, 3))
@@ -106,6 +107,7 @@ def test_training(initial):
     assert rematerialised("convnext_tiny", (8, 8, 3), **TINY) > 0
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("convnext_tiny", (8, 8, 3), **TINY)
 

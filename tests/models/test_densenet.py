@@ -6,6 +6,7 @@ from family_checks import (
     activations,
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     stage_shapes,
     translated,
@@ -33,6 +34,12 @@ def test_shapes():
         "features": (7, 7, 1024),
         "embedding": (1024,),
     }
+    assert stage_shapes("densenet121", 29, 75, depths=(1, 1, 1, 1))["features"] == (1, 2, 68)
+    assert stage_shapes("densenet_bc100_12", 4, 9, depths=(1, 1, 1))["features"] == (1, 2, 27)
+
+
+@pytest.mark.slow
+def test_shapes_of_the_papers_net_for_small_images():
     assert stage_shapes("densenet_bc100_12", 32, 32) == {
         "stage1": (32, 32, 216),
         "stage2": (16, 16, 300),
@@ -40,8 +47,6 @@ def test_shapes():
         "features": (8, 8, 342),
         "embedding": (342,),
     }
-    assert stage_shapes("densenet121", 29, 75, depths=(1, 1, 1, 1))["features"] == (1, 2, 68)
-    assert stage_shapes("densenet_bc100_12", 4, 9, depths=(1, 1, 1))["features"] == (1, 2, 27)
 
 
 def test_the_smallest_images():
@@ -51,7 +56,10 @@ def test_the_smallest_images():
         stage_shapes("densenet_bc100_12", 3, 3)
 
 
-@pytest.mark.parametrize("name", DEPTHS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "densenet121")) for name in DEPTHS],
+)
 def test_torch_names(name):
     layers = [
         f"features.denseblock{block}.denselayer{layer}"
@@ -78,10 +86,16 @@ def test_torch_names_of_old_files():
     ]
 
 
+def test_it_trains():
+    assert_trains("densenet121", (8, 8, 3), dropout=0.2, **TINY)
+
+
+@pytest.mark.slow
 def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("densenet121", (8, 8, 3), dropout=0.2, **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("densenet121", (8, 8, 3), **TINY)
 

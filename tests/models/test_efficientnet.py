@@ -2,6 +2,7 @@ import pytest
 from family_checks import (
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     stage_shapes,
     variables_of,
@@ -86,9 +87,15 @@ def test_torch_names():
     assert_torch_names("efficientnet_b0", efficientnet.TORCH_NAMES, convs, norms)
 
 
-def test_training():
+def test_it_trains():
+    assert_trains("efficientnet_b0", (8, 8, 3), **TINY)
+
+
+@pytest.mark.slow
+def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("efficientnet_b0", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("efficientnet_b0", (8, 8, 3), **TINY)

@@ -1,9 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from family_checks import (
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     count,
     stage_shapes,
@@ -96,9 +98,15 @@ def test_timm_names():
     assert_torch_names("efficientnet_lite0", efficientnet_lite.TIMM_NAMES, *timm_names())
 
 
-def test_training():
+def test_it_trains():
+    assert_trains("efficientnet_lite0", (8, 8, 3), **TINY)
+
+
+@pytest.mark.slow
+def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("efficientnet_lite0", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("efficientnet_lite0", (8, 8, 3), **TINY)

@@ -76,10 +76,11 @@ def test_it_trains(short):
     assert_trains("googlenet", (8, 8, 3), **TINY)
 
 
-def test_rematerialised_are_the_inception_modules():
-    assert rematerialised("googlenet", (8, 8, 3), **TINY) == 9
+def test_rematerialised_are_the_inception_modules(short):
+    assert rematerialised("googlenet", (8, 8, 3), **TINY) == 3
 
 
+@pytest.mark.slow
 def test_bfloat16(short):
     assert_bfloat16("googlenet", (8, 8, 3), **TINY)
 

@@ -1,6 +1,8 @@
+import pytest
 from family_checks import (
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     count,
     images,
@@ -48,10 +50,16 @@ def test_torch_names():
     )
 
 
-def test_training():
+def test_it_trains():
+    assert_trains("mobilenet_v1", (8, 8, 3), **TINY)
+
+
+@pytest.mark.slow
+def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("mobilenet_v1", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("mobilenet_v1", (8, 8, 3), **TINY)
 

@@ -1,3 +1,4 @@
+import pytest
 from family_checks import (
     assert_bfloat16,
     assert_torch_names,
@@ -56,9 +57,11 @@ def test_torch_names():
     assert [table.theirs(table.ours(name)) for name in convs + norms] == convs + norms
 
 
+@pytest.mark.slow
 def test_training():
     assert_trains_alike_with_remat("mobilenet_v2", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("mobilenet_v2", (8, 8, 3), **TINY)

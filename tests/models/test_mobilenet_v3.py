@@ -79,10 +79,12 @@ def test_torch_names(name, table, last, excited):
     assert [both_ways.theirs(both_ways.ours(n)) for n in convs + norms] == convs + norms
 
 
+@pytest.mark.slow
 def test_training():
     assert_trains_alike_with_remat("mobilenet_v3_large", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("mobilenet_v3_small", (8, 8, 3), **TINY)
 

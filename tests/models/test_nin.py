@@ -41,6 +41,7 @@ def test_it_trains():
     assert_trains("nin", (12, 12, 3), dropout=0.1, **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("nin", (12, 12, 3), **TINY)
 

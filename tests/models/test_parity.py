@@ -96,7 +96,10 @@ def test_import_forward_and_export_are_those_of_the_original(name):
         np.testing.assert_array_equal(array, tensors[key], err_msg=key, strict=True)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet18")) for name in TRAINED],
+)
 def test_a_training_step_is_that_of_the_original(name):
     reference = np.load(FOLDER / f"{name}.npz")
     tensors = state_dict(reference)

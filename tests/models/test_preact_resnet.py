@@ -33,6 +33,7 @@ def cifar_by_hand(bottleneck, n=18):
     return total + 2 * before + before * 10 + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "x", "count"),
     [

@@ -64,10 +64,12 @@ def test_torch_names(name, depths, excited):
     assert [table.theirs(table.ours(n)) for n in convs + norms] == convs + norms
 
 
+@pytest.mark.slow
 def test_training():
     assert_trains_alike_with_remat("regnet_y_400mf", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("regnet_x_400mf", (8, 8, 3), **TINY)
 

@@ -3,6 +3,7 @@ import pytest
 from family_checks import (
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     stage_shapes,
     variables_of,
@@ -61,10 +62,16 @@ def test_torch_names():
     assert_torch_names("shufflenet_v2_x1_0", shufflenet_v2.TORCH_NAMES, convs, norms)
 
 
-def test_training():
+def test_it_trains():
+    assert_trains("shufflenet_v2_x1_0", (8, 8, 3), **TINY)
+
+
+@pytest.mark.slow
+def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("shufflenet_v2_x1_0", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("shufflenet_v2_x1_0", (8, 8, 3), **TINY)
 

@@ -5,6 +5,7 @@ from family_checks import (
     activations,
     assert_bfloat16,
     assert_torch_names,
+    assert_trains,
     assert_trains_alike_with_remat,
     images,
     stage_shapes,
@@ -65,10 +66,16 @@ def test_torch_names(name, fires):
     assert_torch_names(name, squeezenet.TORCH_NAMES[name], ["features.0", *names, "classifier.1"])
 
 
+def test_it_trains():
+    assert_trains("squeezenet1_0", (33, 33, 3), dropout=0.1, **TINY)
+
+
+@pytest.mark.slow
 def test_it_trains_alike_with_remat():
     assert_trains_alike_with_remat("squeezenet1_0", (33, 33, 3), dropout=0.1, **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("squeezenet1_0", (33, 33, 3), **TINY)
 

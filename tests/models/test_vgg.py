@@ -66,11 +66,13 @@ def test_flattened():
     assert_flattened("vgg11", vgg.TORCH_FLATTENED)
 
 
+@pytest.mark.slow
 def test_it_trains_alike_with_remat():
     assert_trains("vgg11", (8, 8, 3), **TINY)
     assert_trains_alike_with_remat("vgg11_bn", (8, 8, 3), **TINY)
 
 
+@pytest.mark.slow
 def test_bfloat16():
     assert_bfloat16("vgg11_bn", (8, 8, 3), **TINY)
 

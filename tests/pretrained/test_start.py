@@ -1,5 +1,6 @@
 """Runs that begin with weights, from the recipe to the run folder."""
 
+import io
 import json
 
 import jax
@@ -36,7 +37,11 @@ def test_a_run_begins_with_the_weights_of_another(first, tiny, changed, tmp_path
         "sha256": None,
         "step": 3,
         "loaded": len(jax.tree.leaves(theirs)),
+        "numbers": sum(leaf.size for leaf in jax.tree.leaves(theirs)),
         "new": [],
+        "missing": [],
+        "unexpected": [],
+        "misshapen": [],
         "left_out": [],
     }
     assert json.loads((tmp_path / "run" / "origin.json").read_text()) == summary["origin"]
@@ -112,3 +117,25 @@ def test_a_finished_start_is_not_read_again(first, tiny, changed, tmp_path):
     summary = train(longer, tmp_path / "run", console=QUIET, allow_change=True)
     assert summary["steps"] == 3
     assert summary["origin"]["source"] == str(file)
+
+
+def test_a_run_begins_with_what_matches_and_says_what_does_not(first, tiny, changed, tmp_path):
+    other = {"model.options": {"widths": (4,), "hidden": (8,), "norm": "batch"}}
+    recipe = started(changed, tiny, first, {**other, "init.matching": True})
+    console = Console(file=io.StringIO(), width=200)
+    summary = train(recipe, tmp_path / "run", console=console)
+    origin = json.loads((tmp_path / "run" / "origin.json").read_text())
+    assert origin == summary["origin"]
+    assert [line.partition(":")[0] for line in origin["misshapen"]] == [
+        "params/dense1/bias",
+        "params/dense1/kernel",
+        "params/head/kernel",
+    ]
+    said = console.file.getvalue()
+    assert f"weights of {first}: {origin['loaded']} arrays of {origin['numbers']:,} numbers" in said
+    assert all(line in said for line in origin["misshapen"])
+
+
+def test_matching_asks_for_weights(tiny, changed, tmp_path):
+    with pytest.raises(UserError, match=r"--init\.matching is for .*: give --init-from"):
+        train(changed(tiny, {"init.matching": True}), tmp_path / "run", console=QUIET)

@@ -216,3 +216,63 @@ def test_namings_of_a_family_of_several_tables(monkeypatch):
     assert [naming.names for naming in namings("toy")] == [toy.TIMM_NAMES]
     with pytest.raises(UserError, match="unknown model 'tox'"):
         namings("tox")
+
+
+def partial():
+    """Weights of which some are missing, some unknown and one is of another shape."""
+    weights = toy.state_dict()
+    del weights["stem.1.running_var"], weights["classifier.3.bias"]
+    weights["layer9.weight"] = np.zeros(4)
+    weights["blocks.0.grouped.weight"] = np.zeros((6, 2, 1, 3))
+    return weights
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_what_matches_is_taken_if_that_is_asked(tmp_path, variables, ours):
+    tensors = partial()
+    if ours:
+        tensors = paths(variables) | {"layer9.weight": np.zeros(4)}
+        del tensors["batch_stats/norm/var"], tensors["params/head/bias"]
+        tensors["params/grouped/kernel"] = np.zeros((1, 3, 2, 6), np.float32)
+    path = saved(tmp_path / "net.safetensors", tensors)
+    with pytest.raises(UserError, match="does not fit the model"):
+        load(path, "toy", toy.initial())
+    template = toy.initial()
+    loaded = load(path, "toy", template, matching=True)
+    found, wanted, initial = paths(loaded.variables), paths(variables), paths(template)
+    kept = {"params/head/bias", "batch_stats/norm/var", "params/grouped/kernel"}
+    assert jax.tree.structure(loaded.variables) == jax.tree.structure(template)
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, (initial if name in kept else wanted)[name])
+    name = "params/grouped/kernel" if ours else "blocks.0.grouped.weight"
+    shapes = f"(1, 3, 2, 6) in {path} ({name}), (3, 1, 2, 6) in the model"
+    numbers = sum(wanted[name].size for name in wanted.keys() - kept)
+    origin = loaded.origin()
+    assert (origin["loaded"], origin["numbers"]) == (11, numbers)
+    assert origin["missing"] == ["params/head/bias", "batch_stats/norm/var"]
+    assert origin["unexpected"] == ["layer9.weight"]
+    assert origin["misshapen"] == [f"params/grouped/kernel: {shapes}"]
+    assert str(loaded.report) == (
+        f"11 arrays of {numbers} numbers loaded\n"
+        "  missing in it (2):\n"
+        "    params/head/bias\n"
+        "    batch_stats/norm/var\n"
+        "  unknown to the model (1):\n"
+        "    layer9.weight\n"
+        "  of another shape (1):\n"
+        f"    params/grouped/kernel: {shapes}"
+    )
+
+
+def test_a_file_of_which_nothing_matches_is_an_error(tmp_path):
+    path = saved(tmp_path / "net.safetensors", {"params/gamma": np.zeros(7), "x": np.zeros(1)})
+    with pytest.raises(UserError) as error:
+        load(path, "toy", toy.initial(), matching=True)
+    assert str(error.value).startswith(
+        f"nothing in {path} matches the model:\n  missing in it (13)"
+    )
+    assert "  unknown to the model (1):\n    x\n" in str(error.value)
+    assert "    params/gamma: (7,) in " in str(error.value)
+    path = saved(tmp_path / "other.safetensors", {"x": np.zeros(1)})
+    with pytest.raises(UserError, match=r"unlike any toy .*: x\. The model has params/"):
+        load(path, "toy", toy.initial(), matching=True)
