@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import logging
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from cnn_jax.duration import Duration
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.recipe import Recipe
 
 T = TypeVar("T")
@@ -116,12 +115,5 @@ def quiet_libraries() -> None:
     # Orbax logs what it then raises, traceback upon traceback.
     for name in ("absl", "asyncio", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Writes that fail at once tell an event loop that has already given up.
-    shown = sys.unraisablehook
-
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            shown(unraisable)
-
-    sys.unraisablehook = hook
+    forget_closed_loops()
     warnings.filterwarnings("ignore", category=DeprecationWarning)

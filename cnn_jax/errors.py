@@ -33,6 +33,24 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
     return UserError(message)
 
 
+def forget_closed_loops() -> None:
+    """From now on nothing is printed where a read or write ends after its event loop.
+
+    Of several that fail at once Orbax waits for the first only; what becomes of the others, later
+    and in other threads, would be printed with a traceback for each.
+    """
+    shown = sys.unraisablehook
+    if getattr(shown, "forgets_closed_loops", False):
+        return
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            shown(unraisable)
+
+    hook.forgets_closed_loops = True  # type: ignore[attr-defined]
+    sys.unraisablehook = hook
+
+
 @contextlib.contextmanager
 def shown_to_user(process: Callable[[], int] = lambda: 0) -> Iterator[None]:
     """Within it a `UserError` ends the program: its message to stderr, no traceback.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.pretrained.torch_file import Tensors
 
 Key = tuple[str | int, ...]
@@ -197,22 +196,11 @@ def _listed(keys: Iterable[Key]) -> str:
 
 @contextlib.contextmanager
 def _reading(folder: Path) -> Iterator[None]:
-    """Within it what the libraries raise at a damaged folder is a `UserError`.
-
-    Of several arrays that cannot be read Orbax waits for the first only; what becomes of the
-    others, later and in other threads, would be printed with a traceback for each.
-    """
-    earlier = sys.unraisablehook
-
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            earlier(unraisable)
-
-    sys.unraisablehook = hook
+    """Within it what the libraries raise at a damaged folder is a `UserError`."""
+    forget_closed_loops()
     try:
         yield
     except _READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         first = (reason.strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{folder} is damaged, or no checkpoint of Orbax: {first[:300]}") from None
-    sys.unraisablehook = earlier

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnn_jax.errors import UserError
+from cnn_jax.parallel import on_host
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.recipe import Recipe
@@ -34,7 +35,7 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
     return load(
         path,
         recipe.model.name,
-        program.init(recipe.seed).variables,
+        on_host(program.mesh, program.init(recipe.seed).variables),
         names=None if init.names is None else Path(init.names),
         new_head=init.new_head,
         matching=init.matching,
