@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
 
 DATA = "data"
 """Name of the mesh axis of copies of the state."""
@@ -22,6 +22,10 @@ FSDP = "fsdp"
 SMALL = 2**12
 """Arrays of fewer numbers than this lie whole on every device: to gather them would take longer
 than it saves memory."""
+
+
+Compile = Literal["jit", "pmap"]
+"""The two ways of compiling a step for many devices."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Parallel:
     """Devices that share one copy of parameters, optimizer state and averages, each holding its
     part (fully sharded data parallelism, https://arxiv.org/abs/1910.02054); the batch is spread
     over them as well."""
-    compile: Literal["jit", "pmap"] = "jit"
+    compile: Compile = "jit"
     """Let the compiler place what devices send each other (`jit`), or write one program a device
     which averages gradients itself (`pmap`, for fsdp 1 and one process)."""
 
@@ -53,6 +57,8 @@ def make_mesh(
       UserError: there are not so many devices, or some of a process would be left over.
     """
     parallel = parallel or Parallel()
+    if parallel.compile not in get_args(Compile):
+        raise unknown("--parallel.compile", parallel.compile, get_args(Compile))
     devices = jax.devices() if devices is None else devices
     there, fsdp = len(devices), parallel.fsdp
     for flag, value in (("data", parallel.data), ("fsdp", fsdp)):
@@ -61,8 +67,8 @@ def make_mesh(
     data = there // fsdp if parallel.data is None else parallel.data
     if parallel.data is None and there % fsdp:
         raise UserError(
-            f"--parallel.fsdp {fsdp} does not divide the {there} device{'s' * (there > 1)} there "
-            "are; give a divisor, or --parallel.data as well"
+            f"--parallel.fsdp {fsdp} does not divide the number of devices, {there}; "
+            "give a divisor, or --parallel.data as well"
         )
     if data * fsdp > there:
         raise UserError(

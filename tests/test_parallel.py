@@ -46,9 +46,10 @@ def test_the_mesh_has_all_devices_by_default():
 @pytest.mark.parametrize(
     ("parallel", "words"),
     [
-        (Parallel(fsdp=3), "--parallel.fsdp 3 does not divide the 8 devices"),
+        (Parallel(fsdp=3), "--parallel.fsdp 3 does not divide the number of devices, 8"),
         (Parallel(data=4, fsdp=4), "is 16 devices, but there are only 8"),
         (Parallel(data=0), "--parallel.data 0 must be at least 1"),
+        (Parallel(compile="pmat"), "unknown --parallel.compile 'pmat'; did you mean 'pmap'"),
         (Parallel(fsdp=2, compile="pmap"), "--parallel.fsdp 2 must be 1"),
     ],
 )

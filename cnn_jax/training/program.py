@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from cnn_jax.models import parameter_count
 from cnn_jax.models.batch_axis import BatchAxis
 from cnn_jax.parallel import (
     DATA,
+    Compile,
     Parallel,
     batch_sharding,
     gathered,
@@ -81,7 +82,7 @@ class Program:
         recipe: Recipe,
         spec: DataSpec,
         mesh: Mesh,
-        compile: Literal["jit", "pmap"] = Parallel.compile,
+        compile: Compile = Parallel.compile,
         *,
         debug: bool = False,
     ) -> None:

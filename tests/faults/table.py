@@ -5,15 +5,20 @@ make faults
 
 import json
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 
 def main(file):
-    rows = [json.loads(line) for line in Path(file).read_text().splitlines()]
+    tried, outcomes, lost = Counter(), defaultdict(dict), Counter()
+    for row in map(json.loads, Path(file).read_text().splitlines()):
+        tried[row["fault"]] += row["tried"]
+        outcomes[row["fault"]][row["outcome"]] = None
+        lost[row["fault"]] += row["lost"]
     print("| fault | tried | outcome | steps lost |")
     print("|---|---:|---|---:|")
-    for row in sorted(rows, key=lambda row: row["fault"]):
-        print(f"| {row['fault']} | {row['tried']} | {row['outcome']} | {row['lost']} |")
+    for fault in sorted(tried):
+        print(f"| {fault} | {tried[fault]} | {'; '.join(outcomes[fault])} | {lost[fault]} |")
 
 
 if __name__ == "__main__":
