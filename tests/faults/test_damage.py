@@ -167,6 +167,7 @@ def test_a_moved_run_is_restored_from_a_relative_path(
     note("run folder copied and moved, relative path", 1, "same end, evaluates")
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_backwards_changes_nothing(recipe, undisturbed, note, tmp_path):
     path = tmp_path / "run"
     done = runs.run(recipe, path, moment="clock")
@@ -177,6 +178,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(recipe, undisturbed, note, 
     note("wall clock going backwards, an hour a second", 1, "same end")
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_folder_is_refused(recipe, note, tmp_path):
     path = tmp_path / "run"
     long = dataclasses.replace(recipe, duration=steps(100_000))

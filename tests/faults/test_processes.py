@@ -96,6 +96,7 @@ def pids(launcher):
         return [int(word) for word in children.read().split()]
 
 
+@slow
 def test_when_one_process_dies_the_other_ends_and_the_job_goes_on(
     recipe, undisturbed, note, tmp_path
 ):
@@ -118,7 +119,7 @@ def test_when_one_process_dies_the_other_ends_and_the_job_goes_on(
     note("one of two processes killed", 1, f"the other ended after {seconds:.0f} s, same curve")
 
 
-@pytest.mark.slow
+@slow
 def test_a_damaged_checkpoint_is_left_out_by_all_processes(recipe, undisturbed, note, tmp_path):
     path = tmp_path / "run"
     stopped = run_job(recipe, path, moment=f"step:50:{int(signal.SIGTERM)}:0")
@@ -135,6 +136,7 @@ def test_a_damaged_checkpoint_is_left_out_by_all_processes(recipe, undisturbed, 
     note("newest checkpoint damaged, two processes", 1, "both from the one before, same curve")
 
 
+@slow
 def test_an_error_of_one_process_ends_all(recipe, note, tmp_path):
     """The first cannot write its log: the other must not wait for it."""
     path = tmp_path / "run"
@@ -147,6 +149,7 @@ def test_an_error_of_one_process_ends_all(recipe, note, tmp_path):
     note("one of two processes cannot write", 1, "both end with status 74")
 
 
+@slow
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_compiled(recipe, tmp_path):
     uneven = dataclasses.replace(recipe, batch_size=63)
     done = run_job(uneven, tmp_path / "run")
