@@ -1,6 +1,7 @@
 """Signals that come at every phase of a run: real ones, from within and from without."""
 
 import dataclasses
+import itertools
 import os
 import random
 import re
@@ -15,12 +16,13 @@ from cnn_jax import Model, Preprocess
 from runs import saved
 
 PHASES = {"compile": "1", "step": "50", "evaluation": "5", "save": "9"}
+"""The phases, and the how manieth time each is hit."""
+QUICK = 4
+"""SIGTERM in an evaluation is tried by `make test` as well."""
 CASES = [
-    pytest.param(phase, number, marks=[] if quick else [pytest.mark.slow])
-    for phase in PHASES
-    for number, quick in (
-        (signal.SIGTERM, phase == "evaluation"),
-        (signal.SIGUSR1, False),
+    pytest.param(phase, number, marks=[] if index == QUICK else [pytest.mark.slow])
+    for index, (phase, number) in enumerate(
+        itertools.product(PHASES, (signal.SIGTERM, signal.SIGUSR1))
     )
 ]
 
