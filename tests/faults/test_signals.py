@@ -104,4 +104,5 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(
     assert done.returncode == 0, done.stderr
     assert kills >= min(times, 3)
     runs.assert_same(path, undisturbed)
-    note("kill -9 at a random moment", kills, f"same end; {in_saves} during a save")
+    if times > 3:
+        note("kill -9 at a random moment", kills, f"same end; {in_saves} during a save")
