@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+import short_runs as runs
 
-import runs
 from cnn_jax import Recipe, steps
 
 

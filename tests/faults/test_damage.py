@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import short_runs as runs
 from rich.console import Console
 
-import runs
 from cnn_jax import UserError, steps, train
 from cnn_jax.experiment import Experiment
 from cnn_jax.training.checkpoints import Unreadable

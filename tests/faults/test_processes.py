@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 import pytest
+import short_runs as runs
 
-import runs
 from cnn_jax.json_values import read_json, to_json
 
 

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import short_runs as runs
+from short_runs import saved
 
-import runs
 from cnn_jax import Model, Preprocess
-from runs import saved
 
 PHASES = {"compile": "1", "step": "50", "evaluation": "5", "save": "9"}
 """The phases, and the how manieth time each is hit."""

@@ -12,8 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-
-import runs
+import short_runs as runs
 
 OTHER = os.environ.get("OTHER_PYTHON")
 
