@@ -1,11 +1,8 @@
-"""From a recipe to a finished run folder, and to several of them that differ by seed."""
+"""From a recipe to a finished run folder."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from rich.console import Console
 
 from cnn_jax.data import (
@@ -30,10 +26,9 @@ from cnn_jax.json_values import to_json
 from cnn_jax.parallel import FSDP, Parallel, make_mesh, replicated
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
-from cnn_jax.processes import any_of, first_does, is_first
+from cnn_jax.processes import first_does, is_first
 from cnn_jax.recipe import Data, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
-from cnn_jax.seeds_at_once import run_at_once
 from cnn_jax.training.checkpoint_files import LEFT
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
@@ -42,7 +37,7 @@ from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.optimizers import decay_line
 from cnn_jax.training.program import Program
 from cnn_jax.training.state import TrainState, with_variables
-from cnn_jax.training.stop import Stop, Stopped, StopRequest
+from cnn_jax.training.stop import Stop, StopRequest
 
 Summary = dict[str, Any]
 
@@ -428,109 +423,3 @@ def _where(program: Program, devices: list[str]) -> str:
     if (parts := program.mesh.shape[FSDP]) > 1:
         words += f", the state in {parts} parts"
     return words
-
-
-def train_seeds(
-    recipe: Recipe,
-    workdir: Path,
-    seeds: int,
-    *,
-    at_once: bool = False,
-    parallel: Parallel | None = None,
-    restarts: int = 0,
-    debug: bool = False,
-    allow_change: bool = False,
-    data_dir: Path | None = None,
-    console: Console | None = None,
-) -> list[Summary]:
-    """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
-
-    Args:
-      recipe: what is trained.
-      workdir: its folder `seed-S` becomes the run folder of seed S.
-      seeds: how many.
-      at_once: train each on a device of its own, as many at once as there are devices; else one
-        after the other on all devices, compiling once.
-      parallel: as of `train`; not with `at_once`.
-      restarts: as of `train`.
-      debug: as of `train`.
-      allow_change: go on with stored runs although their recipe was another.
-      data_dir: where data sets lie, by default as TFDS has it.
-      console: where progress is shown.
-
-    Returns:
-      The summaries, in the order of the seeds.
-
-    Raises:
-      UserError: what is asked for cannot be done; `Stopped` after a signal.
-    """
-    console = console or Console(quiet=not is_first())
-    recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
-    pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
-
-    def look() -> bool:
-        for each, path in pairs:
-            RunFolder(path).check(each, allow_change=allow_change)
-        return any(RunFolder(path).finished(each) is None for each, path in pairs)
-
-    unfinished = first_does(look)
-    if at_once and parallel not in (None, Parallel()):
-        raise UserError("seeds at once have a device each: leave --parallel out")
-    if at_once and jax.process_count() > 1:
-        raise UserError("seeds at once are for the devices of one process")
-    train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
-    with StopRequest() as stop:
-        if at_once and unfinished:
-            with stop.at_once():
-                dataset = load_data(recipe.data, data_dir)
-
-            lock = threading.RLock()
-
-            def on_device(device: jax.Device) -> Experiment:
-                made = Experiment.of(recipe, devices=[device], dataset=dataset, debug=debug)
-                return dataclasses.replace(made, lock=lock)
-
-            def one(
-                each: Recipe, path: Path, made: Experiment, shared: Stop, prefixed: Console
-            ) -> Summary:
-                return train_one(each, path, console=prefixed, experiment=made, stop=shared)
-
-            return run_at_once(pairs, one, on_device, stop, console)
-        experiment = None
-        if unfinished:
-            with stop.at_once():
-                experiment = Experiment.of(recipe, data_dir, parallel=parallel, debug=debug)
-        summaries = []
-        for each, path in pairs:
-            if any_of(stop()):
-                raise Stopped(
-                    f"stopped before seed {each.seed}; the same command goes on from there"
-                )
-            found = train_one(each, path, console=console, experiment=experiment, stop=stop)
-            summaries.append(found)
-    return summaries
-
-
-def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int | None]]:
-    """Mean, sample deviation (None of a single run) and count of each test metric and time.
-
-    Raises:
-      UserError: there are no runs.
-    """
-    if not summaries:
-        raise UserError("there are no runs to take a mean of")
-    values: dict[str, list[float]] = {}
-    for summary in summaries:
-        metrics = {k: v for k, v in (summary["test"] or {}).items() if k != "examples"}
-        for name, value in metrics.items():
-            values.setdefault(f"test {name}", []).append(value)
-        values.setdefault("seconds", []).append(summary["seconds"]["total"])
-        values.setdefault("images_per_second", []).append(summary["images_per_second"])
-    return {
-        name: {
-            "mean": float(np.mean(found)),
-            "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else None,
-            "n": len(found),
-        }
-        for name, found in values.items()
-    }

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from cnn_jax import UserError, epochs, steps, train, train_seeds
 from cnn_jax.evaluation.restored import restore
-from cnn_jax.experiment import Experiment, spread
+from cnn_jax.experiment import Experiment
 from cnn_jax.json_values import read_json
+from cnn_jax.seeds import spread
 from cnn_jax.training.loop import NonFinite
 from cnn_jax.training.stop import Stopped
 
