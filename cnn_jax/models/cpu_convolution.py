@@ -18,8 +18,12 @@ from flax import linen as nn
 from jax import lax
 
 from cnn_jax.models.layers import Conv, convolve
+from cnn_jax.models.winograd import winograd_convolve
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
+
+WINOGRAD_MAPS = 48
+"""From so many maps in and out 3x3 convolutions in float32 are those of `winograd`."""
 
 
 def convolutions_for(platform: str) -> AbstractContextManager[Any]:
@@ -71,8 +75,15 @@ def cpu_convolve(
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
         # Where the kernel is larger than the image shifting would be mostly of zeros.
         if groups == 1 and strides == (1, 1) and height <= x.shape[1] and width <= x.shape[2]:
+            if height == width == 3 and _many(x, kernel):
+                return winograd_convolve(x, kernel, pads)
             return _dense(x, kernel, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def _many(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether products are what a convolution costs, and not the passes over its tiles."""
+    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= WINOGRAD_MAPS
 
 
 def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str | Pads) -> Pads:
