@@ -53,7 +53,7 @@ OF_OUTPUT = np.array(
 def winograd_convolve(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
     """A convolution of stride 1 with a kernel of 3x3.
 
-    Only the reverse mode of differentiation is there, and once.
+    Only the reverse mode of differentiation is there.
 
     Args:
       x: (b, h, w, c).
