@@ -48,7 +48,7 @@ class Experiment:
 
     Attributes:
       recipe: what is trained.
-      dataset: the data, with a validation part.
+      dataset: the data, with a validation part if the recipe asks for one.
       program: the compiled functions.
       train: the training examples on the devices.
       lock: see `cnn_jax.training.checkpoints.Checkpoints`.
@@ -312,7 +312,6 @@ class _Run:
     def _loop(self, state: TrainState, progress: Progress) -> tuple[Loop, TrainState]:
         """Trains to the end."""
         folder, experiment = self.folder, self.experiment
-        assert experiment.dataset.validation is not None
         start = int(state.step)
         log: MetricsLog | SilentLog = SilentLog()
         if is_first():
@@ -344,15 +343,19 @@ class _Run:
             return loop, loop.run(state, progress)
 
     def _summarise(self, loop: Loop, state: TrainState, devices: list[str]) -> Summary:
-        """Tests the best state, and writes what came of the run."""
+        """Tests the best state, or the last of an unvalidated run, and writes what came of it."""
         program, dataset = self.experiment.program, self.experiment.dataset
         checkpoints, progress = self.checkpoints, loop.progress
         checkpoints.wait()
         steps = int(state.step)
-        ranked = first_does(checkpoints.ranked) or [checkpoints.find("best")]
-        restored, _ = self._restore(ranked)
-        best = int(restored.step)
-        validated = checkpoints.metrics(best)
+        chosen = [steps]
+        if dataset.validation is not None:
+            chosen = first_does(checkpoints.ranked) or [checkpoints.find("best")]
+        restored, _ = self._restore(chosen)
+        tested = int(restored.step)
+        best = None
+        if dataset.validation is not None:
+            best = {**checkpoints.metrics(tested), "step": tested}
         test = None
         if dataset.test is not None:
             test = program.evaluate(restored.evaluated, dataset.test)
@@ -368,7 +371,8 @@ class _Run:
                 "compile": program.take_compile_seconds(),
             },
             "images_per_second": loop.images_per_second,
-            "best": {"step": best, **{k: v for k, v in validated.items() if k != "step"}},
+            "best": best,
+            "tested": tested,
             "test": test,
             "restarts": progress.restarts,
             "skipped_batches": progress.skipped,

@@ -136,9 +136,12 @@ def result_line(summary: Summary) -> str:
         f"({summary['images_per_second']:,.0f} images/s), "
         f"{summary['seconds']['total']:.0f} s in all"
     )
-    chosen = f"checkpoint of step {best['step']} (validation accuracy {best['accuracy']:.2%})"
+    if best is None:
+        chosen = f"last state, of step {summary['steps']}, without validation"
+    else:
+        chosen = f"checkpoint of step {best['step']} (validation accuracy {best['accuracy']:.2%})"
     if test is None:
-        return f"best is the {chosen}; no test split; {times}"
+        return f"{'best is the ' * (best is not None)}{chosen}; no test split; {times}"
     return (
         f"test accuracy {test['accuracy']:.2%}, nll {test['nll']:.4f} "
         f"on all {test['examples']:,} examples; {chosen}; {times}"

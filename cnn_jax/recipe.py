@@ -25,7 +25,8 @@ class Data:
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, or `folder:PATH`."""
     validation: float = 0.1
-    """Part of the training examples held out for validation: a fraction below 1, or a count.
+    """Part of the training examples held out for validation: a fraction below 1, or a count. 0
+    trains on all: nothing is validated, no checkpoint is best, and the last state is tested.
     Not used where the set has a validation part of its own."""
     examples: int | None = None
     """Learn from so many of the training examples only, chosen by a fixed rule with the classes
@@ -169,10 +170,17 @@ class Optimizer:
     the gradient."""
     decay: str = "kernel$"
     """Regular expression that finds the parameter paths which weight decay applies to."""
+    decay_factors: tuple[str, ...] = ()
+    """Factors of the weight decay of those paths as `pattern=factor`, such as `/bias$=0.1`; of
+    several patterns that are found in a path the first counts."""
     freeze: str | None = None
     """Regular expression that finds the paths of parameters which stay as they are; a batch
     normalisation that is frozen keeps its running statistics and normalises by them.
     `^(?!head/)` trains the last layer alone: a linear probe."""
+    until: tuple[str, ...] = ()
+    """What is trained in the first part of the run only, as `pattern=duration`, such as
+    `^stem/=3epochs`: after it these parameters are not updated, so that neither momentum nor
+    decay moves them. Of several patterns that are found in a path the first counts."""
     factors: tuple[str, ...] = ()
     """Factors of the learning rate as `pattern=factor`, such as `^head/=10 ^stem/=0.1`; of
     several patterns that are found in a path the first counts."""
@@ -203,6 +211,23 @@ class Schedule:
     """When the schedule `step` falls."""
     factor: float = 0.1
     """What the schedule `step` multiplies by."""
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """A slow copy of parameters and batch statistics, to which training is set back.
+
+    At each multiple of `every` steps the copy moves towards them and they become the copy; after
+    the last step of the run they become it whatever the step (https://arxiv.org/abs/1907.08610).
+    """
+
+    every: int | None = None
+    """So many steps apart; by default there is no copy."""
+    decay: float = 0.5
+    """Part of itself that the copy keeps at the end of the run."""
+    power: float = 0.0
+    """The part that it keeps before is `decay` times this power of the part of the run that is
+    done: 0 keeps it constant, 3 averages little at first (https://arxiv.org/abs/2404.00498)."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +268,7 @@ class Recipe:
     loss: Loss = Loss()
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = Schedule()
+    lookahead: Lookahead = Lookahead()
     checkpoints: Checkpoints = Checkpoints()
     early_stopping: EarlyStopping = EarlyStopping()
     batch_size: int = 128
@@ -251,6 +277,10 @@ class Recipe:
     """How long to train: epochs, or for instance `500steps`, `1e6examples`."""
     validate_every: Duration = epochs(1)
     """How often the validation part is evaluated."""
+    views: Literal["none", "mirror", "six"] = "none"
+    """What every evaluation averages the logits of, validation and prediction included: the image
+    alone; with its mirror image; or with both shifted by one pixel along a diagonal, either way,
+    each with half the weight (https://arxiv.org/abs/2404.00498, section 3.5)."""
     log_every: Duration = steps(50)
     """How often training metrics are written."""
     log_norms: bool = False

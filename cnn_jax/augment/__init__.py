@@ -9,9 +9,11 @@ from cnn_jax.augment.preprocessing import (
     output_shape,
     preprocess,
 )
+from cnn_jax.augment.views import averaged, views_of
 
 __all__ = [
     "apply",
+    "averaged",
     "change_size",
     "check",
     "denormalise",
@@ -20,4 +22,5 @@ __all__ = [
     "output_shape",
     "preprocess",
     "training_batch",
+    "views_of",
 ]

@@ -138,7 +138,7 @@ def describe_run(path: Path) -> dict[str, Any]:
         **row,
         "state": "finished",
         "step": summary["steps"],
-        "validation": summary["best"]["accuracy"],
+        "validation": summary["best"]["accuracy"] if summary["best"] else None,
         "test": test["accuracy"] if test else None,
         "parameters": summary["parameters"],
         "seconds": summary["seconds"]["total"],

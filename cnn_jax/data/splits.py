@@ -66,18 +66,18 @@ def with_validation(dataset: Dataset, validation: float) -> Dataset:
 
     Args:
       dataset: with or without a validation part.
-      validation: a fraction of the training examples below 1, or a count.
+      validation: a fraction of the training examples below 1, or a count; 0 cuts none.
 
     Raises:
       UserError: the part would be empty, or leave nothing to learn from.
     """
-    if dataset.validation is not None:
+    if dataset.validation is not None or validation == 0:
         return dataset
     available = len(dataset.train)
     if not validation > 0 or (validation >= 1 and not float(validation).is_integer()):
         raise UserError(
-            f"--data.validation {validation:g} must be a fraction between 0 and 1, or a whole "
-            "number of examples"
+            f"--data.validation {validation:g} must be a fraction between 0 and 1, a whole "
+            "number of examples, or 0 for none"
         )
     count = round(validation * available) if validation < 1 else int(validation)
     if not 1 <= count < available:

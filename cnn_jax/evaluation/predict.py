@@ -16,6 +16,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import Restored
 from cnn_jax.models.cpu_convolution import convolutions_for
 from cnn_jax.training.evaluator import make_model, normalisation
+from cnn_jax.training.step import apply_to_views
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _classifier(restored: Restored) -> Callable[[Any, np.ndarray], jax.Array]:
     def apply(variables: Any, images: Any) -> jax.Array:
         prepared = preprocess(images, recipe.preprocess, mean, std)
         with convolutions_for(platform):
-            logits: Any = model.apply(variables, prepared, train=False)
+            logits = apply_to_views(model, variables, prepared, recipe.views)
         # Classes judged one by one have probabilities that need not sum to one.
         if recipe.loss.name == "binary_cross_entropy":
             return jax.nn.sigmoid(logits)

@@ -43,7 +43,7 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
 
     Args:
       run: a run folder.
-      checkpoint: `best`, `latest` or a step.
+      checkpoint: `best`, `latest` or a step; of a run without validation the best is the latest.
 
     Raises:
       UserError: this is no run folder, or it holds no such checkpoint.
@@ -52,7 +52,10 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
     recipe, mesh = folder.recipe(), make_mesh()
     checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, read_only=True)
     try:
-        step, spec = checkpoints.find(checkpoint), folder.data_spec()
+        spec = folder.data_spec()
+        if checkpoint == "best" and "validation" not in spec.examples:
+            checkpoint = "latest"
+        step = checkpoints.find(checkpoint)
         state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
     finally:
         checkpoints.close()

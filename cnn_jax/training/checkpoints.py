@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -256,7 +257,8 @@ class Checkpoints:
                 self._manager.save(
                     step,
                     args=ocp.args.Composite(
-                        state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(saved)
+                        state=ocp.args.StandardSave(_fields(state)),
+                        progress=ocp.args.JsonSave(saved),
                     ),
                     metrics=stored,
                     force=True,
@@ -310,7 +312,8 @@ class Checkpoints:
                 restored = self._manager.restore(
                     step,
                     args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(template), progress=ocp.args.JsonRestore()
+                        state=ocp.args.StandardRestore(_fields(template)),
+                        progress=ocp.args.JsonRestore(),
                     ),
                 )
             progress, sums = unsealed(restored.progress)
@@ -318,7 +321,7 @@ class Checkpoints:
             raise
         except Exception as error:
             raise self._unreadable(step, reason(error)) from error
-        state = restored.state
+        state = template.replace(**restored.state)  # type: ignore[attr-defined]
         found = self._seal(state)
         changed = sorted(name for name, now in found.sums.items() if sums.get(name) != now)
         if changed:
@@ -428,6 +431,16 @@ class Checkpoints:
         """Waits for what is being written and frees the threads."""
         with self._lock:
             self._manager.close()
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """A state by field, without the slow copy where there is none.
+
+    Orbax takes an empty field for one that is missing in the checkpoints of runs that began
+    before there was such a copy.
+    """
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if name != "slow" or value is not None}
 
 
 def _shapes(tree: Any) -> dict[str, str]:

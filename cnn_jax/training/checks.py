@@ -74,5 +74,10 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
     patience = recipe.early_stopping.patience
     if patience is not None and patience < 1:
         raise UserError(f"--early-stopping.patience {patience} must be at least 1")
+    if patience is not None and "validation" not in spec.examples:
+        raise UserError(
+            f"--early-stopping.patience {patience} needs a validation part: give "
+            "--data.validation, which is 0"
+        )
     if not 0 <= recipe.seed < 2**32:
         raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")

@@ -26,10 +26,11 @@ from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
+from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.optimizers import check_factors
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.plan import Plan
-from cnn_jax.training.program import abstract_state, optimizer_of, schedule_of
+from cnn_jax.training.program import abstract_state, optimizer_of
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Objective, make_objective, make_train_step
 
@@ -60,7 +61,7 @@ class CostPlan:
       parameters: how many numbers the model has, those that are frozen included.
       parameter_bytes: of the parameters, or the device's part of them.
       optimizer_bytes: of the optimizer's state.
-      average_bytes: of the moving averages of parameters and batch statistics.
+      average_bytes: of the moving averages and the slow copy of parameters and batch statistics.
       batch_stats_bytes: of the running statistics of normalisation layers.
       counter_bytes: of the step and the seed.
       data_set_bytes: of the training images and labels.
@@ -152,7 +153,7 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     """
     devices = mesh.size
     check_recipe(recipe, spec, devices)
-    plan = Plan.of(recipe, spec.examples["train"])
+    plan = Plan.of(recipe, spec.examples)
     model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
     frozen = frozen_pattern(recipe.optimizer.freeze, model)
     state = abstract_state(recipe, spec, mesh)
@@ -160,12 +161,13 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     check_factors(recipe.optimizer, state.params)
 
     loss, axis = make_loss(recipe.loss), BatchAxis(recipe.model.norm_examples)
-    optimizer = optimizer_of(recipe, model, schedule_of(recipe, plan), shape)
+    optimizer = optimizer_of(recipe, model, plan, shape)
     step = make_train_step(
         model,
         loss,
         optimizer,
         ema=recipe.ema,
+        lookahead=make_lookahead(recipe.lookahead, plan.total),
         accumulate=recipe.optimizer.accumulate,
         update_norms=recipe.log_norms,
         frozen=frozen,
@@ -195,7 +197,7 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         parameters=parameter_count(state.params),
         parameter_bytes=_bytes_here(state.params),
         optimizer_bytes=_bytes_here(state.opt_state),
-        average_bytes=_bytes_here(state.averages),
+        average_bytes=_bytes_here((state.averages, state.slow)),
         batch_stats_bytes=_bytes_here(state.batch_stats),
         counter_bytes=_bytes_here((state.step, state.seed)),
         data_set_bytes=spec.examples["train"] * (height * width * channels + 4),

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from cnn_jax import models
 from cnn_jax.augment import evaluation_batch
+from cnn_jax.augment.views import WEIGHTS
 from cnn_jax.compilation import compiled
 from cnn_jax.data import Split, evaluation_batches
 from cnn_jax.data.spec import DataSpec
@@ -49,10 +50,14 @@ class Evaluator:
         self._model = make_model(recipe, spec)
         self._spec = spec
         self._mesh = mesh
-        # Training's batch size, or the next that the devices divide.
-        self._batch_size = -(-recipe.batch_size // mesh.size) * mesh.size
+        # Training's batch size in views, or the next that the devices divide.
+        examples = -(-recipe.batch_size // len(WEIGHTS[recipe.views]))
+        self._batch_size = -(-examples // mesh.size) * mesh.size
         eval_step = make_eval_step(
-            self._model, LOSSES[recipe.loss.name], gathered=partial(gathered, mesh)
+            self._model,
+            LOSSES[recipe.loss.name],
+            views=recipe.views,
+            gathered=partial(gathered, mesh),
         )
         mean, std = normalisation(recipe, spec)
 

@@ -93,7 +93,7 @@ class Loop:
       program: the compiled functions.
       images: (n, h, w, c) uint8, on every device.
       labels: (n,) int32, on every device.
-      validation: raw examples for the choice of the best checkpoint.
+      validation: raw examples for the choice of the best checkpoint, if there are any.
       seed: the run's seed.
       checkpoints: where states are saved.
       log: where metrics are written.
@@ -107,7 +107,7 @@ class Loop:
         program: Program,
         images: jax.Array,
         labels: jax.Array,
-        validation: Split,
+        validation: Split | None,
         *,
         seed: int,
         checkpoints: Checkpoints,
@@ -169,6 +169,8 @@ class Loop:
             if metrics is not None or (step > saved and (due or asked)):
                 self._save(state, step, metrics)
                 saved = step
+                if due and self._validation is None:
+                    self._row(step, {})
             if asked:
                 self._drain()
                 self._checkpoints.wait()
@@ -265,7 +267,9 @@ class Loop:
         self.progress.window.clear()
 
     def _validate(self, state: TrainState, step: int) -> dict[str, Any] | None:
-        """Evaluates the validation part; None if asked to stop on the way."""
+        """Evaluates the validation part; None if there is none, or if asked to stop on the way."""
+        if self._validation is None:
+            return None
         metrics = self.program.evaluate(state.evaluated, self._validation, self._stop)
         if metrics is None:
             self._others_asked = True
@@ -285,6 +289,12 @@ class Loop:
             progress.reference, progress.stale = value, 0
         else:
             progress.stale += 1
+        found = {"val loss": metrics["loss"], "val acc": metrics["accuracy"]}
+        self._row(step, {**found, "best": "*" if improved else None})
+        return metrics
+
+    def _row(self, step: int, found: dict[str, float | str | None]) -> None:
+        """Shows a row of the table, with what was `found` besides the training."""
         shown = np.asarray(self._shown)
         self._display.row(
             {
@@ -292,15 +302,12 @@ class Loop:
                 "step": step,
                 "train loss": float(shown[:, 0].mean()) if len(shown) else None,
                 "train acc": float(shown[:, 1].mean()) if len(shown) else None,
-                "val loss": metrics["loss"],
-                "val acc": metrics["accuracy"],
                 "rate": float(self.program.rates[step - 1]),
                 "images/s": self.images_per_second,
-                "best": "*" if improved else None,
+                **found,
             }
         )
         self._shown.clear()
-        return metrics
 
     def _out_of_patience(self) -> bool:
         patience = self.recipe.early_stopping.patience

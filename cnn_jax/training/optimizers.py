@@ -7,17 +7,20 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Optimizer
 from cnn_jax.training.frozen import frozen_mask
 from cnn_jax.training.paths import parameter_paths, path_name
+
+T = TypeVar("T")
 
 _NEED_MORE_THAN_GRADIENTS = frozenset({"lbfgs", "momo", "momo_adam", "sophia"})
 """Need the loss or further evaluations of it at every update."""
@@ -95,10 +98,14 @@ def decay_line(config: Optimizer, params: Any, frozen: str | None = None) -> str
         if decay and not (frozen and re.search(frozen, name))
     ]
     shown = found if len(found) <= 8 else [*found[:4], "...", *found[-3:]]
-    return (
+    line = (
         f"weight decay {config.weight_decay:g} on {len(found)} of {len(names)} parameter arrays: "
         + ", ".join(shown)
     )
+    if config.decay_factors:
+        factors = _factors("--optimizer.decay-factors", config.decay_factors)
+        line += "; times " + _grouped(found, lambda name: _first(factors, name, 1.0))
+    return line
 
 
 def update_lines(
@@ -117,18 +124,25 @@ def update_lines(
     lines = []
     if stays:
         lines.append(f"frozen: {len(stays)} of {len(names)} parameter arrays")
-    factor = factor_of(config, parts)
+    moving = [name for name in names if name not in stays]
+    if config.factors or config.layer_decay is not None:
+        lines.append("learning rate times " + _grouped(moving, factor_of(config, parts)))
+    for rule in config.until:
+        pattern, _, duration = rule.rpartition("=")
+        found = [name for name in moving if re.search(pattern, name)]
+        lines.append(f"trained for the first {Duration.parse(duration)} only: {', '.join(found)}")
+    return lines
+
+
+def _grouped(names: Sequence[str], factor: Callable[[str], float]) -> str:
+    """Which factor is whose, in words."""
     groups: dict[float, list[str]] = {}
     for name in names:
-        if name not in stays:
-            groups.setdefault(factor(name), []).append(name)
-    if config.factors or config.layer_decay is not None:
-        described = [
-            f"{value:g} for {found[0]}" + (f" and {len(found) - 1} more" * (len(found) > 1))
-            for value, found in sorted(groups.items())
-        ]
-        lines.append("learning rate times " + ", ".join(described))
-    return lines
+        groups.setdefault(factor(name), []).append(name)
+    return ", ".join(
+        f"{value:g} for {found[0]}" + (f" and {len(found) - 1} more" * (len(found) > 1))
+        for value, found in sorted(groups.items())
+    )
 
 
 def make_optimizer(
@@ -136,8 +150,12 @@ def make_optimizer(
     schedule: optax.Schedule,
     frozen: str | None = None,
     parts: Sequence[str] = (),
+    to_steps: Callable[[Duration], int] | None = None,
 ) -> optax.GradientTransformation:
     """The optimizer that a recipe asks for: clipping, then decay, then the named update.
+
+    Factors of the learning rate come last, so that momentum gathers gradient and decay as they
+    are: as in PyTorch, where a group has a learning rate and a weight decay of its own.
 
     Args:
       config: what is asked for.
@@ -145,6 +163,7 @@ def make_optimizer(
       frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`; they
         have no state, do not decay, and do not count for clipping.
       parts: of the model in the order of computation, for the decay by layers.
+      to_steps: turns durations into steps, for what is trained for a part of the run only.
 
     Raises:
       UserError: an unknown optimizer or option, or a value it does not take.
@@ -163,6 +182,7 @@ def make_optimizer(
                 set(parameters) - own,
             )
     _check_numbers(config)
+    decay_of(config)
     if config.weight_decay and "weight_decay" in config.options:
         raise UserError(
             f"weight decay is given twice: --optimizer.weight-decay {config.weight_decay} and "
@@ -173,24 +193,34 @@ def make_optimizer(
     decay = decay_mask(config.decay, may_miss=frozen is not None)
     if config.clip_norm is not None:
         steps.append(optax.clip_by_global_norm(config.clip_norm))
-    if "weight_decay" in parameters:
+    built_in = "weight_decay" in parameters
+    if built_in:
         if "weight_decay" not in config.options:
             arguments |= _built_in_decay(config, parameters, decay)
-    elif config.weight_decay:
+    elif config.weight_decay and not config.decay_factors:
         steps.append(optax.add_decayed_weights(config.weight_decay, decay))
+    elif config.weight_decay:
+        steps.append(_decayed(config, decay))
     if config.name == "muon":
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
     try:
         # Some values are only looked at when an update is made.
         tried = function(learning_rate=schedule, **config.options)
         jax.eval_shape(lambda x: tried.update(x, tried.init(x), x), jnp.zeros((2, 2)))
-        steps.append(function(learning_rate=schedule, **arguments))
+        if built_in and config.decay_factors:
+            named = _by_decay(config, lambda each: function(schedule, **(arguments | each)))
+        else:
+            named = function(learning_rate=schedule, **arguments)
+        steps.append(named)
     except (TypeError, ValueError, AttributeError) as error:
         given = " ".join(f"{name}={value!r}" for name, value in config.options.items())
         raise UserError(f"the optimizer {config.name} does not take {given}: {error}") from None
     if config.factors or config.layer_decay is not None:
         steps.append(optax.stateless(functools.partial(_scaled, factor_of(config, parts))))
     optimizer = optax.chain(*steps)
+    if config.until:
+        assert to_steps is not None
+        optimizer = until(optimizer, last_step_of(config, to_steps))
     if frozen is None:
         return optimizer
     stays = frozen_mask(frozen)
@@ -206,25 +236,13 @@ def factor_of(config: Optimizer, parts: Sequence[str]) -> Callable[[str], float]
     Raises:
       UserError: a factor is no number of zero or more, or a pattern no regular expression.
     """
-    rules = []
-    for rule in config.factors:
-        pattern, _, number = rule.rpartition("=")
-        try:
-            rules.append((re.compile(pattern), float(number)))
-        except (re.error, ValueError) as error:
-            raise UserError(
-                f"--optimizer.factors {rule!r} is not pattern=factor, such as ^head/=10: {error}"
-            ) from None
-        if not pattern or not (math.isfinite(rules[-1][1]) and rules[-1][1] >= 0):
-            raise UserError(
-                f"--optimizer.factors {rule!r} must be a pattern and a factor of zero or more"
-            )
+    rules = _factors("--optimizer.factors", config.factors)
     decay = config.layer_decay
     if decay is not None and not 0 < decay <= 1:
         raise UserError(f"--optimizer.layer-decay {decay} must be above 0 and at most 1")
 
     def factor(path: str) -> float:
-        found = next((number for pattern, number in rules if pattern.search(path)), 1.0)
+        found = _first(rules, path, 1.0)
         part = path.split("/")[0]
         if decay is not None and part in parts:
             found *= decay ** (len(parts) - 1 - parts.index(part))
@@ -239,19 +257,150 @@ def _scaled(factor: Callable[[str], float], updates: Any, params: Any) -> Any:
     )
 
 
+def decay_of(config: Optimizer) -> Callable[[str], float]:
+    """The weight decay by the path of a parameter that decays.
+
+    Raises:
+      UserError: a factor is no number of zero or more, or a pattern no regular expression.
+    """
+    rules = _factors("--optimizer.decay-factors", config.decay_factors)
+    if rules and not config.weight_decay:
+        raise UserError(
+            f"--optimizer.decay-factors {' '.join(config.decay_factors)} multiply "
+            "--optimizer.weight-decay, which is 0"
+        )
+    return lambda path: config.weight_decay * _first(rules, path, 1.0)
+
+
+def last_step_of(
+    config: Optimizer, to_steps: Callable[[Duration], int]
+) -> Callable[[str], int | None]:
+    """The number of updates by the path of a parameter; None where there is no end to them.
+
+    Raises:
+      UserError: a duration is none, or a pattern no regular expression.
+    """
+    flag = "--optimizer.until"
+    rules = [
+        (pattern, to_steps(duration))
+        for pattern, duration in _rules(
+            flag, config.until, Duration.parse, "pattern=duration, such as ^stem/=3epochs"
+        )
+    ]
+    return lambda path: _first(rules, path, None)
+
+
 def check_factors(config: Optimizer, params: Any) -> None:
-    """Checks that every pattern of a factor is found in a path.
+    """Checks that every pattern with a value of its own is found in a path.
 
     Raises:
       UserError: one is not.
     """
     names = parameter_paths(params)
-    for rule in config.factors:
-        pattern = rule.rpartition("=")[0]
-        if not any(re.search(pattern, name) for name in names):
-            raise UserError(
-                f"--optimizer.factors {rule!r} finds no parameter; there are: {', '.join(names)}"
-            )
+    for flag in ("factors", "decay_factors", "until"):
+        for rule in getattr(config, flag):
+            pattern = rule.rpartition("=")[0]
+            if not any(re.search(pattern, name) for name in names):
+                raise UserError(
+                    f"--optimizer.{flag.replace('_', '-')} {rule!r} finds no parameter; there "
+                    f"are: {', '.join(names)}"
+                )
+
+
+def _rules(
+    flag: str, rules: Sequence[str], value: Callable[[str], T], example: str
+) -> list[tuple[re.Pattern[str], T]]:
+    """Options `pattern=value` taken apart."""
+    found = []
+    for rule in rules:
+        pattern, _, text = rule.rpartition("=")
+        try:
+            found.append((re.compile(pattern), value(text)))
+        except (re.error, ValueError, UserError) as error:
+            raise UserError(f"{flag} {rule!r} is not {example}: {error}") from None
+        if not pattern:
+            raise UserError(f"{flag} {rule!r} has no pattern; it must be {example}")
+    return found
+
+
+def _factors(flag: str, rules: Sequence[str]) -> list[tuple[re.Pattern[str], float]]:
+    found = _rules(flag, rules, float, "pattern=factor, such as ^head/=10")
+    for rule, (_, number) in zip(rules, found, strict=True):
+        if not (math.isfinite(number) and number >= 0):
+            raise UserError(f"{flag} {rule!r} must have a factor of zero or more")
+    return found
+
+
+def _first(rules: Sequence[tuple[re.Pattern[str], T]], path: str, otherwise: T) -> T:
+    return next((value for pattern, value in rules if pattern.search(path)), otherwise)
+
+
+class UntilState(NamedTuple):
+    """State of `until`: the number of updates made, and the state of what it wraps."""
+
+    made: jax.Array
+    inner: Any
+
+
+def until(
+    inner: optax.GradientTransformation, last: Callable[[str], int | None]
+) -> optax.GradientTransformation:
+    """An optimizer that updates some parameters a number of times only.
+
+    After that they have neither gradient nor update, whatever momentum and decay would add.
+
+    Args:
+      inner: the optimizer.
+      last: the number of updates by the path of a parameter; None where there is no end to them.
+    """
+
+    def kept(made: jax.Array, tree: Any) -> Any:
+        def keep(path: Any, leaf: jax.Array) -> jax.Array:
+            end = last(path_name(path))
+            return leaf if end is None else jnp.where(made < end, leaf, jnp.zeros_like(leaf))
+
+        return jax.tree_util.tree_map_with_path(keep, tree)
+
+    def init(params: Any) -> UntilState:
+        return UntilState(jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(updates: Any, state: UntilState, params: Any = None) -> tuple[Any, UntilState]:
+        updates, changed = inner.update(kept(state.made, updates), state.inner, params)
+        return kept(state.made, updates), UntilState(state.made + 1, changed)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _decayed(config: Optimizer, mask: Callable[[Any], Any]) -> optax.GradientTransformation:
+    """Adds the decay of each parameter to its gradient."""
+    decay = decay_of(config)
+
+    def add(updates: Any, params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, update, decays, param: (
+                update + decay(path_name(path)) * param if decays else update
+            ),
+            updates,
+            mask(params),
+            params,
+        )
+
+    return optax.stateless(add)
+
+
+def _by_decay(
+    config: Optimizer, build: Callable[[dict[str, Any]], optax.GradientTransformation]
+) -> optax.GradientTransformation:
+    """An optimizer that has the decay built in, once for each decay that there is."""
+    decay = decay_of(config)
+    factors = (1.0, *(number for _, number in _factors("", config.decay_factors)))
+    values = {config.weight_decay * factor for factor in factors}
+    return optax.partition(
+        {str(value): build({"weight_decay": value}) for value in sorted(values)},
+        lambda params: jax.tree_util.tree_map_with_path(
+            lambda path, _: str(decay(path_name(path))), params
+        ),
+    )
 
 
 def _check_numbers(config: Optimizer) -> None:

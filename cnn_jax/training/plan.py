@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cnn_jax.duration import Duration
@@ -16,7 +17,8 @@ class Plan:
 
     Attributes:
       total: length of the training.
-      validate: steps between validations, need not be whole.
+      validate: steps between validations, need not be whole; infinite where there is nothing to
+        validate on.
       save: steps between checkpoints, need not be whole.
       log: steps between lines of training metrics, need not be whole.
       examples: training examples in an epoch.
@@ -31,15 +33,19 @@ class Plan:
     batch_size: int
 
     @classmethod
-    def of(cls, recipe: Recipe, examples: int) -> Plan:
-        """The plan of a recipe on so many training examples.
+    def of(cls, recipe: Recipe, counts: Mapping[str, int]) -> Plan:
+        """The plan of a recipe.
+
+        Args:
+          recipe: what is trained.
+          counts: examples in each split.
 
         Raises:
           UserError: a duration is zero or in the wrong unit.
         """
         if recipe.duration.unit == "percent":
             raise UserError(f"--duration {recipe.duration}: percent of what? Give epochs or steps.")
-        batch_size = recipe.batch_size
+        batch_size, examples = recipe.batch_size, counts["train"]
         total = recipe.duration.steps(batch_size=batch_size, examples=examples)
 
         def interval(flag: str, duration: Duration) -> float:
@@ -51,13 +57,20 @@ class Plan:
             return max(1.0, found)
 
         interval("--duration", recipe.duration)
+        validate = interval("--validate-every", recipe.validate_every)
         return cls(
             total=total,
-            validate=interval("--validate-every", recipe.validate_every),
+            validate=validate if "validation" in counts else math.inf,
             save=interval("--checkpoints.every", recipe.checkpoints.every),
             log=interval("--log-every", recipe.log_every),
             examples=examples,
             batch_size=batch_size,
+        )
+
+    def steps(self, duration: Duration) -> int:
+        """A duration within the training in whole steps."""
+        return duration.steps(
+            batch_size=self.batch_size, examples=self.examples, total_steps=self.total
         )
 
     @staticmethod

@@ -43,6 +43,7 @@ from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
+from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.optimizers import check_factors, make_optimizer, update_lines
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
@@ -95,12 +96,13 @@ class Program:
         # Several processes have to agree in which step they stop.
         self.agrees = jax.process_count() > 1
         check_recipe(recipe, spec, mesh.size, each_alone=self._mapped)
-        self.plan = plan = Plan.of(recipe, spec.examples["train"])
+        self.plan = plan = Plan.of(recipe, spec.examples)
         self.schedule = schedule_of(recipe, plan)
         self._model = make_model(recipe, spec)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
-        self.optimizer = optimizer_of(recipe, self._model, self.schedule, self.input_shape)
+        self.optimizer = optimizer_of(recipe, self._model, plan, self.input_shape)
+        self._lookahead = make_lookahead(recipe.lookahead, plan.total)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0, "seal": 0.0}
         self._evaluator = Evaluator(recipe, spec, mesh)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
@@ -198,6 +200,7 @@ class Program:
             make_loss(recipe.loss),
             self.optimizer,
             ema=recipe.ema,
+            lookahead=self._lookahead,
             accumulate=recipe.optimizer.accumulate,
             update_norms=recipe.log_norms,
             frozen=self.frozen,
@@ -415,14 +418,7 @@ class Program:
 
 def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
     """The learning rate of a recipe by step."""
-    return make_schedule(
-        recipe.schedule,
-        recipe.optimizer.learning_rate,
-        plan.total,
-        lambda duration: duration.steps(
-            batch_size=plan.batch_size, examples=plan.examples, total_steps=plan.total
-        ),
-    )
+    return make_schedule(recipe.schedule, recipe.optimizer.learning_rate, plan.total, plan.steps)
 
 
 def _rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
@@ -433,9 +429,9 @@ def _rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
 
 def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
     """Shapes and layout of the state of a recipe's run, without computing anything."""
-    schedule = schedule_of(recipe, Plan.of(recipe, spec.examples["train"]))
+    plan = Plan.of(recipe, spec.examples)
     model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
-    init = _init_function(recipe, model, optimizer_of(recipe, model, schedule, shape), shape)
+    init = _init_function(recipe, model, optimizer_of(recipe, model, plan, shape), shape)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
@@ -447,7 +443,7 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) ->
 def optimizer_of(
     recipe: Recipe,
     model: nn.Module,
-    schedule: optax.Schedule,
+    plan: Plan,
     input_shape: tuple[int, int, int],
 ) -> optax.GradientTransformation:
     """The optimizer of a recipe for a model.
@@ -455,14 +451,15 @@ def optimizer_of(
     Args:
       recipe: what is trained.
       model: its parameters are updated.
-      schedule: the learning rate by step.
+      plan: its durations in steps.
       input_shape: (h, w, c) of the images that the model is given.
     """
     return make_optimizer(
         recipe.optimizer,
-        schedule,
+        schedule_of(recipe, plan),
         frozen_pattern(recipe.optimizer.freeze, model),
         _parts(recipe, model, input_shape),
+        plan.steps,
     )
 
 
@@ -478,5 +475,5 @@ def _init_function(
     optimizer: optax.GradientTransformation,
     input_shape: tuple[int, int, int],
 ) -> Callable[[jax.Array], TrainState]:
-    average = recipe.ema is not None
-    return lambda seed: init_state(seed, model, optimizer, input_shape, average=average)
+    kept = {"average": recipe.ema is not None, "slow": recipe.lookahead.every is not None}
+    return lambda seed: init_state(seed, model, optimizer, input_shape, **kept)

@@ -30,6 +30,7 @@ class TrainState:
       batch_stats: running statistics of normalisation layers, float32.
       opt_state: state of the optimizer.
       averages: moving averages of params and batch_stats, or None.
+      slow: the copy of params and batch_stats that `cnn_jax.training.lookahead` keeps, or None.
     """
 
     step: jax.Array
@@ -38,6 +39,7 @@ class TrainState:
     batch_stats: Any
     opt_state: optax.OptState
     averages: Variables | None
+    slow: Variables | None = None
 
     @property
     def variables(self) -> Variables:
@@ -63,6 +65,7 @@ def init_state(
     input_shape: tuple[int, int, int],
     *,
     average: bool = False,
+    slow: bool = False,
 ) -> TrainState:
     """The state before the first step, a pure function of the seed.
 
@@ -72,18 +75,21 @@ def init_state(
       optimizer: what will update the parameters.
       input_shape: (h, w, c) of the images that the model is given.
       average: whether moving averages are kept.
+      slow: whether a slow copy is kept.
     """
     images = jnp.zeros((1, *input_shape))
     variables = model.init({"params": stream(seed, 0, "init")}, images, train=False)
     params = variables["params"]
     batch_stats = variables.get("batch_stats", {})
+    copy = {"params": params, "batch_stats": batch_stats}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         seed=jnp.asarray(seed, jnp.uint32),
         params=params,
         batch_stats=batch_stats,
         opt_state=optimizer.init(params),
-        averages={"params": params, "batch_stats": batch_stats} if average else None,
+        averages=copy if average else None,
+        slow=copy if slow else None,
     )
 
 
@@ -104,11 +110,12 @@ def with_variables(
 
     params = laid(variables["params"], state.params)
     batch_stats = laid(variables.get("batch_stats", {}), state.batch_stats)
-    averages = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    copy = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
     return dataclasses.replace(
         state,
         params=params,
         batch_stats=batch_stats,
         opt_state=laid(optimizer.init(variables["params"]), state.opt_state),
-        averages=None if state.averages is None else laid(averages, state.averages),
+        averages=None if state.averages is None else laid(copy, state.averages),
+        slow=None if state.slow is None else laid(copy, state.slow),
     )

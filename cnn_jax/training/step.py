@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from cnn_jax.augment import averaged, views_of
+from cnn_jax.augment.views import Views
 from cnn_jax.batch import Batch
 from cnn_jax.models.batch_axis import WHOLE, BatchAxis, batch_axis
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LossFn
 from cnn_jax.training.frozen import frozen_norms, stopped
+from cnn_jax.training.lookahead import SetBack
 from cnn_jax.training.state import TrainState, Variables, stream
 
 Metrics = dict[str, jax.Array]
@@ -63,6 +66,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     ema: float | None = None,
+    lookahead: SetBack | None = None,
     accumulate: int = 1,
     update_norms: bool = False,
     frozen: str | None = None,
@@ -84,6 +88,7 @@ def make_train_step(
       loss: per-example loss.
       optimizer: turns mean gradients into updates.
       ema: decay per step of the moving averages, if any are kept.
+      lookahead: sets the variables back to their slow copy, if there is one.
       accumulate: parts that a batch is split into; normalisation layers see one part at a time.
       update_norms: whether the norms of updates are returned too.
       frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`.
@@ -116,6 +121,12 @@ def make_train_step(
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        slow = state.slow
+        if slow is not None:
+            assert lookahead is not None
+            now = {"params": params, "batch_stats": batch_stats}
+            now, slow = lookahead(state.step + 1, now, slow)
+            params, batch_stats = now["params"], now["batch_stats"]
         averages = state.averages
         if averages is not None:
             assert ema is not None
@@ -136,6 +147,7 @@ def make_train_step(
             batch_stats=batch_stats,
             opt_state=opt_state,
             averages=averages,
+            slow=slow,
         )
         return new, metrics
 
@@ -156,8 +168,24 @@ def leaf_norms(tree: Any) -> jax.Array:
     )
 
 
+def apply_to_views(model: nn.Module, variables: Variables, images: jax.Array, views: Views) -> Any:
+    """Logits (b, k) of images (b, h, w, c), averaged over their views.
+
+    The views of an image lie side by side in one batch, so that they stay on its device.
+    """
+    if views == "none":
+        return model.apply(variables, images, train=False)
+    seen = views_of(images, views)
+    logits = cast(jax.Array, model.apply(variables, seen.reshape(-1, *seen.shape[2:]), train=False))
+    return averaged(logits.reshape(*seen.shape[:2], -1), views)
+
+
 def make_eval_step(
-    model: nn.Module, loss: LossFn, *, gathered: Layout = lambda params: params
+    model: nn.Module,
+    loss: LossFn,
+    *,
+    views: Views = "none",
+    gathered: Layout = lambda params: params,
 ) -> EvalStep:
     """Builds `eval_step(variables, batch) -> sums` over the examples of weight 1.
 
@@ -166,11 +194,12 @@ def make_eval_step(
     Args:
       model: module called with (b, h, w, c) images.
       loss: per-example loss.
+      views: whose logits are averaged, see `cnn_jax.augment.views`.
       gathered: lays out parameters as the model is applied with them.
     """
 
     def eval_step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        logits = cast(jax.Array, model.apply(gathered(variables), batch.images, train=False))
+        logits = apply_to_views(model, gathered(variables), batch.images, views)
         return classification.sums(logits, batch, loss)
 
     return eval_step

@@ -89,8 +89,13 @@ def test_a_given_validation_part_stays():
     assert with_validation(given, 0.1) is given
 
 
+def test_none_is_cut_for_validation():
+    given = dataset(numbered([0, 1] * 20))
+    assert with_validation(given, 0) is given
+
+
 @pytest.mark.parametrize(
-    "validation", [0, -0.1, -3, 1.5, 40, 41, 0.001, 0.999, float("nan"), float("inf")]
+    "validation", [-0.1, -3, 1.5, 40, 41, 0.001, 0.999, float("nan"), float("inf")]
 )
 def test_validation_that_cannot_be(validation):
     with pytest.raises(UserError, match=r"--data\.validation"):

@@ -182,7 +182,7 @@ def test_patterns_that_freeze_nothing_or_all_are_refused(freeze, said):
         ({"factors": ("head",)}, "pattern=factor"),
         ({"factors": ("head=ten",)}, "pattern=factor"),
         ({"factors": ("[=1",)}, "pattern=factor"),
-        ({"factors": ("=2",)}, "a pattern and a factor"),
+        ({"factors": ("=2",)}, "has no pattern"),
         ({"factors": ("head=-1",)}, "zero or more"),
         ({"factors": ("stem=1",)}, "finds no parameter"),
         ({"layer_decay": 0.0}, "above 0"),

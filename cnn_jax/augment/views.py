@@ -1,0 +1,44 @@
+"""Views of an image whose logits evaluation averages."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+Views = Literal["none", "mirror", "six"]
+
+WEIGHTS: dict[Views, tuple[float, ...]] = {
+    "none": (1.0,),
+    "mirror": (0.5, 0.5),
+    "six": (0.25, 0.25, 0.125, 0.125, 0.125, 0.125),
+}
+"""What the logits of each view count for."""
+
+
+def views_of(images: jax.Array, which: Views) -> jax.Array:
+    """The views of images, in the order of `WEIGHTS`, (b, h, w, c) -> (b, v, h, w, c).
+
+    `mirror` are the image and its mirror image, left and right changed; `six` are these, then the
+    same of the image moved by one pixel down and to the right, and of the image moved up and to
+    the left, with the row and column next to the border reflected into the gap
+    (https://arxiv.org/abs/2404.00498, section 3.5).
+
+    Args:
+      images: (b, h, w, c), of two pixels or more each way for `six`.
+      which: a name of `WEIGHTS`.
+    """
+    found = [images]
+    if which == "six":
+        height, width = images.shape[1:3]
+        padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        found += [padded[:, :height, :width], padded[:, 2:, 2:]]
+    if which != "none":
+        found = [view for each in found for view in (each, each[:, :, ::-1])]
+    return jnp.stack(found, axis=1)
+
+
+def averaged(logits: jax.Array, which: Views) -> jax.Array:
+    """The weighted mean over the views, (b, v, k) -> (b, k)."""
+    return jnp.sum(logits * jnp.asarray(WEIGHTS[which], logits.dtype)[:, None], axis=1)
