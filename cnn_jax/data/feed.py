@@ -47,11 +47,11 @@ class Feed(Generic[T]):
                 return True
         return False
 
-    def get(self, timeout: float) -> T:
+    def get(self, timeout: float | None = None) -> T:
         """The next item.
 
         Args:
-          timeout: seconds after which it is given up.
+          timeout: seconds after which it is given up, by default never.
 
         Raises:
           queue.Empty: it is not ready in that time.
@@ -69,5 +69,3 @@ class Feed(Generic[T]):
         """Ends the iterator and the thread."""
         self._closed.set()
         self._thread.join()
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ import numpy as np
 from absl import flags
 
 from cnn_jax.data.crops import uniforms
+from cnn_jax.data.memory import Order
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.errors import UserError
 
@@ -41,6 +43,29 @@ class Batch(NamedTuple):
     step: int
     images: np.ndarray
     labels: np.ndarray
+
+
+class Shuffled:
+    """The examples of the steps of a training."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+
+    def __call__(self, step: int) -> np.ndarray:
+        """(b,) int32."""
+        return self._order(step)[0]
+
+
+class InTurn:
+    """The examples of the batches of an evaluation: each of n once, -1 after the last."""
+
+    def __init__(self, n: int, batch_size: int) -> None:
+        self._n, self._batch_size = n, batch_size
+
+    def __call__(self, step: int) -> np.ndarray:
+        """(b,) int64."""
+        places = step * self._batch_size + np.arange(self._batch_size)
+        return np.where(places < self._n, places, -1)
 
 
 class Pieces:
@@ -115,9 +140,20 @@ class Pieces:
                     piece = _next(pieces)
                     rows = slice(part * self.size, part * self.size + len(piece["labels"]))
                     images[rows], labels[rows] = piece["images"], piece["labels"]
+                    del piece
                 yield Batch(step, images, labels)
         finally:
             pieces.close()
+            # What was read and not taken lies in shared memory, held by objects in cycles.
+            del pieces, dataset
+            gc.collect()
+
+
+def default_workers() -> int:
+    """As many as there are processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _next(pieces: Any) -> dict[str, np.ndarray]:
@@ -167,5 +203,3 @@ def block_signals() -> None:
     signal.pthread_sigmask(
         signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP}
     )
-
-

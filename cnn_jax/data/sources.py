@@ -61,9 +61,7 @@ class ImageFiles:
       labels: (n,) int32.
     """
 
-    def __init__(
-        self, folder: Path, top: Path, paths: Iterable[Path], labels: np.ndarray
-    ) -> None:
+    def __init__(self, folder: Path, top: Path, paths: Iterable[Path], labels: np.ndarray) -> None:
         names = [str(path.relative_to(top)).encode(errors="surrogateescape") for path in paths]
         self._folder = folder
         self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)

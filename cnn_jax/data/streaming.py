@@ -117,8 +117,8 @@ def mean_std(name: str, train: Examples) -> tuple[np.ndarray, np.ndarray, str]:
       The two, and in words what they are of.
     """
     if name in PUBLISHED and train.image_shape[2] == 3:
-        mean, std = PUBLISHED[name]
-        return np.array(mean), np.array(std), f"those published for {name}"
+        published = PUBLISHED[name]
+        return np.array(published[0]), np.array(published[1]), f"those published for {name}"
     count = min(STATISTICS_EXAMPLES, len(train))
     bits = np.random.PCG64(_SAMPLE_SEED).random_raw(len(train))
     sample = np.sort(np.argsort(bits, kind="stable")[:count])
@@ -146,9 +146,7 @@ def _records(name: str, data_dir: Path | None) -> _Found:
     from cnn_jax.data.tfds_reader import find_tfds
 
     records = find_tfds(name, data_dir)
-    return _Found(
-        records.class_names, records.parts, records.shape, records.source, records.notes
-    )
+    return _Found(records.class_names, records.parts, records.shape, records.source, records.notes)
 
 
 def _views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
