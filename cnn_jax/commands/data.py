@@ -11,8 +11,8 @@ import numpy as np
 import tyro
 
 from cnn_jax import augment
-from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.commands.data_bench import DataBench
+from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.data import (
     ANY_TFDS,
     Dataset,

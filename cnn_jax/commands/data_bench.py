@@ -51,7 +51,7 @@ class DataBench:
     name: tyro.conf.Positional[str]
     """A data set that lies on disk as images: a TFDS catalog name or `folder:PATH`."""
     data: Prepared = field(default_factory=Prepared)
-    augment: Augment = Augment(mirror="random")
+    augment: Augment = field(default_factory=lambda: Augment(mirror="random"))
     batch_size: int = 64
     """Examples in a batch."""
     workers: int | None = None
@@ -101,7 +101,6 @@ def _alone(split: StreamedSplit, seconds: float) -> Rows:
 
     whole = [decoded(each.content) for each in read]
     side = view.shape[1], view.shape[0]
-    # A third of the area is taken in the mean of the crops of 0.08 to 1.
     numbers = np.random.default_rng(0).random((len(read), 40))
 
     def per_second(action: Callable[[int], object]) -> float:

@@ -451,8 +451,8 @@ def _check_evaluation_size(recipe: Recipe, spec: DataSpec, model: nn.Module) -> 
     if shapes[0] != shapes[-1]:
         raise UserError(
             f"{recipe.model.name} has other parameters for images of {spec.evaluated_shape[0]} "
-            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a model "
-            "that ends in a mean over all places"
+            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a "
+            "model that ends in a mean over all places"
         )
 
 
