@@ -83,9 +83,22 @@ bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA
 bench-scaling: $(INSTALLED) ## measure what a device holds and sends on 1 to 8 virtual devices
 	@$(RUN) benchmarks/scaling.py $(ARGS)
 
+# tf.data and PyTorch, of which nothing may get into our environment.
+.venv-bench-%/.installed: $(INSTALLED)
+	@"$(PYTHON)" -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(packages_$*)
+	@touch $@
+packages_tensorflow := tensorflow-cpu
+packages_torch := torch torchvision
+
+.PHONY: bench-input
+bench-input: .venv-bench-tensorflow/.installed .venv-bench-torch/.installed ## compare streaming input with tf.data and PyTorch's DataLoader
+	@$(RUN) benchmarks/input_pipelines.py --tensorflow .venv-bench-tensorflow/bin/python \
+	  --torch .venv-bench-torch/bin/python $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) .venv-bench-* .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 .PHONY: oldest-python
 oldest-python:

@@ -21,7 +21,6 @@ import tyro
 from rich.console import Console
 
 from cnn_jax import Augment, Data, Model, Optimizer, Preprocess, Recipe, steps
-from cnn_jax.data import Order
 from cnn_jax.errors import shown_to_user
 from cnn_jax.experiment import Experiment
 from cnn_jax.training.checkpoints import Checkpoints
@@ -60,13 +59,13 @@ def recipe_of(options: Options) -> Recipe:
 
 def bare_seconds(experiment: Experiment, count: int) -> float:
     """Seconds that so many calls of the compiled step take, one after the other."""
-    program, train = experiment.program, experiment.train
+    program = experiment.program
     state = program.init(0)
-    place = Order(0, program.plan.examples, program.plan.batch_size)(0)
+    given = experiment.input(0)(0, lambda: False)
     jax.block_until_ready(state)
     began = time.perf_counter()
     for _ in range(count):
-        state, _ = program.train_step(state, train.images, train.labels, *place)
+        state, _ = program.train_step(state, *given)
     jax.block_until_ready(state)
     return time.perf_counter() - began
 
@@ -83,10 +82,8 @@ def loop_seconds(experiment: Experiment, count: int) -> float:
         log = MetricsLog(path / "metrics.jsonl", path / "tensorboard", 0, 0)
         loop = Loop(
             program,
-            experiment.train.images,
-            experiment.train.labels,
+            experiment.input(0),
             dataset.validation.take(range(1)),
-            seed=0,
             checkpoints=checkpoints,
             log=log,
             display=Display(count, Console(quiet=True)),
@@ -104,7 +101,7 @@ def main() -> None:
     """Prints both times and their ratio."""
     options = tyro.cli(Options, description=__doc__)
     experiment = Experiment.of(recipe_of(options))
-    experiment.program.compile_train(experiment.train.images, experiment.train.labels)
+    experiment.program.compile_train(*experiment.step_arrays())
     bare_seconds(experiment, 20)
     bare, loop, ratios = [], [], []
     for _ in range(options.rounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +11,40 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
 
 from cnn_jax.data import (
     Dataset,
     InMemory,
+    Order,
+    Split,
     channel_mean_std,
     load,
     with_examples,
     with_validation,
 )
+from cnn_jax.data.pieces import default_workers
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.data.streamed import StreamedSplit
+from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
-from cnn_jax.parallel import FSDP, Parallel, make_mesh, replicated
+from cnn_jax.parallel import FSDP, Parallel, batch_sharding, make_mesh, placed, replicated
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.processes import first_does, is_first
-from cnn_jax.recipe import Data, Recipe
+from cnn_jax.recipe import Data, Preprocess, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.training.checkpoint_files import LEFT
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
 from cnn_jax.training.display import Display
+from cnn_jax.training.input import HeldInput, Input, StreamedInput
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.optimizers import decay_line
-from cnn_jax.training.program import Program
+from cnn_jax.training.program import FITTED_TO, Program, Whole
 from cnn_jax.training.state import TrainState, with_variables
 from cnn_jax.training.stop import Stop, StopRequest
 
@@ -50,14 +59,16 @@ class Experiment:
       recipe: what is trained.
       dataset: the data, with a validation part if the recipe asks for one.
       program: the compiled functions.
-      train: the training examples on the devices.
+      train: the training examples on the devices; None where they are read from disk.
+      workers: processes that read from disk, by default as many as there are processors.
       lock: see `cnn_jax.training.checkpoints.Checkpoints`.
     """
 
     recipe: Recipe
     dataset: Dataset
     program: Program
-    train: InMemory
+    train: InMemory | None
+    workers: int | None = None
     lock: contextlib.AbstractContextManager[Any] | None = None
 
     @classmethod
@@ -70,6 +81,7 @@ class Experiment:
         devices: Sequence[jax.Device] | None = None,
         dataset: Dataset | None = None,
         debug: bool = False,
+        workers: int | None = None,
     ) -> Experiment:
         """Reads the data and builds the program.
 
@@ -80,6 +92,7 @@ class Experiment:
           devices: by default all of all processes.
           dataset: the data, if they have been read.
           debug: see `cnn_jax.training.program.Program`.
+          workers: processes that read a set which streams; 0 reads in threads of this one.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
@@ -91,13 +104,63 @@ class Experiment:
             # What has to be fetched is fetched by one process, and lies there for the others.
             first_does(lambda: found.append(load_data(recipe.data, data_dir)))
             dataset = found[0] if found else load_data(recipe.data, data_dir)
-        program = Program(recipe, data_spec(dataset), mesh, parallel.compile, debug=debug)
-        train = InMemory(dataset.train, replicated(mesh))
-        return cls(recipe, dataset, program, train)
+        if workers is not None and workers < 0:
+            raise UserError(f"--workers {workers} must be at least 0")
+        spec, how = data_spec(dataset, recipe.preprocess)
+        program = Program(recipe, spec, mesh, parallel.compile, debug=debug, workers=workers)
+        if how is not None:
+            notes = (*dataset.notes, f"means and deviations are {how}")
+            dataset = dataclasses.replace(dataset, notes=notes)
+        train = None
+        if isinstance(dataset.train, Split):
+            train = InMemory(dataset.train, replicated(mesh))
+        return cls(recipe, dataset, program, train, workers)
+
+    def step_arrays(self) -> tuple[Whole, Whole]:
+        """The images and labels that a training step is compiled for."""
+        if self.train is not None:
+            return self.train.images, self.train.labels
+        size, spread = self.recipe.batch_size, batch_sharding(self.program.mesh)
+        shape = (size, *self.dataset.train.image_shape)
+        return (
+            jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=spread),
+            jax.ShapeDtypeStruct((size,), jnp.int32, sharding=spread),
+        )
+
+    def input(self, seed: int, skipped: int = 0) -> Input:
+        """What gives the steps of a run their examples.
+
+        Args:
+          seed: of the run.
+          skipped: batches that are left out.
+        """
+        plan, train = self.program.plan, self.dataset.train
+        if self.train is not None:
+            return HeldInput(self.train, Order(seed, plan.examples, plan.batch_size))
+        assert isinstance(train, StreamedSplit)
+        return StreamedInput(
+            train,
+            seed=seed,
+            batch_size=plan.batch_size,
+            end=plan.total + skipped,
+            mesh=self.program.mesh,
+            workers=self.workers,
+        )
+
+    def start(self, seed: int) -> TrainState:
+        """The state before the first step, with random parameters."""
+        if not self.program.fits:
+            return self.program.init(seed)
+        if self.train is not None:
+            return self.program.start(seed, self.train.images)
+        first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
+        return self.program.start(seed, placed(first.images, replicated(self.program.mesh)))
 
 
 def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
     """The data of a recipe as they are, without a part cut from them."""
+    if (found := streamed(config, data_dir)) is not None:
+        return found
     return load(
         config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
     )
@@ -110,19 +173,39 @@ def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
     )
 
 
-def data_spec(dataset: Dataset) -> DataSpec:
-    """The facts of a data set that a model trained on it depends on."""
-    mean, std = channel_mean_std(dataset.train.images)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    height, width, channels = dataset.train.images.shape[1:]
-    return DataSpec(
+def data_spec(
+    dataset: Dataset, preprocess: Preprocess | None = None
+) -> tuple[DataSpec, str | None]:
+    """The facts of a data set that a model trained on it depends on.
+
+    Args:
+      dataset: the set.
+      preprocess: means and deviations that it gives need not be measured on a set that streams.
+
+    Returns:
+      The facts, and what means and deviations are of where they are not of all training images.
+    """
+    train, how, evaluation_shape = dataset.train, None, None
+    if isinstance(train, Split):
+        mean, std = channel_mean_std(train.images)
+    elif preprocess is not None and preprocess.mean is not None and preprocess.std is not None:
+        mean, std, how = np.array(preprocess.mean), np.array(preprocess.std), "the recipe's"
+    else:
+        mean, std, how = mean_std(dataset.name, train)
+    if isinstance(train, StreamedSplit) and train.evaluation.shape != train.image_shape:
+        evaluation_shape = train.evaluation.shape
+    splits = {"train": train, "validation": dataset.validation, "test": dataset.test}
+    spec = DataSpec(
         name=dataset.name,
         class_names=tuple(dataset.class_names),
-        image_shape=(height, width, channels),
+        image_shape=train.image_shape,
         mean=tuple(float(value) for value in mean),
         std=tuple(float(value) for value in std),
         examples={name: len(split) for name, split in splits.items() if split is not None},
+        streamed=isinstance(train, StreamedSplit),
+        evaluation_shape=evaluation_shape,
     )
+    return spec, how
 
 
 def train(
@@ -134,6 +217,7 @@ def train(
     debug: bool = False,
     allow_change: bool = False,
     data_dir: Path | None = None,
+    workers: int | None = None,
     console: Console | None = None,
     experiment: Experiment | None = None,
     stop: Stop | None = None,
@@ -150,6 +234,7 @@ def train(
         gave the first number that is not finite.
       allow_change: go on with a stored run although its recipe was another.
       data_dir: where data sets lie, by default as TFDS has it.
+      workers: as of `Experiment.of`.
       console: where progress is shown.
       experiment: data and program of the same recipe with any seed, if there are.
       stop: what tells whether a signal has asked to stop; by default one for this run.
@@ -170,7 +255,7 @@ def train(
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         with stop.at_once():
             experiment = experiment or Experiment.of(
-                recipe, data_dir, parallel=parallel, debug=debug
+                recipe, data_dir, parallel=parallel, debug=debug, workers=workers
             )
             # Nothing is written where the weights turn out not to fit.
             weights = None if there["begun"] else initial_weights(recipe, experiment.program)
@@ -232,10 +317,10 @@ class _Run:
         self.display = Display(program.plan.total, self.console)
         try:
             with self.stop.at_once():
-                program.compile_train(self.experiment.train.images, self.experiment.train.labels)
+                program.compile_train(*self.experiment.step_arrays())
                 program.compile_evaluation()
                 program.compile_seal()
-                _announce(self.display, program, devices, folder.path)
+                _announce(self.display, self.experiment, devices, folder.path)
                 state, progress = self._begin()
             first_does(lambda: folder.adopt(recipe))
             with self.display:
@@ -278,7 +363,7 @@ class _Run:
         recipe, program = self.recipe, self.experiment.program
         weights = self.weights or initial_weights(recipe, program)
         if weights is None:
-            return program.start(recipe.seed, self.experiment.train.images)
+            return self.experiment.start(recipe.seed)
         state = program.init(recipe.seed)
         first_does(lambda: self.folder.write_origin(weights.origin()))
         self.display.say(f"weights of {recipe.init.source}: {weights.report}")
@@ -318,7 +403,8 @@ class _Run:
             log = MetricsLog(
                 folder.metrics, folder.tensorboard, start, progress.validated, progress.restarts
             )
-        with log:
+        given = experiment.input(self.recipe.seed, progress.skipped)
+        with log, contextlib.closing(given):
             if progress.restarts and self.failure is not None:
                 values = {
                     "failed": self.failure.step,
@@ -330,10 +416,8 @@ class _Run:
                 self.failure = None
             loop = Loop(
                 experiment.program,
-                experiment.train.images,
-                experiment.train.labels,
+                given,
                 experiment.dataset.validation,
-                seed=self.recipe.seed,
                 checkpoints=self.checkpoints,
                 log=log,
                 display=self.display,
@@ -367,6 +451,7 @@ class _Run:
             "parameters": program.parameters,
             "seconds": {
                 "train": progress.seconds,
+                "input_wait": progress.stalled,
                 "total": progress.total_seconds,
                 "compile": program.take_compile_seconds(),
             },
@@ -401,7 +486,8 @@ def _check_goes_on(recipe: Recipe, program: Program, state: TrainState, latest: 
         )
 
 
-def _announce(display: Display, program: Program, devices: list[str], path: Path) -> None:
+def _announce(display: Display, experiment: Experiment, devices: list[str], path: Path) -> None:
+    program = experiment.program
     recipe, spec, plan = program.recipe, program.spec, program.plan
     counts = ", ".join(f"{count:,} {name}" for name, count in spec.examples.items())
     compiled = program.compile_seconds
@@ -410,6 +496,12 @@ def _announce(display: Display, program: Program, devices: list[str], path: Path
         f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
         f"({counts}), {_where(program, devices)}"
     )
+    if spec.streamed:
+        workers = default_workers() if experiment.workers is None else experiment.workers
+        who = f"{workers} worker{'s' * (workers != 1)}" if workers else "threads"
+        display.say(f"images are read from disk by {who}")
+        for note in experiment.dataset.notes:
+            display.say(note)
     display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)

@@ -43,6 +43,9 @@ class Launch:
     WORKDIR/seed-S, by default in runs/NAME-seeds."""
     at_once: bool = False
     """Run the seeds at once, each on a device of its own, as many as there are devices."""
+    workers: int | None = None
+    """Processes that read and decode images of a set which streams, by default as many as there
+    are processors; 0 reads in threads of the one that trains."""
     restarts: int = 0
     """After a loss that is not finite go back to the last good checkpoint and leave out the
     batches from there to the failure, so many times at most."""
@@ -94,6 +97,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
             debug=launch.debug,
             allow_change=launch.allow_recipe_change,
             data_dir=launch.data_dir,
+            workers=launch.workers,
             console=console,
         )
         _tell(console, result_line(summary))
@@ -112,6 +116,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
         debug=launch.debug,
         allow_change=launch.allow_recipe_change,
         data_dir=launch.data_dir,
+        workers=launch.workers,
         console=console,
     )
     for summary in summaries:

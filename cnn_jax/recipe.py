@@ -36,6 +36,23 @@ class Data:
     images differ in size."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    streaming: bool | None = None
+    """Read images from disk while the training runs, in processes that decode them, instead of
+    holding the set in memory. By default where one of the following three is given, or the pixels
+    are 8 GB or more."""
+    random_crop: tuple[float, float] | None = None
+    """Learn from a random part of each image, of an area between these two parts of the whole,
+    resized to `image_size`: 0.08 1 as in Inception (https://arxiv.org/abs/1409.4842)."""
+    random_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Least and greatest width over height of `random_crop`."""
+    central_crop: float | None = None
+    """Evaluate the square in the middle of each image, its side this part of the shorter side:
+    0.875 is 224 pixels of 256. By default the whole image, whatever its proportions; `random_crop`
+    comes before it in training."""
+    evaluation_size: int | None = None
+    """Side in pixels of images in evaluation, by default `image_size`."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How images that stream are resized; always antialiased."""
 
 
 @dataclass(frozen=True)

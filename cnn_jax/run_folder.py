@@ -186,7 +186,7 @@ class RunFolder:
         if not file.exists():
             write_json(file, to_json(spec))
             return
-        lines = differences(read_json(file), to_json(spec))
+        lines = differences(to_json(self.data_spec()), to_json(spec))
         if lines:
             raise UserError(
                 f"the data of the run in {self.path} have changed since it began:\n  "

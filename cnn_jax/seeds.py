@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from cnn_jax.data import Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment, Summary, load_data, train
 from cnn_jax.parallel import Parallel
@@ -32,6 +33,7 @@ def train_seeds(
     debug: bool = False,
     allow_change: bool = False,
     data_dir: Path | None = None,
+    workers: int | None = None,
     console: Console | None = None,
 ) -> list[Summary]:
     """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
@@ -47,6 +49,7 @@ def train_seeds(
       debug: as of `train`.
       allow_change: go on with stored runs although their recipe was another.
       data_dir: where data sets lie, by default as TFDS has it.
+      workers: as of `train`.
       console: where progress is shown.
 
     Returns:
@@ -74,6 +77,8 @@ def train_seeds(
         if at_once and unfinished:
             with stop.at_once():
                 dataset = load_data(recipe.data, data_dir)
+            if not isinstance(dataset.train, Split):
+                raise UserError("seeds at once share a set in memory; this one streams")
 
             lock = threading.RLock()
 
@@ -90,7 +95,9 @@ def train_seeds(
         experiment = None
         if unfinished:
             with stop.at_once():
-                experiment = Experiment.of(recipe, data_dir, parallel=parallel, debug=debug)
+                experiment = Experiment.of(
+                    recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+                )
         summaries = []
         for each, path in pairs:
             if any_of(stop()):

@@ -1,18 +1,31 @@
-"""Commands that look at data: list, fetch, info, show."""
+"""Commands that look at data: list, fetch, info, show, bench."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from cnn_jax import augment
+from cnn_jax.commands.data_bench import DataBench
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.data import ANY_TFDS, Dataset, catalog, channel_mean_std, describe, fetch, load
+from cnn_jax.data import (
+    ANY_TFDS,
+    Dataset,
+    Split,
+    catalog,
+    channel_mean_std,
+    describe,
+    fetch,
+)
+from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Preprocess
+from cnn_jax.experiment import read_data
+from cnn_jax.recipe import Augment, Data, Preprocess
 from cnn_jax.report.contact_sheet import augmentation_sheet
 
 
@@ -60,10 +73,13 @@ class Reading:
     """Side in pixels to which every image is resized."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    streaming: bool | None = None
+    """Read only what is looked at, instead of holding the set in memory; by default where the
+    pixels are 8 GB or more."""
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
-        return load(name, image_size=self.image_size, skip_bad=self.skip_bad, data_dir=data_dir)
+        return read_data(Data(name, **dataclasses.asdict(self)), data_dir)
 
 
 @dataclass(frozen=True)
@@ -124,8 +140,13 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
-        augment.check(self.augment, self.preprocess, train.images.shape[1:])
-        mean, std = channel_mean_std(train.images)
+        if isinstance(train, Split):
+            mean, std = channel_mean_std(train.images)
+        else:
+            mean, std, _ = mean_std(dataset.name, train)
+            places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]
+            train = train.decoded(places)
+        augment.check(self.augment, self.preprocess, train.image_shape)
         sheet = augmentation_sheet(
             train.images,
             train.labels,
@@ -149,13 +170,14 @@ class DataShow:
 
 @dataclass(frozen=True)
 class DataCommand:
-    """Data sets: list, fetch, info, show."""
+    """Data sets: list, fetch, info, show, bench."""
 
     command: Annotated[
         Annotated[DataList, tyro.conf.subcommand("list")]
         | Annotated[DataFetch, tyro.conf.subcommand("fetch")]
         | Annotated[DataInfo, tyro.conf.subcommand("info")]
-        | Annotated[DataShow, tyro.conf.subcommand("show")],
+        | Annotated[DataShow, tyro.conf.subcommand("show")]
+        | Annotated[DataBench, tyro.conf.subcommand("bench")],
         tyro.conf.arg(name=""),
     ]
 

@@ -16,7 +16,7 @@ from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import data_spec, load_data
-from cnn_jax.parallel import Parallel, make_mesh, replicated
+from cnn_jax.parallel import Parallel, batch_sharding, make_mesh, replicated
 from cnn_jax.recipe import Recipe
 from cnn_jax.training.cost_plan import Compiled, CostPlan, plan_cost
 from cnn_jax.training.program import Program
@@ -55,7 +55,7 @@ class PlanCost:
         mesh = make_mesh(self.parallel, jax.devices()[:1] * self._size())
         if self.compile:
             self._check_devices(mesh.size)
-        spec = data_spec(load_data(recipe.data, self.data_dir))
+        spec, _ = data_spec(load_data(recipe.data, self.data_dir), recipe.preprocess)
         plan = plan_cost(recipe, spec, mesh.abstract_mesh)
         compiled = self._compiled(recipe, spec) if self.compile else None
         if self.json:
@@ -89,9 +89,11 @@ class PlanCost:
             devices = devices[: self.devices]
         mesh = make_mesh(self.parallel, devices)
         program = Program(recipe, spec, mesh, self.parallel.compile)
-        n = spec.examples["train"]
+        n, layout = spec.examples["train"], replicated(mesh)
+        if spec.streamed:
+            n, layout = recipe.batch_size, batch_sharding(mesh)
         images, labels = (
-            jax.ShapeDtypeStruct(shape, dtype, sharding=replicated(mesh))
+            jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
             for shape, dtype in (((n, *spec.image_shape), jnp.uint8), ((n,), jnp.int32))
         )
         program.compile_train(images, labels)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.digits import load_digits
 from cnn_jax.data.folder import load_folder
 from cnn_jax.data.images import resize
@@ -152,8 +152,8 @@ def _resized(dataset: Dataset, image_size: int | None) -> Dataset:
     if image_size is None:
         return dataset
 
-    def of(split: Split) -> Split:
+    def of(split: Examples | None) -> Split:
+        assert isinstance(split, Split)
         return Split(resize(split.images, image_size), split.labels)
 
-    assert dataset.test is not None
     return dataclasses.replace(dataset, train=of(dataset.train), test=of(dataset.test))

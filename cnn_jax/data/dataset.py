@@ -1,10 +1,37 @@
-"""What a data set is once it is in memory."""
+"""What a data set is once it has been read or found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+
+
+class Examples(Protocol):
+    """Labelled images, in memory or on disk."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) int32, places in the class names."""
+        ...
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of an image to learn from."""
+        ...
+
+    def take(self, indices: np.ndarray) -> Examples:
+        """The examples at the given places, in their order."""
+        ...
+
+    def decoded(self, indices: np.ndarray) -> Split:
+        """A few examples in memory, prepared as for evaluation."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,9 +60,19 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of an image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
     def take(self, indices: np.ndarray) -> Split:
         """The examples at the given places, in their order."""
         return Split(self.images[indices], self.labels[indices])
+
+    def decoded(self, indices: np.ndarray) -> Split:
+        """The same as `take`."""
+        return self.take(indices)
 
 
 @dataclass(frozen=True)
@@ -54,8 +91,8 @@ class Dataset:
 
     name: str
     class_names: tuple[str, ...]
-    train: Split
-    validation: Split | None
-    test: Split | None
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
     source: str
     notes: tuple[str, ...] = ()

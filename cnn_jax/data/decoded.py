@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -43,18 +44,23 @@ def kept(folder: Path, key: str, n: int, shape: Sequence[int], make: Callable[[]
             return split
     split = make()
     if split.images.nbytes <= MOST_BYTES:
-        # A folder that others share may not be written to; then nothing is kept.
-        with contextlib.suppress(OSError):
-            _write(file, split)
+        write(file, lambda out: np.savez(out, images=split.images, labels=split.labels))
     return split
 
 
-def _write(file: Path, split: Split) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            np.savez(out, images=split.images, labels=split.labels)
-        Path(partial).replace(file)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+def write(file: Path, save: Callable[[IO[bytes]], None]) -> None:
+    """Writes a file whole, or not at all where the folder may not be written to.
+
+    Args:
+      file: in a folder that is made if it is not there; others may share it.
+      save: writes to what it is given.
+    """
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                save(out)
+            Path(partial).replace(file)
+        finally:
+            Path(partial).unlink(missing_ok=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.statistics import channel_mean_std, class_counts
+from cnn_jax.data.streaming import mean_std
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -18,13 +19,18 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     """
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
-    mean, std = channel_mean_std(dataset.train.images)
+    notes = list(dataset.notes)
+    if isinstance(dataset.train, Split):
+        mean, std = channel_mean_std(dataset.train.images)
+    else:
+        mean, std, how = mean_std(dataset.name, dataset.train)
+        notes.append(f"means and deviations are {how}")
     classes = len(dataset.class_names)
     return {
         "name": dataset.name,
         "source": dataset.source,
-        "notes": list(dataset.notes),
-        "image_shape": list(dataset.train.images.shape[1:]),
+        "notes": notes,
+        "image_shape": list(dataset.train.image_shape),
         "class_names": list(dataset.class_names),
         "examples": {name: len(split) for name, split in splits.items()},
         "class_counts": {

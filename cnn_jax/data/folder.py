@@ -11,6 +11,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.images import OTHER_SUFFIXES, SUFFIXES, read_images
+from cnn_jax.data.sources import ImageFiles, Source
 from cnn_jax.data.splits import cut_test
 from cnn_jax.errors import UserError
 
@@ -92,6 +93,38 @@ def load_folder(
         notes=tuple(notes),
     )
     return dataset if dataset.test is not None else cut_test(dataset)
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The image files of a folder, not yet read.
+
+    Attributes:
+      class_names: the k classes.
+      parts: the files of each split.
+      notes: what was passed over.
+    """
+
+    class_names: tuple[str, ...]
+    parts: dict[str, Source]
+    notes: tuple[str, ...]
+
+
+def find_files(path: str | Path) -> FoundFiles:
+    """The image files of `folder:PATH`, laid out as for `load_folder`.
+
+    Raises:
+      UserError: there is no such folder, or it is not laid out like this.
+    """
+    top = Path(path).expanduser()
+    class_names, files, others = _find(top)
+    notes = (f"passed over {_listed(others, 'that are not images')}",) if others else ()
+    parts: dict[str, Source] = {}
+    for split in dict.fromkeys(file.split for file in files):
+        part = [file for file in files if file.split == split]
+        labels = np.array([file.label for file in part], np.int32)
+        parts[split] = ImageFiles(top.resolve(), top, [file.path for file in part], labels)
+    return FoundFiles(class_names, parts, notes)
 
 
 def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:

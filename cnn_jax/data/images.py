@@ -33,7 +33,7 @@ _WIDE_MODES = ("I", "I;16")
 _THREADS = 8
 # What Pillow's readers were seen, or are documented, to raise for damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -42,6 +42,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""What makes an image upright, by its EXIF orientation."""
 
 
 class UnreadableImage(UserError):
@@ -87,12 +88,12 @@ def decode(
     """
     if channels not in (None, 1, 3):
         raise ValueError(f"channels are 1, 3 or None, not {channels}")
-    with _opened(source) as image:
+    with opened(source) as image:
         image.load()
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-        pixels = _to_eight_bits(image)
-    if orientation in _UPRIGHT:
-        pixels = pixels.transpose(_UPRIGHT[orientation])
+        pixels = eight_bits(image)
+    if orientation in UPRIGHT:
+        pixels = pixels.transpose(UPRIGHT[orientation])
     mode = pixels.mode if channels is None else "L" if channels == 1 else "RGB"
     if pixels.mode != mode:
         pixels = pixels.convert(mode)
@@ -110,7 +111,7 @@ def stored_shape(source: Path | bytes) -> Shape:
     Raises:
       UnreadableImage: as `decode` does, as far as the header shows it.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         return image.height, image.width, 1 if image.mode in _GREY_MODES else 3
 
 
@@ -212,9 +213,15 @@ def in_threads(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]
 
 
 @contextlib.contextmanager
-def _opened(source: Path | bytes) -> Iterator[Image.Image]:
-    """The image, its pixels not yet read; what Pillow raises within becomes an UnreadableImage."""
-    name = "the image" if isinstance(source, bytes) else str(source)
+def opened(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
+    """The image, its pixels not yet read; what Pillow raises within becomes an UnreadableImage.
+
+    Args:
+      source: a file, or the bytes of one.
+      name: what errors call it, by default the path.
+    """
+    if name is None:
+        name = "the image" if isinstance(source, bytes) else str(source)
     try:
         if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
             raise UnreadableImage(name, "is empty")
@@ -238,8 +245,8 @@ def _opened(source: Path | bytes) -> Iterator[Image.Image]:
         raise UnreadableImage(name, f"cannot be read ({reason})") from error
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB."""
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A loaded image in mode L or RGB."""
     if image.mode in _WIDE_MODES:
         return _from_sixteen_bits(image)
     grey = image.mode in _GREY_MODES

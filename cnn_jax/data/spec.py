@@ -16,6 +16,8 @@ class DataSpec:
       mean: channel means of the training images, on the scale 0 to 1.
       std: channel deviations of the training images, on the scale 0 to 1.
       examples: count of examples in each split.
+      streamed: whether images are read from disk while the training runs.
+      evaluation_shape: (h, w, c) of the raw images in evaluation, where it is another.
     """
 
     name: str
@@ -24,6 +26,13 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     examples: dict[str, int]
+    streamed: bool = False
+    evaluation_shape: tuple[int, int, int] | None = None
+
+    @property
+    def evaluated_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the raw images in evaluation."""
+        return self.evaluation_shape or self.image_shape
 
     @property
     def num_classes(self) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
 import numpy as np
 
-from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.dataset import Dataset, Examples
 from cnn_jax.errors import UserError
+
+E = TypeVar("E", bound=Examples)
 
 _SEED = 20_260
 """Of the rule, not of a run: every seed and every recipe sees the same parts."""
@@ -52,10 +55,10 @@ def stratified(labels: np.ndarray, count: int, leave: int = 1) -> tuple[np.ndarr
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
-def cut(split: Split, count: int) -> tuple[Split, Split]:
+def cut(split: E, count: int) -> tuple[E, E]:
     """A split without, and only with, `count` examples chosen by `stratified`."""
     kept, chosen = stratified(split.labels, count)
-    return split.take(kept), split.take(chosen)
+    return split.take(kept), split.take(chosen)  # type: ignore[return-value]
 
 
 def with_validation(dataset: Dataset, validation: float) -> Dataset:

@@ -1,10 +1,11 @@
-"""Image-classification sets of TFDS read into memory, without TensorFlow."""
+"""Image-classification sets of TFDS, read into memory or found on disk, without TensorFlow."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tensorflow_datasets.core.decode import DeserializeMethod
@@ -14,9 +15,12 @@ from cnn_jax.data import decoded
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.images import decode, in_threads
 from cnn_jax.data.memory_limit import check_size
+from cnn_jax.data.sources import RecordFiles, Source
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.tfds_sets import fetch_tfds, image_and_label
 from cnn_jax.errors import UserError
+
+T = TypeVar("T")
 
 _PARTS = ("train", "validation", "test")
 _READ_AT_ONCE = 1024
@@ -49,11 +53,8 @@ def load_tfds(
     builder, _ = fetch_tfds(name, data_dir)
     info = builder.info
     reader = _Reader(builder, *image_and_label(name, info), image_size)
-    available = {split: int(info.splits[split].num_examples) for split in info.splits}
-    if not available.get("train"):
-        raise UserError(f"{name} has no part named train but {', '.join(available)}")
+    wanted, notes = _wanted(name, info)
     height, width, channels = reader.shape
-    wanted = {split: n for split, n in available.items() if split in _PARTS}
     if height is None or width is None:
         raise UserError(
             f"the images of {name} differ in size; give the side to resize to, such as "
@@ -61,17 +62,9 @@ def load_tfds(
         )
     shape = height, width, channels
     check_size(name, sum(wanted.values()), shape, max_bytes)
-    notes = []
-    if left_out := sorted(set(available) - set(wanted)):
-        notes.append(f"not used: {', '.join(left_out)}")
     parts = {split: reader.kept(split, n, shape) for split, n in wanted.items()}
-    for split in [split for split in ("validation", "test") if split in parts]:
-        if (parts[split].labels < 0).any():
-            del parts[split]
-            notes.append(f"not used: {split}, since its labels are secret")
-    if "test" not in parts and "validation" in parts:
-        parts["test"] = parts.pop("validation")
-        notes.append("the catalog's validation part is the test: it has no labelled test part")
+    secret = [split for split, part in parts.items() if (part.labels < 0).any()]
+    parts = choose_parts(parts, secret, notes)
     dataset = Dataset(
         name=name,
         class_names=tuple(info.features[reader.label].names),
@@ -82,6 +75,76 @@ def load_tfds(
         notes=tuple(notes),
     )
     return dataset if dataset.test is not None else cut_test(dataset)
+
+
+def choose_parts(parts: dict[str, T], secret: Collection[str], notes: list[str]) -> dict[str, T]:
+    """Which part is train, validation and test.
+
+    Args:
+      parts: those of the catalog.
+      secret: those that have no labels.
+      notes: what there is to say is added to them.
+    """
+    parts = dict(parts)
+    for split in [split for split in ("validation", "test") if split in secret]:
+        del parts[split]
+        notes.append(f"not used: {split}, since its labels are secret")
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append("the catalog's validation part is the test: it has no labelled test part")
+    return parts
+
+
+@dataclass(frozen=True)
+class FoundRecords:
+    """The parts of a prepared set, not yet read.
+
+    Attributes:
+      class_names: the k classes.
+      parts: the records of train and, where there are, validation and test.
+      shape: (h, w, c) of the images; None where they differ.
+      source: where they lie.
+      notes: what is not used, and why.
+    """
+
+    class_names: tuple[str, ...]
+    parts: dict[str, Source]
+    shape: tuple[int | None, int | None, int]
+    source: str
+    notes: tuple[str, ...]
+
+
+def find_tfds(name: str, data_dir: Path | None = None) -> FoundRecords:
+    """A TFDS image-classification set on disk, with parts as of `load_tfds`.
+
+    A part is taken to have secret labels if its first example has.
+
+    Raises:
+      UserError: as for `fetch_tfds`, or it has no training part.
+    """
+    builder, _ = fetch_tfds(name, data_dir)
+    info = builder.info
+    reader = _Reader(builder, *image_and_label(name, info), None)
+    wanted, notes = _wanted(name, info)
+    parts: dict[str, Source] = {}
+    for split, n in wanted.items():
+        files = [Path(file) for file in info.splits[split].filepaths]
+        what = f"{split} of {name} in {builder.data_dir}"
+        parts[split] = RecordFiles(files, n, reader.image, reader.label, what)
+    secret = [split for split, part in parts.items() if part.read(0).label < 0]
+    parts = choose_parts(parts, secret, notes)
+    names = tuple(info.features[reader.label].names)
+    return FoundRecords(names, parts, reader.shape, str(builder.data_dir), tuple(notes))
+
+
+def _wanted(name: str, info: Any) -> tuple[dict[str, int], list[str]]:
+    """How many examples the parts have that can be used, and a note of those that cannot."""
+    available = {split: int(info.splits[split].num_examples) for split in info.splits}
+    if not available.get("train"):
+        raise UserError(f"{name} has no part named train but {', '.join(available)}")
+    wanted = {split: n for split, n in available.items() if split in _PARTS and n}
+    left_out = sorted(set(available) - set(wanted))
+    return wanted, [f"not used: {', '.join(left_out)}"] if left_out else []
 
 
 @dataclass(frozen=True)

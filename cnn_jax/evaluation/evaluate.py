@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnn_jax.augment.views import Views
-from cnn_jax.data import Dataset, Split
+from cnn_jax.data import Dataset
+from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
@@ -53,7 +54,7 @@ def evaluate(
     # A test split is whole without a validation part being cut from train.
     data = (read_data if split == "test" else load_data)(config, data_dir)
     _check(data, spec)
-    examples: Split | None = getattr(data, split)
+    examples: Examples | None = getattr(data, split)
     if examples is None:
         raise UserError(f"{data.name} has no {split} split")
     metrics = Evaluator(recipe, spec, restored.mesh)(restored.variables, examples)
@@ -100,7 +101,7 @@ def _check(data: Dataset, spec: DataSpec) -> None:
             f"{data.name} has other classes than {spec.name}, which the model was trained on: "
             f"class {place} is {theirs!r}, not {ours!r}"
         )
-    shape = tuple(data.train.images.shape[1:])
+    shape = data.train.image_shape
     if shape != spec.image_shape:
         raise UserError(
             f"{data.name} has images of {shape} (height, width, channels), but the model was "

@@ -50,7 +50,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    height, width, channels = restored.spec.image_shape
+    height, width, channels = restored.spec.evaluated_shape
     decoded = [decode(file, channels=channels) for file in files]
     if restored.crop is not None:
         decoded = [central_square(image, restored.crop) for image in decoded]

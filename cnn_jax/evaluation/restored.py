@@ -59,4 +59,4 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
         state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
     finally:
         checkpoints.close()
-    return Restored(recipe, spec, step, state.evaluated, mesh)
+    return Restored(recipe, spec, step, state.evaluated, mesh, recipe.data.central_crop)

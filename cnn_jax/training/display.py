@@ -47,14 +47,16 @@ class Display:
             BarColumn(),
             TaskProgressColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]} images/s · loss {task.fields[loss]} ·"),
+            TextColumn(
+                "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
+            ),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("left"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("training", total=total, rate="–", loss="–")
+        self._task = self._progress.add_task("training", total=total, rate="–", loss="–", wait="")
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -72,18 +74,24 @@ class Display:
         """Prints a line above the bar."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def step(self, step: int, loss: float, images_per_second: float) -> None:
-        """Moves the bar; where there is none, now and then prints a line."""
-        self._progress.update(
-            self._task, completed=step, loss=f"{loss:.4f}", rate=f"{images_per_second:,.0f}"
-        )
+    def step(
+        self, step: int, loss: float, images_per_second: float, input_wait: float | None = None
+    ) -> None:
+        """Moves the bar; where there is none, now and then prints a line.
+
+        Args:
+          step: updates made.
+          loss: of the last.
+          images_per_second: how fast they are.
+          input_wait: part of the time that devices waited for input, where they may have to.
+        """
+        rate = f"{images_per_second:,.0f}"
+        wait = "" if input_wait is None else f" · {input_wait:.0%} waiting for input"
+        self._progress.update(self._task, completed=step, loss=f"{loss:.4f}", rate=rate, wait=wait)
         now = time.monotonic()
         if not self.console.is_terminal and now - self._told > _PLAIN_LINE_SECONDS:
             self._told = now
-            self.say(
-                f"  step {step} of {self._total}, loss {loss:.4f}, "
-                f"{images_per_second:,.0f} images/s"
-            )
+            self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} images/s{wait}")
 
     def row(self, values: dict[str, float | int | str | None]) -> None:
         """Prints a row of the table, under a heading the first time; None leaves a cell empty."""

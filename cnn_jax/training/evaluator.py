@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,9 @@ from cnn_jax.augment import evaluation_batch
 from cnn_jax.augment.views import WEIGHTS
 from cnn_jax.compilation import compiled
 from cnn_jax.data import Split, evaluation_batches
+from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.errors import UserError
 from cnn_jax.parallel import (
     batch_sharding,
@@ -30,6 +33,7 @@ from cnn_jax.parallel import (
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.training.input import evaluation_feed
 from cnn_jax.training.state import Variables
 from cnn_jax.training.step import make_eval_step
 
@@ -44,12 +48,16 @@ class Evaluator:
       recipe: its model, preprocessing, loss and batch size are used.
       spec: facts of the data that the model was trained on.
       mesh: the devices.
+      workers: processes that read a streamed set, by default as many as there are processors.
     """
 
-    def __init__(self, recipe: Recipe, spec: DataSpec, mesh: Mesh) -> None:
+    def __init__(
+        self, recipe: Recipe, spec: DataSpec, mesh: Mesh, workers: int | None = None
+    ) -> None:
         self._model = make_model(recipe, spec)
         self._spec = spec
         self._mesh = mesh
+        self._workers = workers
         # Training's batch size in views, or the next that the devices divide.
         examples = -(-recipe.batch_size // len(WEIGHTS[recipe.views]))
         self._batch_size = -(-examples // mesh.size) * mesh.size
@@ -112,14 +120,14 @@ class Evaluator:
             self._mesh,
             jitted,
             variables,
-            jax.ShapeDtypeStruct((size, *self._spec.image_shape), jnp.uint8),
+            jax.ShapeDtypeStruct((size, *self._spec.evaluated_shape), jnp.uint8),
             jax.ShapeDtypeStruct((size,), jnp.int32),
             jax.ShapeDtypeStruct((size,), jnp.float32),
             *[jax.ShapeDtypeStruct((self._mesh.size,), jnp.bool)] * self._agrees,
         )
 
     def __call__(
-        self, variables: Variables, split: Split, stop: Callable[[], bool] = lambda: False
+        self, variables: Variables, split: Examples, stop: Callable[[], bool] = lambda: False
     ) -> dict[str, float | int] | None:
         """Metrics over every example of a split, each counted once.
 
@@ -133,23 +141,9 @@ class Evaluator:
         """
         self.compile(variables)
         found: list[dict[str, jax.Array]] = []
-        for indices, weights in evaluation_batches(len(split), self._batch_size):
-            asked = stop()
-            if self._agrees:
-                # Read from a batch that is done while the next are under way.
-                late = found[-_IN_FLIGHT]["asked"] if len(found) >= _IN_FLIGHT else False
-                if bool(late):
-                    return None
-            elif asked:
+        with contextlib.closing(self._batches(split)) as batches:
+            if not self._sum(variables, batches, found, stop):
                 return None
-            elif len(found) >= _IN_FLIGHT:
-                jax.block_until_ready(found[-_IN_FLIGHT])
-            images = self._spread(split.images, indices)
-            labels = self._spread(split.labels, indices)
-            arrays = [images, labels, placed(weights, self._sharding)]
-            if self._agrees:
-                arrays.append(placed(np.full(self._mesh.size, asked), self._sharding))
-            found.append(self._compiled(variables, *arrays))
         # Batches are summed in float64: the order and size of the sum cost no digits.
         fetched = jax.device_get(found)
         summed = {
@@ -161,6 +155,44 @@ class Evaluator:
         if metrics["examples"] != len(split):
             raise AssertionError(f"{metrics['examples']} examples were counted of {len(split)}")
         return metrics
+
+    def _batches(self, split: Examples) -> Generator[tuple[jax.Array, jax.Array, np.ndarray]]:
+        """Images, labels and weights of the batches that count each example once."""
+        places = evaluation_batches(len(split), self._batch_size)
+        if isinstance(split, StreamedSplit):
+            feed = evaluation_feed(split, self._batch_size, self._mesh, self._workers)
+            with contextlib.closing(feed):
+                for _, weights in places:
+                    yield *feed.get(), weights
+            return
+        assert isinstance(split, Split)
+        for indices, weights in places:
+            yield self._spread(split.images, indices), self._spread(split.labels, indices), weights
+
+    def _sum(
+        self,
+        variables: Variables,
+        batches: Iterable[tuple[jax.Array, jax.Array, np.ndarray]],
+        found: list[dict[str, jax.Array]],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Adds the sums of each batch to those found; false if given up."""
+        for images, labels, weights in batches:
+            asked = stop()
+            if self._agrees:
+                # Read from a batch that is done while the next are under way.
+                late = found[-_IN_FLIGHT]["asked"] if len(found) >= _IN_FLIGHT else False
+                if bool(late):
+                    return False
+            elif asked:
+                return False
+            elif len(found) >= _IN_FLIGHT:
+                jax.block_until_ready(found[-_IN_FLIGHT])
+            arrays = [images, labels, placed(weights, self._sharding)]
+            if self._agrees:
+                arrays.append(placed(np.full(self._mesh.size, asked), self._sharding))
+            found.append(self._compiled(variables, *arrays))
+        return True
 
 
 def make_model(recipe: Recipe, spec: DataSpec) -> nn.Module:

@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data import Order, Split
+from cnn_jax.data.dataset import Examples
 from cnn_jax.errors import UserError
 from cnn_jax.training.checkpoints import Checkpoints, value_of
 from cnn_jax.training.display import Display
+from cnn_jax.training.input import Given, Input
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.program import Program
@@ -58,6 +59,7 @@ class Progress:
       stale: validations since the reference last rose.
       seconds: time spent in steps: without compiling, evaluating and saving.
       steps_timed: the steps made in that time.
+      stalled: of that time, in which devices waited for input.
       total_seconds: time the run has taken in all its starts.
       skipped: batches left out after failures: step s sees the batch s + skipped.
       restarts: how often the run has gone back to a checkpoint after a failure.
@@ -71,6 +73,7 @@ class Progress:
     stale: int = 0
     seconds: float = 0.0
     steps_timed: int = 0
+    stalled: float = 0.0
     total_seconds: float = 0.0
     skipped: int = 0
     restarts: int = 0
@@ -91,10 +94,8 @@ class Loop:
 
     Args:
       program: the compiled functions.
-      images: (n, h, w, c) uint8, on every device.
-      labels: (n,) int32, on every device.
+      given: what gives the steps their examples.
       validation: raw examples for the choice of the best checkpoint, if there are any.
-      seed: the run's seed.
       checkpoints: where states are saved.
       log: where metrics are written.
       display: what is shown.
@@ -105,11 +106,9 @@ class Loop:
     def __init__(
         self,
         program: Program,
-        images: jax.Array,
-        labels: jax.Array,
-        validation: Split | None,
+        given: Input,
+        validation: Examples | None,
         *,
-        seed: int,
         checkpoints: Checkpoints,
         log: MetricsLog | SilentLog,
         display: Display,
@@ -119,8 +118,7 @@ class Loop:
         self.program = program
         self.recipe = program.recipe
         self.plan = program.plan
-        self._images, self._labels, self._validation = images, labels, validation
-        self._order = Order(seed, self.plan.examples, self.plan.batch_size)
+        self._input, self._validation = given, validation
         self._checkpoints, self._log, self._display = checkpoints, log, display
         self._stop = stop
         self._paths = parameter_paths(program.abstract_state.params)
@@ -182,28 +180,34 @@ class Loop:
             if last or self._out_of_patience():
                 return state
             if self._clock is None:
+                self._input.begin(step + progress.skipped)
                 self._clock = time.perf_counter()
-            indices, epochs = self._order(step + progress.skipped)
+            given = self._input(step + progress.skipped, self._busy)
             before = state
-            state, found = self.program.train_step(
-                state, self._images, self._labels, indices, epochs, self._stop()
-            )
+            state, found = self.program.train_step(state, *given, self._stop())
             for value in found.values():
                 value.copy_to_host_async()
             step += 1
             self._in_flight.append((step, found))
             if self.program.debug:
-                self._check(before, indices, epochs)
+                self._check(before, given)
             while len(self._in_flight) > _IN_FLIGHT:
                 self._read(*self._in_flight.popleft())
 
-    def _check(self, before: TrainState, indices: np.ndarray, epochs: np.ndarray) -> None:
+    def _busy(self) -> bool:
+        """Whether a step is under way."""
+        if not self._in_flight:
+            return False
+        last: Any = self._in_flight[-1][1]["loss"]
+        return not last.is_ready()
+
+    def _check(self, before: TrainState, given: Given) -> None:
         """Waits for the step that is under way, and explains its failure if it has failed."""
         try:
             self._read(*self._in_flight.popleft())
         except NonFinite as failure:
             with jax.transfer_guard_host_to_device("allow"):
-                where = self.program.explain(before, self._images, self._labels, indices, epochs)
+                where = self.program.explain(before, *given)
             if where is None:
                 where = "repeated operation by operation, every number is finite"
             failure.args = (f"{failure}\nFirst not finite: {where}",)
@@ -231,22 +235,37 @@ class Loop:
         self.progress.steps_timed += 1
         if step == self.plan.total or self.plan.due(step, self.plan.log):
             self._write_train(step, metrics)
-        self._display.step(step, loss, self.images_per_second)
+        self._display.step(step, loss, self.images_per_second, self.input_wait)
 
     def _drain(self) -> None:
         """Waits for all steps under way, and stops the clock."""
         while self._in_flight:
             self._read(*self._in_flight.popleft())
         if self._clock is not None:
-            self.progress.seconds += time.perf_counter() - self._clock
+            self.progress.seconds += self._running
             self._clock = None
+            if self._input.stalled is not None:
+                self.progress.stalled += self._input.stalled
+                self._input.stalled = 0.0
 
     @property
     def images_per_second(self) -> float:
         """Examples trained on a second, without compiling, evaluating and saving."""
-        running = 0.0 if self._clock is None else time.perf_counter() - self._clock
-        seconds = self.progress.seconds + running
+        seconds = self.progress.seconds + self._running
         return self.progress.steps_timed * self.plan.batch_size / seconds if seconds else 0.0
+
+    @property
+    def input_wait(self) -> float | None:
+        """Part of the time in steps that devices waited for input; None where they need not."""
+        if self._input.stalled is None:
+            return None
+        seconds = self.progress.seconds + self._running
+        return (self.progress.stalled + self._input.stalled) / seconds if seconds else 0.0
+
+    @property
+    def _running(self) -> float:
+        """Seconds since the clock was started, if it runs."""
+        return 0.0 if self._clock is None else time.perf_counter() - self._clock
 
     def _write_train(self, step: int, metrics: Metrics) -> None:
         window = np.asarray(self.progress.window)
@@ -259,6 +278,8 @@ class Loop:
             "grad_norm": float(np.sqrt(np.sum(norms**2))),
             "images_per_second": self.images_per_second,
         }
+        if self.input_wait is not None:
+            values["input_wait"] = self.input_wait
         if self.recipe.log_norms:
             for name in ("grad_norms", "update_norms"):
                 listed = np.asarray(metrics[name]).tolist()

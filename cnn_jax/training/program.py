@@ -14,14 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.sharding import AbstractMesh, Mesh
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 
 from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.batch import Batch
 from cnn_jax.compilation import compiled
-from cnn_jax.data import Split
+from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
 from cnn_jax.models import parameter_count
 from cnn_jax.models.batch_axis import BatchAxis
 from cnn_jax.parallel import (
@@ -73,6 +74,7 @@ class Program:
       mesh: the devices.
       compile: `jit` or `pmap`, see `cnn_jax.parallel.Parallel`.
       debug: keep the state that a step is given, so that `explain` can repeat the step.
+      workers: processes that read a streamed set, see `cnn_jax.training.input`.
 
     Raises:
       UserError: a name, an option or a size in the recipe does not fit.
@@ -86,6 +88,7 @@ class Program:
         compile: Compile = Parallel.compile,
         *,
         debug: bool = False,
+        workers: int | None = None,
     ) -> None:
         self.recipe = recipe
         self.spec = spec
@@ -103,8 +106,10 @@ class Program:
         self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
         self.optimizer = optimizer_of(recipe, self._model, plan, self.input_shape)
         self._lookahead = make_lookahead(recipe.lookahead, plan.total)
+        if spec.evaluation_shape is not None:
+            _check_evaluation_size(recipe, spec, self._model)
         self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0, "seal": 0.0}
-        self._evaluator = Evaluator(recipe, spec, mesh)
+        self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
         self.abstract_state = abstract_state(recipe, spec, mesh)
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
@@ -174,12 +179,18 @@ class Program:
         """How many numbers are trained."""
         return parameter_count(self.abstract_state.params)
 
+    @property
+    def fits(self) -> bool:
+        """Whether the model is fitted to images before the first step."""
+        return hasattr(self._model, "fitted")
+
     def compile_train(self, images: Whole, labels: Whole) -> None:
         """Compiles the training step for a data set on the device, once.
 
         Args:
-          images: (n, h, w, c) uint8, on every device, or their shape.
-          labels: (n,) int32, on every device, or their shape.
+          images: (n, h, w, c) uint8, on every device, or their shape; of a streamed set those of
+            one step (b, h, w, c), spread over the devices.
+          labels: int32, of each image.
         """
         if self._train_compiled is not None:
             return
@@ -219,10 +230,12 @@ class Program:
         epochs: jax.Array,
     ) -> Batch:
         mean, std = normalisation(self.recipe, self.spec)
+        if not self.spec.streamed:
+            images, labels = (jnp.take(each, indices, axis=0) for each in (images, labels))
         return training_batch(
             stream(seed, step, "augment"),
-            jnp.take(images, indices, axis=0),
-            jnp.take(labels, indices, axis=0),
+            images,
+            labels,
             epochs,
             indices,
             run_key=stream(seed, 0, "run"),
@@ -256,7 +269,7 @@ class Program:
         flags = self._flags()
         jitted = jax.jit(
             step,
-            in_shardings=(layout, whole, whole, spread, spread, *(spread for _ in flags)),
+            in_shardings=(layout, *self._examples_layout(), *[spread] * (2 + len(flags))),
             out_shardings=(layout, whole),
             donate_argnums=self._given_up,
         )
@@ -288,7 +301,7 @@ class Program:
         arguments = (state.seed, state.step, images, labels, place, place)
         prepared = jax.jit(
             prepare,
-            in_shardings=(whole, whole, whole, whole, spread, spread),
+            in_shardings=(whole, whole, *self._examples_layout(), spread, spread),
             out_shardings=spread,
         )
         batch = jax.tree.map(
@@ -318,6 +331,11 @@ class Program:
 
         return both
 
+    def _examples_layout(self) -> tuple[NamedSharding, NamedSharding]:
+        """How images and labels that a step is given lie on the devices."""
+        layout = batch_sharding(self.mesh) if self.spec.streamed else replicated(self.mesh)
+        return layout, layout
+
     def _place(self) -> jax.ShapeDtypeStruct:
         """A number an example, on the device of the example."""
         shape = (self.recipe.batch_size,)
@@ -341,8 +359,8 @@ class Program:
 
         Args:
           state: the state before.
-          images: (n, h, w, c) uint8, on every device.
-          labels: (n,) int32, on every device.
+          images: uint8, as for `compile_train`.
+          labels: int32, of each image.
           indices: (b,) int32, the examples of this step.
           epochs: (b,) int32, the epoch in which each is seen.
           asked: whether this process is asked to stop; where there are several, the metric
@@ -368,13 +386,16 @@ class Program:
 
         Args:
           state: the state before the step.
-          images: (n, h, w, c) uint8.
-          labels: (n,) int32.
+          images: uint8, as for `compile_train`.
+          labels: int32, of each image.
           indices: (b,) int32, the examples of the step.
           epochs: (b,) int32, the epoch in which each is seen.
         """
         state = jax.tree.map(jnp.asarray, on_host(self.mesh, state))
-        images, labels = images.addressable_data(0), labels.addressable_data(0)
+        if self.spec.streamed:
+            images, labels = map(jnp.asarray, on_host(self.mesh, (images, labels)))
+        else:
+            images, labels = images.addressable_data(0), labels.addressable_data(0)
         train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
         batch = self._batch(
             state.seed, state.step, images, labels, jnp.asarray(indices), jnp.asarray(epochs)
@@ -410,10 +431,29 @@ class Program:
         self._timed("evaluate", lambda: self._evaluator.compile(variables))
 
     def evaluate(
-        self, variables: Variables, split: Split, stop: Callable[[], bool] = lambda: False
+        self, variables: Variables, split: Examples, stop: Callable[[], bool] = lambda: False
     ) -> dict[str, float | int] | None:
         """Metrics over every example of a split, or None if `stop` became true on the way."""
         return self._evaluator(variables, split, stop)
+
+
+def _check_evaluation_size(recipe: Recipe, spec: DataSpec, model: nn.Module) -> None:
+    """Refuses images of another size in evaluation for a model that is made for one size.
+
+    Raises:
+      UserError: its parameters depend on the size.
+    """
+    shapes = []
+    for raw in {spec.image_shape, spec.evaluated_shape}:
+        image = jax.ShapeDtypeStruct((1, *output_shape(recipe.preprocess, raw)), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), image)
+        shapes.append(jax.tree.map(jnp.shape, variables["params"]))
+    if shapes[0] != shapes[-1]:
+        raise UserError(
+            f"{recipe.model.name} has other parameters for images of {spec.evaluated_shape[0]} "
+            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a "
+            "model that ends in a mean over all places"
+        )
 
 
 def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:

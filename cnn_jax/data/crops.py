@@ -1,0 +1,162 @@
+"""Parts of images: chosen at random to learn from, or in the middle to evaluate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from cnn_jax.data.images import UPRIGHT, eight_bits, opened
+
+TRIES = 10
+"""Random parts that are tried before the largest in the middle is taken, as in torchvision."""
+
+_CROP_STREAM = 1
+"""Sets the random numbers of crops apart from those of the order of examples."""
+
+
+class Box(NamedTuple):
+    """A part of an image, in pixels from its upper left corner; sides need not be whole."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+Choice = Callable[[int, int], Box | None]
+"""Which part of an image of a height and width is taken; None takes the whole of it."""
+
+
+def uniforms(seed: int, step: int, place: int) -> np.ndarray:
+    """Random numbers (4 * TRIES,) float64 in [0, 1), a pure function of the arguments.
+
+    From Philox's raw output, which numpy does not change.
+
+    Args:
+      seed: of the run.
+      step: from 0.
+      place: of the example in the batch of the step.
+    """
+    key = np.array([seed % 2**64, step], np.uint64)
+    counter = np.array([0, place, 0, _CROP_STREAM], np.uint64)
+    words = np.random.Philox(counter=counter, key=key).random_raw(4 * TRIES)
+    return (words >> np.uint64(11)) * 2.0**-53
+
+
+def random_box(
+    numbers: np.ndarray,
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Box:
+    """A random part, as of Inception (https://arxiv.org/abs/1409.4842) and in torchvision.
+
+    Its area is uniform, the logarithm of its aspect ratio too, and so is its place. Where none of
+    `TRIES` such parts lies within the image, it is the largest in the middle that has a ratio of
+    the range.
+
+    Args:
+      numbers: (4 * TRIES,) uniform in [0, 1).
+      height: of the image.
+      width: of the image.
+      area: least and greatest part of the image's area.
+      ratio: least and greatest width over height.
+    """
+    log_ratio = math.log(ratio[0]), math.log(ratio[1])
+    for size, aspect, down, right in numbers.reshape(TRIES, 4).tolist():
+        target = height * width * (area[0] + (area[1] - area[0]) * size)
+        factor = math.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * aspect)
+        w, h = round(math.sqrt(target * factor)), round(math.sqrt(target / factor))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = int(down * (height - h + 1)), int(right * (width - w + 1))
+            return Box(left, top, left + w, top + h)
+    w, h = width, height
+    if width < ratio[0] * height:
+        h = max(1, round(width / ratio[0]))
+    elif width > ratio[1] * height:
+        w = max(1, round(height * ratio[1]))
+    top, left = (height - h) // 2, (width - w) // 2
+    return Box(left, top, left + w, top + h)
+
+
+def central_box(height: int, width: int, part: float, aspect: float = 1.0) -> Box:
+    """The largest part in the middle with an aspect ratio, made smaller by a factor.
+
+    With `part` 0.875 and 224 pixels it is what is left of an image whose shorter side is made 256
+    pixels long when all but the 224 x 224 pixels in the middle are cut off.
+
+    Args:
+      height: of the image.
+      width: of the image.
+      part: of the side.
+      aspect: width over height of what is taken.
+    """
+    h = min(height, width / aspect) * part
+    w = h * aspect
+    return Box((width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2)
+
+
+def decode_part(
+    content: bytes,
+    name: str,
+    shape: tuple[int, int, int],
+    choose: Choice,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
+    """A part of an encoded image, resized with antialiasing.
+
+    Of a JPEG of which the part is at least twice as large as what is asked for, only a half, a
+    quarter or an eighth of the pixels each way are decoded, as the format allows; which part it
+    is does not depend on that. Else as `cnn_jax.data.images.decode`.
+
+    Args:
+      content: of a JPEG, PNG, BMP or WebP file.
+      name: what errors call it.
+      shape: (h, w, c) of the result, c 1 or 3.
+      choose: given the height and width of the image.
+      resample: the filter.
+
+    Returns:
+      (h, w, c) uint8.
+
+    Raises:
+      UnreadableImage: as `decode` does.
+    """
+    height, width, channels = shape
+    with opened(content, name) as image:
+        # A JPEG tells its orientation before its pixels; others may do so after them.
+        jpeg = image.format == "JPEG"
+        if not jpeg:
+            image.load()
+        turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        box = None
+        if turn is None:
+            box = choose(image.height, image.width)
+            if jpeg and box is not None:
+                box = _drafted(image, box, height, width)
+        image.load()
+        pixels = eight_bits(image)
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+        box = choose(pixels.height, pixels.width)
+    mode = "L" if channels == 1 else "RGB"
+    if pixels.mode != mode:
+        pixels = pixels.convert(mode)
+    if box is not None or pixels.size != (width, height):
+        pixels = pixels.resize((width, height), resample, box=box)
+    return np.asarray(pixels).reshape(height, width, channels)
+
+
+def _drafted(image: Image.Image, box: Box, height: int, width: int) -> Box:
+    """The same part of the image once it is set to be decoded smaller, if that is large enough."""
+    shrink = min((box.right - box.left) / width, (box.bottom - box.top) / height)
+    factor = next((factor for factor in (8, 4, 2) if factor <= shrink), 1)
+    if factor == 1:
+        return box
+    image.draft(None, (image.width // factor, image.height // factor))
+    return Box(*(side / factor for side in box))

@@ -1,0 +1,157 @@
+"""Encoded images on disk, each read by its place: what a set that streams is read from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from cnn_jax.data import decoded
+from cnn_jax.data.images import UnreadableImage
+
+_READ_AT_ONCE = 256
+
+
+class Encoded(NamedTuple):
+    """An image as it lies on disk.
+
+    Attributes:
+      content: of the file.
+      label: place of its class.
+      name: what an error calls it.
+    """
+
+    content: bytes
+    label: int
+    name: str
+
+
+class Source(Protocol):
+    """Examples on disk; what it holds in memory is small, so that it can be sent to workers."""
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        ...
+
+    def read(self, place: int) -> Encoded:
+        """The example at a place.
+
+        Raises:
+          UnreadableImage: its file cannot be read.
+        """
+        ...
+
+    def labels(self) -> np.ndarray:
+        """The labels (n,) int32 of all examples."""
+        ...
+
+
+class ImageFiles:
+    """Image files, of which the paths lie in one array of bytes.
+
+    A path object takes some 500 bytes, which for millions of files would be gigabytes.
+
+    Args:
+      folder: the whole path of the folder they lie under.
+      top: the same folder as `paths` have it.
+      paths: of the n files, under `top`.
+      labels: (n,) int32.
+    """
+
+    def __init__(self, folder: Path, top: Path, paths: Iterable[Path], labels: np.ndarray) -> None:
+        names = [str(path.relative_to(top)).encode(errors="surrogateescape") for path in paths]
+        self._folder = folder
+        self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)
+        self._names = b"".join(names)
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def path(self, place: int) -> Path:
+        """The file at a place."""
+        start = int(self._ends[place - 1]) if place else 0
+        name = self._names[start : int(self._ends[place])]
+        return self._folder / name.decode(errors="surrogateescape")
+
+    def read(self, place: int) -> Encoded:
+        """See `Source`."""
+        path = self.path(place)
+        try:
+            return Encoded(path.read_bytes(), int(self._labels[place]), str(path))
+        except OSError as error:
+            raise UnreadableImage(str(path), f"cannot be read ({error.strerror})") from error
+
+    def labels(self) -> np.ndarray:
+        """See `Source`."""
+        return self._labels
+
+
+class RecordFiles:
+    """The ArrayRecord files of a part of a TFDS set, which hold a tf.train.Example a record.
+
+    Args:
+      files: in the order of their records.
+      n: how many records they hold.
+      image: name of the feature with the encoded image.
+      label: name of the feature with the label.
+      name: of the part, for messages.
+    """
+
+    def __init__(self, files: Sequence[Path], n: int, image: str, label: str, name: str) -> None:
+        self._files, self._n = tuple(files), n
+        self._image, self._label, self._name = image, label, name
+        self._opened: Any = None
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    @property
+    def _records(self) -> Any:
+        if self._opened is None:
+            from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+            self._opened = ArrayRecordDataSource([str(file) for file in self._files])
+        return self._opened
+
+    def _examples(self, places: Sequence[int]) -> list[Any]:
+        # With the rest of TFDS this takes a second to import.
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        parse = tf_example_pb2.Example.FromString
+        try:
+            return [parse(each).features.feature for each in self._records.__getitems__(places)]
+        except Exception as error:  # The reader raises what its C++ side makes of it.
+            where = f"examples {places[0]} to {places[-1]} of {self._name}"
+            raise UnreadableImage(where, f"cannot be read ({error})") from error
+
+    def read(self, place: int) -> Encoded:
+        """See `Source`."""
+        (example,) = self._examples([place])
+        content = example[self._image].bytes_list.value[0]
+        label = example[self._label].int64_list.value[0]
+        return Encoded(content, label, f"example {place} of {self._name}")
+
+    def labels(self) -> np.ndarray:
+        """See `Source`: reads every record the first time, and keeps what it finds on disk."""
+        key = decoded.fingerprint(self._files, self._label)
+        file = self._files[0].parent / "decoded" / f"labels-{key}.npy"
+        # A file that is damaged, or that may not be read, is as good as none.
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            if (stored := np.load(file)).shape == (self._n,) and stored.dtype == np.int32:
+                return stored
+        labels = np.empty(self._n, np.int32)
+        for start in range(0, self._n, _READ_AT_ONCE):
+            places = range(start, min(start + _READ_AT_ONCE, self._n))
+            examples = self._examples(list(places))
+            labels[start : places.stop] = [
+                example[self._label].int64_list.value[0] for example in examples
+            ]
+        decoded.write(file, lambda out: np.save(out, labels))
+        return labels

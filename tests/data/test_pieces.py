@@ -1,0 +1,116 @@
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import photos
+import pytest
+
+from cnn_jax.data.feed import Feed
+from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.memory import Order
+from cnn_jax.data.pieces import InTurn, Pieces, Shuffled, WorkerEnded
+from cnn_jax.data.streaming import streamed
+from cnn_jax.recipe import Data
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    top = photos.write_folder(tmp_path_factory.mktemp("photos") / "set", 40)
+    return streamed(Data(f"folder:{top}", image_size=16, random_crop=(0.08, 1.0))).train
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Five images a piece."""
+    monkeypatch.setattr("cnn_jax.data.pieces.PIECE_BYTES", 5 * 16 * 16 * 3)
+
+
+def pieces(split, steps, rows=None, seed=3, batch_size=16):
+    order = Shuffled(Order(3, len(split), batch_size))
+    return Pieces(split, order, np.arange(batch_size) if rows is None else rows, steps, seed)
+
+
+def read(made, workers=0):
+    return list(made.batches(workers))
+
+
+def same(one, other):
+    assert [batch.step for batch in one] == [batch.step for batch in other]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)
+
+
+def test_workers_do_not_change_what_is_read(train, small):
+    made = pieces(train, range(2, 7))
+    assert (made.size, made.per_step, len(made)) == (5, 4, 20)
+    shared = Path("/dev/shm")
+    before = set(shared.glob("psm_*"))
+    plain = read(made)
+    same(plain, read(made, workers=2))
+    assert [batch.images.shape for batch in plain] == [(16, 16, 16, 3)] * 5
+    # Nothing is left in shared memory.
+    assert set(shared.glob("psm_*")) <= before
+
+
+def test_a_step_is_the_same_wherever_reading_began(train, small):
+    same(read(pieces(train, range(0, 6)))[4:], read(pieces(train, range(4, 6))))
+
+
+def test_processes_read_their_rows_of_the_same_batch(train, small):
+    (whole,) = read(pieces(train, range(3, 4)))
+    for rows in (np.arange(0, 8), np.array([1, 2, 12, 13, 14, 15])):
+        (part,) = read(pieces(train, range(3, 4), rows))
+        np.testing.assert_array_equal(part.images, whole.images[rows])
+        np.testing.assert_array_equal(part.labels, whole.labels[rows])
+
+
+def test_an_example_is_cut_otherwise_in_every_epoch(train):
+    n = len(train)
+    order = Order(3, n, n)
+    first, second = read(pieces(train, range(2), batch_size=n))
+    places = [np.argsort(order(step)[0]) for step in (0, 1)]
+    np.testing.assert_array_equal(first.labels[places[0]], second.labels[places[1]])
+    np.testing.assert_array_equal(first.labels[places[0]], train.labels)
+    pairs = zip(first.images[places[0]], second.images[places[1]], strict=True)
+    assert not any((one == other).all() for one, other in pairs)
+
+
+def test_evaluation_reads_every_example_once(train):
+    made = Pieces(train, InTurn(len(train), 16), np.arange(16), range(3), None)
+    labels = np.concatenate([batch.labels for batch in read(made)])
+    n = len(train)
+    np.testing.assert_array_equal(labels[:n], train.labels)
+    (*_, last) = read(made)
+    assert not last.images[n - 32 :].any() and last.images[: n - 32].any(axis=(1, 2, 3)).all()
+
+
+def test_an_unreadable_image_is_named(tmp_path, small):
+    top = photos.write_folder(tmp_path / "set", 20)
+    split = streamed(Data(f"folder:{top}", image_size=16, streaming=True)).train
+    split.source.path(int(split.places[11])).write_bytes(b"\xff\xd8 no image")
+    name = str(split.source.path(int(split.places[11])))
+    with pytest.raises(UnreadableImage, match="is not a JPEG, PNG") as error:
+        read(Pieces(split, InTurn(len(split), 16), np.arange(16), range(1), None))
+    assert str(error.value).startswith(name)
+    feed = Feed(lambda: Pieces(split, InTurn(18, 16), np.arange(16), range(1), None).batches(1), 1)
+    with pytest.raises(UnreadableImage, match="is not a JPEG, PNG") as error:
+        feed.get()
+    assert str(error.value).startswith(name)
+
+
+def test_a_worker_that_ends_is_told(train, small):
+    feed = Feed(lambda: pieces(train, range(10_000)).batches(1), 1)
+    feed.get()
+    (worker,) = multiprocessing.active_children()
+    # Signals that ask the run to stop go to its workers too, and must not end them.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        os.kill(worker.pid, number)
+    for _ in range(20):
+        feed.get()
+    worker.kill()
+    with pytest.raises(WorkerEnded, match=r"exit code -9.*fewer --workers"):
+        for _ in range(100):
+            feed.get()

@@ -1,0 +1,147 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import photos
+import pytest
+import toy_tfds  # noqa: F401  (registers the set)
+
+from cnn_jax.data.catalog import load
+from cnn_jax.data.splits import with_examples, with_validation
+from cnn_jax.data.streaming import mean_std, streamed
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+def test_records_that_stream_are_those_in_memory(folder):
+    held = load("toy_photos/plain", data_dir=folder)
+    dataset = streamed(Data("toy_photos/plain", streaming=True), folder)
+    assert (dataset.class_names, dataset.source) == (held.class_names, held.source)
+    for part in ("train", "validation", "test"):
+        one, other = getattr(dataset, part), getattr(held, part)
+        assert len(one) == len(other)
+        found = one.decoded(np.arange(len(one)))
+        np.testing.assert_array_equal(found.images, other.images)
+        np.testing.assert_array_equal(found.labels, other.labels)
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_labels_are_read_once(folder, monkeypatch):
+    train = streamed(Data("toy_photos/plain", streaming=True), folder).train
+    before = train.labels
+    monkeypatch.setattr("cnn_jax.data.sources.RecordFiles._examples", None)
+    np.testing.assert_array_equal(before, train.labels)
+
+
+def test_parts_are_cut_as_from_a_set_in_memory(tmp_path):
+    top = photos.write_folder(tmp_path / "set", 60)
+    config = Data(f"folder:{top}", image_size=8)
+    held = load(config.name, image_size=8)
+    dataset = streamed(Data(config.name, image_size=8, streaming=True))
+    for each in (lambda d: d, lambda d: with_validation(d, 9), lambda d: with_examples(d, 30)):
+        held, dataset = each(held), each(dataset)
+        for part in ("train", "validation", "test"):
+            one, other = getattr(dataset, part), getattr(held, part)
+            if other is not None:
+                found = one.decoded(np.arange(len(one)))
+                np.testing.assert_array_equal(found.images, other.images)
+                np.testing.assert_array_equal(found.labels, other.labels)
+
+
+def test_secret_parts_are_not_used(folder):
+    dataset = streamed(Data("toy_photos/secret", streaming=True), folder)
+    assert (len(dataset.train), dataset.validation, len(dataset.test)) == (20, None, 4)
+    assert dataset.notes[0] == "not used: test, since its labels are secret"
+
+
+def test_it_streams_where_that_is_asked_for_or_needed(tmp_path, monkeypatch):
+    top = photos.write_folder(tmp_path / "set", 30)
+    name = f"folder:{top}"
+    assert streamed(Data(name)) is None
+    assert streamed(Data(name, image_size=8)) is None
+    assert streamed(Data(name, image_size=8, streaming=False)) is None
+    assert streamed(Data(name, image_size=8, central_crop=0.5)) is not None
+    # 30 images of 8 x 8 x 3 bytes.
+    monkeypatch.setattr("cnn_jax.data.streaming.STREAMED_FROM", 5760)
+    assert streamed(Data(name, image_size=8)) is not None
+    assert streamed(Data("digits")) is None
+    monkeypatch.setattr("cnn_jax.data.streaming.STREAMED_FROM", 5761)
+    assert streamed(Data(name, image_size=8)) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "digits", "streaming": True}, "digits does not lie on disk"),
+        ({"name": "shapes", "central_crop": 1.0}, "leave out --data.central-crop"),
+        ({"streaming": True}, "may differ in size.*--data.image-size 224"),
+        ({"streaming": False, "random_crop": (0.1, 1.0)}, "--data.random-crop needs the images"),
+        ({"image_size": 8, "random_crop": (0.5, 0.1)}, "--data.random-crop 0.5 0.1 must be two"),
+        ({"image_size": 8, "random_crop": (0.5, 1.1)}, "--data.random-crop 0.5 1.1 must be two"),
+        ({"image_size": 8, "central_crop": 0.0}, "--data.central-crop 0 must be above 0"),
+        ({"image_size": 0, "streaming": True}, "--data.image-size 0 must be at least 1"),
+        ({"image_size": 8, "evaluation_size": 0}, "--data.evaluation-size 0 must be"),
+        ({"image_size": 8, "streaming": True, "skip_bad": True}, "--data.skip-bad cannot leave"),
+    ],
+)
+def test_what_cannot_be_is_said(fields, message, tmp_path):
+    name = f"folder:{photos.write_folder(tmp_path / 'set', 6)}"
+    with pytest.raises(UserError, match=message):
+        streamed(Data(**{"name": name, **fields}))
+
+
+def test_statistics_are_published_or_of_a_fixed_sample(tmp_path, monkeypatch):
+    photos.write_imagenet(tmp_path, train=6, validation=3)
+    dataset = streamed(Data("imagenet2012", image_size=8, streaming=True), tmp_path)
+    assert (len(dataset.train), len(dataset.test)) == (6, 3)
+    assert len(dataset.class_names) == 1000
+    mean, std, how = mean_std("imagenet2012", dataset.train)
+    assert mean.tolist() == [0.485, 0.456, 0.406] and std.tolist() == [0.229, 0.224, 0.225]
+    assert how == "those published for imagenet2012"
+    mean, _, how = mean_std("other", dataset.train)
+    pixels = dataset.train.decoded(np.arange(6)).images / 255
+    np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)))
+    assert how == "of 6 of the training images, chosen by a fixed rule"
+    monkeypatch.setattr("cnn_jax.data.streaming.STATISTICS_EXAMPLES", 4)
+    sample = mean_std("other", dataset.train)[0]
+    assert sample.tolist() != mean.tolist()
+    assert sample.tolist() == mean_std("other", dataset.train)[0].tolist()
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from cnn_jax.data.pieces import InTurn, Pieces
+from cnn_jax.data.streaming import streamed
+from cnn_jax.recipe import Data
+
+split = streamed(Data(sys.argv[1], image_size=224, streaming=True)).train
+steps = range(len(split) // 32)
+peaks = []
+for batch in Pieces(split, InTurn(len(split), 32), np.arange(32), steps, None).batches(0):
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(len(split) * 224 * 224 * 3 // 2**20, peaks[-1] - peaks[4])
+"""
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    top = photos.write_folder(tmp_path / "set", 6, sizes=((8, 8),))
+    for index in range(1200):
+        file = top / "c0" / f"link{index}.jpg"
+        file.hardlink_to(top / "c0" / "0000.jpg")
+    found = subprocess.run(
+        [sys.executable, "-c", MEMORY, f"folder:{top}"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pixels, grown = map(int, found.stdout.split())
+    assert pixels > 150
+    assert grown < 40
