@@ -39,12 +39,13 @@ from cnn_jax.recipe import Data, Preprocess, Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.training.checkpoint_files import LEFT
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
+from cnn_jax.training.compiled_steps import Whole
 from cnn_jax.training.display import Display
 from cnn_jax.training.input import HeldInput, Input, StreamedInput
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.optimizers import decay_line
-from cnn_jax.training.program import FITTED_TO, Program, Whole
+from cnn_jax.training.program import FITTED_TO, Program
 from cnn_jax.training.state import TrainState, with_variables
 from cnn_jax.training.stop import Stop, StopRequest
 
@@ -107,7 +108,15 @@ class Experiment:
         if workers is not None and workers < 0:
             raise UserError(f"--workers {workers} must be at least 0")
         spec, how = data_spec(dataset, recipe.preprocess)
-        program = Program(recipe, spec, mesh, parallel.compile, debug=debug, workers=workers)
+        program = Program(
+            recipe,
+            spec,
+            mesh,
+            parallel.compile,
+            debug=debug,
+            steps_per_call=parallel.steps_per_call,
+            workers=workers,
+        )
         if how is not None:
             notes = (*dataset.notes, f"means and deviations are {how}")
             dataset = dataclasses.replace(dataset, notes=notes)
@@ -490,7 +499,8 @@ def _announce(display: Display, experiment: Experiment, devices: list[str], path
     program = experiment.program
     recipe, spec, plan = program.recipe, program.spec, program.plan
     counts = ", ".join(f"{count:,} {name}" for name, count in spec.examples.items())
-    compiled = program.compile_seconds
+    compilations = program.compilations
+    rest = sum(compilations[what].seconds for what in ("init", "seal"))
     decays = decay_line(recipe.optimizer, program.abstract_state.params, program.frozen)
     display.say(
         f"{recipe.name}: {recipe.model.name} ({program.parameters:,} parameters) on {spec.name} "
@@ -506,8 +516,13 @@ def _announce(display: Display, experiment: Experiment, devices: list[str], path
     for line in program.update_lines():
         display.say(line)
     display.say(
-        f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs); "
-        f"compiled in {sum(compiled.values()):.1f} s; run folder {path}"
+        f"{plan.total:,} steps of {plan.batch_size} ({plan.epoch(plan.total):.4g} epochs)"
+        + (f", {program.steps_per_call} a call" if program.steps_per_call > 1 else "")
+        + f"; run folder {path}"
+    )
+    display.say(
+        f"training step {compilations['train']}; evaluation {compilations['evaluate']}; "
+        f"the rest in {rest:.1f} s"
     )
 
 

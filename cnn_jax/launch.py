@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from cnn_jax.command_line import added_options, parse, quiet_libraries
+from cnn_jax.compilation_cache import no_cache, use_cache
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, train
 from cnn_jax.json_values import write_json
@@ -54,6 +55,9 @@ class Launch:
     the operation that gave the first number which is not finite."""
     allow_recipe_change: bool = False
     """Go on with the run in the folder although its recipe was another."""
+    compilation_cache: bool = True
+    """Keep compiled programs in ~/.cache/cnn_jax/compiled (or $XDG_CACHE_HOME/cnn_jax/compiled, or
+    $JAX_COMPILATION_CACHE_DIR), so that the next start need not compile them."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
 
@@ -82,6 +86,10 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
     console = Console(quiet=not is_first())
+    if not launch.compilation_cache:
+        no_cache()
+    elif (why := use_cache()) is not None:
+        _tell(console, why)
     recipe = added_options(recipe, launch.recipe)
     if launch.restarts < 0:
         raise UserError(f"--restarts {launch.restarts} must be at least 0")

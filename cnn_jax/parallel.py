@@ -23,6 +23,9 @@ SMALL = 2**12
 """Arrays of fewer numbers than this lie whole on every device: to gather them would take longer
 than it saves memory."""
 
+STEPS_PER_CALL = 50
+"""Training steps in a call on accelerators, at most: the time between two calls is then little
+beside that of the steps, and a signal is still heard within seconds."""
 
 Compile = Literal["jit", "pmap"]
 """The two ways of compiling a step for many devices."""
@@ -42,6 +45,11 @@ class Parallel:
     compile: Compile = "jit"
     """Let the compiler place what devices send each other (`jit`), or write one program a device
     which averages gradients itself (`pmap`, for fsdp 1 and one process)."""
+    steps_per_call: int | None = None
+    """Training steps in one call of the compiled program, at most: so many as fit between
+    validations and checkpoints. By default 50 on GPUs and TPUs, and 1 on CPUs, whose convolutions
+    are slow inside a loop, with `pmap`, and with streamed sets. A signal is heeded between two
+    calls."""
 
 
 def make_mesh(
@@ -90,6 +98,38 @@ def make_mesh(
     return Mesh(np.array(devices[: data * fsdp]).reshape(data, fsdp), (DATA, FSDP))
 
 
+def most_steps(
+    mesh: Mesh, compile: Compile, steps_per_call: int | None, *, streamed: bool = False
+) -> int:
+    """How many training steps a call may have.
+
+    Args:
+      mesh: the devices.
+      compile: see `Parallel`.
+      steps_per_call: what was asked for, see `Parallel`.
+      streamed: whether the examples of a step come from disk.
+
+    Raises:
+      UserError: it is less than 1, or more than 1 with `pmap` or streamed examples.
+    """
+    if steps_per_call is None:
+        alone = streamed or compile == "pmap" or mesh.devices.flat[0].platform == "cpu"
+        return 1 if alone else STEPS_PER_CALL
+    if steps_per_call < 1:
+        raise UserError(f"--parallel.steps-per-call {steps_per_call} must be at least 1")
+    if compile == "pmap" and steps_per_call > 1:
+        raise UserError(
+            f"--parallel.compile pmap calls every step alone, so --parallel.steps-per-call "
+            f"{steps_per_call} must be 1"
+        )
+    if streamed and steps_per_call > 1:
+        raise UserError(
+            f"every step of a streamed set is given its own examples, so --parallel.steps-per-call "
+            f"{steps_per_call} must be 1"
+        )
+    return steps_per_call
+
+
 def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """Every device holds the whole array: the data set."""
     return NamedSharding(mesh, PartitionSpec())
@@ -98,6 +138,11 @@ def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Every device holds its part of the first axis: examples."""
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
+
+
+def batches_sharding(mesh: Mesh) -> NamedSharding:
+    """Every device holds its part of the second axis: examples of many steps."""
+    return NamedSharding(mesh, PartitionSpec(None, (DATA, FSDP)))
 
 
 def state_sharding(mesh: Mesh | AbstractMesh, shape: Sequence[int]) -> NamedSharding:

@@ -27,7 +27,7 @@ from cnn_jax.training.step import Metrics
 from cnn_jax.training.stop import Stopped
 
 _IN_FLIGHT = 2
-"""Steps that may be under way while the metrics of the one before are read."""
+"""Calls that may be under way while the metrics of the one before are read."""
 
 
 class NonFinite(UserError):
@@ -122,7 +122,7 @@ class Loop:
         self._checkpoints, self._log, self._display = checkpoints, log, display
         self._stop = stop
         self._paths = parameter_paths(program.abstract_state.params)
-        self._in_flight: deque[tuple[int, Metrics]] = deque()
+        self._in_flight: deque[tuple[int, int, Metrics]] = deque()
         self._norms = np.full(len(self._paths), np.nan)
         self._clock: float | None = None
         self._began = began
@@ -182,23 +182,44 @@ class Loop:
             if self._clock is None:
                 self._input.begin(step + progress.skipped)
                 self._clock = time.perf_counter()
-            given = self._input(step + progress.skipped, self._busy)
             before = state
-            state, found = self.program.train_step(state, *given, self._stop())
-            for value in found.values():
-                value.copy_to_host_async()
-            step += 1
-            self._in_flight.append((step, found))
+            state, count, given = self._call(state, step)
+            step += count
             if self.program.debug:
                 self._check(before, given)
             while len(self._in_flight) > _IN_FLIGHT:
                 self._read(*self._in_flight.popleft())
 
+    def _call(self, state: TrainState, step: int) -> tuple[TrainState, int, Given]:
+        """Starts a call of the program.
+
+        Of many steps, unless the state of one of them is needed.
+
+        Returns:
+          The state after it, how many steps it makes, and what the first of them was given.
+        """
+        count, program, first = self.program.steps_per_call, self.program, step
+        first += self.progress.skipped
+        if count > 1 and step + count <= self.plan.next_scheduled(step):
+            given, *others = [self._input(first + i, self._busy) for i in range(count)]
+            indices = np.stack([each.indices for each in (given, *others)])
+            epochs = np.stack([each.epochs for each in (given, *others)])
+            state, found = program.train_steps(
+                state, given.images, given.labels, indices, epochs, self._stop()
+            )
+        else:
+            count, given = 1, self._input(first, self._busy)
+            state, found = program.train_step(state, *given, self._stop())
+        for value in found.values():
+            value.copy_to_host_async()
+        self._in_flight.append((step, count, found))
+        return state, count, given
+
     def _busy(self) -> bool:
         """Whether a step is under way."""
         if not self._in_flight:
             return False
-        last: Any = self._in_flight[-1][1]["loss"]
+        last: Any = self._in_flight[-1][2]["loss"]
         return not last.is_ready()
 
     def _check(self, before: TrainState, given: Given) -> None:
@@ -220,11 +241,19 @@ class Loop:
         """
         return self._others_asked if self.program.agrees else self._stop()
 
-    def _read(self, step: int, metrics: Metrics) -> None:
+    def _read(self, step: int, count: int, metrics: Metrics) -> None:
+        """Takes in the metrics of a call of so many steps, made after `step` updates."""
+        fetched = {name: np.asarray(value) for name, value in metrics.items()}
+        self._others_asked |= bool(fetched.pop("asked", False))
+        self.progress.steps_timed += count
+        for i in range(count):
+            row = fetched if count == 1 else {name: value[i] for name, value in fetched.items()}
+            self._read_step(step + i + 1, row)
+
+    def _read_step(self, step: int, metrics: dict[str, np.ndarray]) -> None:
         """Takes in the metrics of the step that led to `step` updates."""
         loss, accuracy = float(metrics["loss"]), float(metrics["accuracy"])
-        norms = np.asarray(metrics["grad_norms"])
-        self._others_asked |= bool(metrics.get("asked", False))
+        norms = metrics["grad_norms"]
         update = float(metrics["update_norm"])
         if not (math.isfinite(loss) and np.all(np.isfinite(norms)) and math.isfinite(update)):
             what = f"the loss of step {step - 1} is {loss}, its update's norm {update}"
@@ -232,7 +261,6 @@ class Loop:
         self._norms = norms
         self.progress.window.append((loss, accuracy))
         self._shown.append((loss, accuracy))
-        self.progress.steps_timed += 1
         if step == self.plan.total or self.plan.due(step, self.plan.log):
             self._write_train(step, metrics)
         self._display.step(step, loss, self.images_per_second, self.input_wait)
@@ -267,7 +295,7 @@ class Loop:
         """Seconds since the clock was started, if it runs."""
         return 0.0 if self._clock is None else time.perf_counter() - self._clock
 
-    def _write_train(self, step: int, metrics: Metrics) -> None:
+    def _write_train(self, step: int, metrics: dict[str, np.ndarray]) -> None:
         window = np.asarray(self.progress.window)
         norms = np.asarray(metrics["grad_norms"], np.float64)
         values: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,6 +86,41 @@ class Plan:
     def scheduled(self, step: int) -> bool:
         """Whether the state of a step is saved in every run, and not because one was stopped."""
         return step == self.total or self.due(step, self.save) or self.due(step, self.validate)
+
+    def next_scheduled(self, step: int) -> int:
+        """The first step after this one whose state is saved, or validated, or the last."""
+        found = self.total
+        for interval in filter(math.isfinite, (self.save, self.validate)):
+            multiple = (math.floor((step + 0.5) / interval) + 1) * interval
+            # Rounding may be a step off, to either side.
+            near = max(step + 1, math.ceil(multiple - 0.5) - 1)
+            while near < found and not self.due(near, interval):
+                near += 1
+            found = min(found, near)
+        return found
+
+    def together(self, most: int) -> int:
+        """How many steps a call should have, so that the fewest calls make the whole plan.
+
+        A call never reaches over a step whose state is needed; what is left before it is made
+        in calls of one step.
+
+        Args:
+          most: steps in a call, at most.
+        """
+        if most == 1:
+            return 1
+        gaps: Counter[int] = Counter()
+        step = 0
+        while step < self.total:
+            later = self.next_scheduled(step)
+            gaps[later - step] += 1
+            step = later
+
+        def calls(steps: int) -> int:
+            return sum(n * (gap // steps + gap % steps) for gap, n in gaps.items())
+
+        return min(range(most, 0, -1), key=calls)
 
     def epoch(self, step: int) -> float:
         """Passes over the training examples that so many steps make."""

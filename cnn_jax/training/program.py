@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,26 +13,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.sharding import AbstractMesh, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, Sharding
 
 from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.batch import Batch
-from cnn_jax.compilation import compiled
+from cnn_jax.compilation_cache import Compilation, watched
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.models import parameter_count
 from cnn_jax.models.batch_axis import BatchAxis
 from cnn_jax.parallel import (
-    DATA,
     Compile,
     Parallel,
     batch_sharding,
+    batches_sharding,
     gathered,
+    most_steps,
     on_host,
     placed,
-    replicated,
     shardings,
     split,
     state_sharding,
@@ -42,6 +41,7 @@ from cnn_jax.processes import of_first
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
+from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.lookahead import make_lookahead
@@ -51,9 +51,6 @@ from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.seal import Sealer
 from cnn_jax.training.state import TrainState, Variables, init_state, stream, with_variables
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
-
-CompiledStep = Callable[..., tuple[TrainState, Metrics]]
-Whole = jax.Array | jax.ShapeDtypeStruct
 
 _QUICK_COMPILE = {
     "xla_backend_optimization_level": 0,
@@ -73,8 +70,13 @@ class Program:
       spec: facts of the data.
       mesh: the devices.
       compile: `jit` or `pmap`, see `cnn_jax.parallel.Parallel`.
-      debug: keep the state that a step is given, so that `explain` can repeat the step.
+      debug: keep the state that a step is given, so that `explain` can repeat the step; every
+        step is a call.
+      steps_per_call: see `cnn_jax.parallel.Parallel`.
       workers: processes that read a streamed set, see `cnn_jax.training.input`.
+
+    Attributes:
+      steps_per_call: the steps of a call of `train_steps`, as fits the plan; 1 is none.
 
     Raises:
       UserError: a name, an option or a size in the recipe does not fit.
@@ -88,18 +90,21 @@ class Program:
         compile: Compile = Parallel.compile,
         *,
         debug: bool = False,
+        steps_per_call: int | None = Parallel.steps_per_call,
         workers: int | None = None,
     ) -> None:
         self.recipe = recipe
         self.spec = spec
         self.mesh = mesh
         self.debug = debug
-        self._given_up = () if debug else (0,)
         self._mapped = compile == "pmap"
         # Several processes have to agree in which step they stop.
         self.agrees = jax.process_count() > 1
         check_recipe(recipe, spec, mesh.size, each_alone=self._mapped)
         self.plan = plan = Plan.of(recipe, spec.examples)
+        self.steps_per_call = plan.together(
+            1 if debug else most_steps(mesh, compile, steps_per_call, streamed=spec.streamed)
+        )
         self.schedule = schedule_of(recipe, plan)
         self._model = make_model(recipe, spec)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
@@ -108,7 +113,7 @@ class Program:
         self._lookahead = make_lookahead(recipe.lookahead, plan.total)
         if spec.evaluation_shape is not None:
             _check_evaluation_size(recipe, spec, self._model)
-        self.compile_seconds = {"init": 0.0, "train": 0.0, "evaluate": 0.0, "seal": 0.0}
+        self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
         self.abstract_state = abstract_state(recipe, spec, mesh)
@@ -124,18 +129,19 @@ class Program:
             ),
         )
         self._train_compiled: Any = None
+        self._many_compiled: Any = None
         self.rates = np.empty(0)
 
     def _timed(self, what: str, build: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        built = build()
-        self.compile_seconds[what] += time.perf_counter() - began
+        with watched() as found:
+            built = build()
+        self.compilations[what] += found
         return built
 
     def take_compile_seconds(self) -> dict[str, float]:
         """Seconds spent compiling since the last call: of several seeds, the first pays."""
-        taken = dict(self.compile_seconds)
-        self.compile_seconds = dict.fromkeys(taken, 0.0)
+        taken = {what: found.seconds for what, found in self.compilations.items()}
+        self.compilations = dict.fromkeys(taken, Compilation())
         return taken
 
     def init(self, seed: int) -> TrainState:
@@ -194,9 +200,25 @@ class Program:
         """
         if self._train_compiled is not None:
             return
-        self.rates = self._timed("train", lambda: _rates(self.schedule, self.plan.total))
-        build = self._mapped_step if self._mapped else self._partitioned_step
+        self.rates = self._timed("init", lambda: _rates(self.schedule, self.plan.total))
+        kind = MappedStep if self._mapped else PartitionedStep
+        build = kind(
+            mesh=self.mesh,
+            state=self.abstract_state,
+            batch_size=self.recipe.batch_size,
+            make_batch=self._batch,
+            make_step=self._train_step,
+            norm_examples=self.recipe.model.norm_examples,
+            given_up=() if self.debug else (0,),
+            agrees=self.agrees,
+            streamed=self.spec.streamed,
+        )
         self._train_compiled = self._timed("train", lambda: build(images, labels))
+        if self.steps_per_call > 1:
+            assert isinstance(build, PartitionedStep)
+            self._many_compiled = self._timed(
+                "train", lambda: build.many(images, labels, self.steps_per_call)
+            )
 
     @property
     def compiled_step(self) -> jax.stages.Compiled | None:
@@ -246,106 +268,6 @@ class Program:
             num_classes=self.spec.num_classes,
         )
 
-    def _partitioned_step(self, images: Whole, labels: Whole) -> CompiledStep:
-        """One program for the whole batch, which the compiler divides among the devices."""
-        train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
-
-        def step(
-            state: TrainState,
-            images: jax.Array,
-            labels: jax.Array,
-            indices: jax.Array,
-            epochs: jax.Array,
-            *asked: jax.Array,
-        ) -> tuple[TrainState, Metrics]:
-            batch = self._batch(state.seed, state.step, images, labels, indices, epochs)
-            state, metrics = train_step(state, batch)
-            if asked:
-                metrics["asked"] = jnp.any(asked[0])
-            return state, metrics
-
-        whole, spread = replicated(self.mesh), batch_sharding(self.mesh)
-        layout = shardings(self.abstract_state)
-        flags = self._flags()
-        jitted = jax.jit(
-            step,
-            in_shardings=(layout, *self._examples_layout(), *[spread] * (2 + len(flags))),
-            out_shardings=(layout, whole),
-            donate_argnums=self._given_up,
-        )
-        place = self._place()
-        shapes = (self.abstract_state, images, labels, place, place, *flags)
-        return compiled(self.mesh, jitted, *shapes)
-
-    def _mapped_step(self, images: Whole, labels: Whole) -> CompiledStep:
-        """A program for the part of the batch that a device has, run on all of them.
-
-        The batch is made by a program of its own, for the whole of it: what is drawn at random
-        and who is mixed with whom does not depend on the number of devices.
-        """
-        train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples, DATA))
-        devices = list(self.mesh.devices.flat)
-
-        def prepare(seed: jax.Array, step: jax.Array, *arrays: jax.Array) -> Batch:
-            batch = self._batch(seed, step, *arrays)
-            return jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), batch)
-
-        def step(state: TrainState, batch: Batch, *asked: jax.Array) -> tuple[TrainState, Metrics]:
-            state, metrics = train_step(state, batch)
-            if asked:
-                metrics["asked"] = jax.lax.pmax(asked[0], DATA)
-            return state, metrics
-
-        whole, spread = replicated(self.mesh), batch_sharding(self.mesh)
-        state, place = self.abstract_state, self._place()
-        arguments = (state.seed, state.step, images, labels, place, place)
-        prepared = jax.jit(
-            prepare,
-            in_shardings=(whole, whole, *self._examples_layout(), spread, spread),
-            out_shardings=spread,
-        )
-        batch = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread),
-            jax.eval_shape(prepare, *arguments),
-        )
-        flags = self._flags()
-        mapped = jax.pmap(
-            step,
-            axis_name=DATA,
-            in_axes=(None, 0, *(0 for _ in flags)),
-            out_axes=None,
-            devices=devices,
-            donate_argnums=self._given_up,
-        )
-        make, run = (
-            compiled(self.mesh, prepared, *arguments),
-            compiled(self.mesh, mapped, state, batch, *flags),
-        )
-
-        def both(
-            state: TrainState, images: jax.Array, labels: jax.Array, *rest: jax.Array
-        ) -> tuple[TrainState, Metrics]:
-            indices, epochs, *asked = rest
-            batch = make(state.seed, state.step, images, labels, indices, epochs)
-            return run(state, batch, *asked)
-
-        return both
-
-    def _examples_layout(self) -> tuple[NamedSharding, NamedSharding]:
-        """How images and labels that a step is given lie on the devices."""
-        layout = batch_sharding(self.mesh) if self.spec.streamed else replicated(self.mesh)
-        return layout, layout
-
-    def _place(self) -> jax.ShapeDtypeStruct:
-        """A number an example, on the device of the example."""
-        shape = (self.recipe.batch_size,)
-        return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=batch_sharding(self.mesh))
-
-    def _flags(self) -> list[jax.ShapeDtypeStruct]:
-        """Where processes have to agree: whether one is asked to stop, as each device knows."""
-        shape, spread = (self.mesh.size,), batch_sharding(self.mesh)
-        return [jax.ShapeDtypeStruct(shape, jnp.bool, sharding=spread)] if self.agrees else []
-
     def train_step(
         self,
         state: TrainState,
@@ -366,11 +288,41 @@ class Program:
           asked: whether this process is asked to stop; where there are several, the metric
             `asked` tells all of them whether any is.
         """
-        spread = batch_sharding(self.mesh)
-        places = [placed(indices, spread), placed(epochs, spread)]
-        if self.agrees:
-            places.append(placed(np.full(self.mesh.size, asked), spread))
+        places = self._placed(indices, epochs, batch_sharding(self.mesh), asked)
         return self._train_compiled(state, images, labels, *places)
+
+    def train_steps(
+        self,
+        state: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        indices: np.ndarray,
+        epochs: np.ndarray,
+        asked: bool = False,
+    ) -> tuple[TrainState, Metrics]:
+        """`steps_per_call` updates in one call; the state given is used up.
+
+        Args:
+          state: the state before.
+          images: (n, h, w, c) uint8, on every device.
+          labels: (n,) int32, on every device.
+          indices: (steps_per_call, b) int32, the examples of each step.
+          epochs: (steps_per_call, b) int32, the epoch in which each is seen.
+          asked: as of `train_step`.
+
+        Returns:
+          The state after, and the metrics with a row a step; `asked` is one for all.
+        """
+        places = self._placed(indices, epochs, batches_sharding(self.mesh), asked)
+        return self._many_compiled(state, images, labels, *places)
+
+    def _placed(
+        self, indices: np.ndarray, epochs: np.ndarray, sharding: Sharding, asked: bool
+    ) -> list[jax.Array]:
+        places = [placed(indices, sharding), placed(epochs, sharding)]
+        if self.agrees:
+            places.append(placed(np.full(self.mesh.size, asked), batch_sharding(self.mesh)))
+        return places
 
     def explain(
         self,

@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 from rich.console import Console
 
-from cnn_jax import models, steps, train
+from cnn_jax import Parallel, models, steps, train
 from cnn_jax.data import Order
 from cnn_jax.experiment import Experiment
 from cnn_jax.models.layers import Dense
@@ -128,9 +128,14 @@ def lines(path, kind):
     return [entry for entry in entries if entry["kind"] == kind]
 
 
-def test_without_restarts_a_failure_is_an_error(fragile, flaw, tmp_path):
-    with pytest.raises(NonFinite, match="the loss of step 13 is"):
-        train(fragile, tmp_path / "run", console=QUIET)
+@pytest.mark.parametrize("steps_per_call", [1, 4])
+def test_without_restarts_a_failure_is_an_error(steps_per_call, fragile, flaw, tmp_path):
+    """Also in the middle of a call of many steps, which goes from 12 to 16."""
+    parallel = Parallel(steps_per_call=steps_per_call)
+    with pytest.raises(NonFinite, match="the loss of step 13 is") as failure:
+        train(fragile, tmp_path / "run", parallel=parallel, console=QUIET)
+    assert "checkpoint is that of step 12 " in str(failure.value)
+    assert [entry["step"] for entry in lines(tmp_path / "run", "train")] == list(range(1, 14))
 
 
 def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path, monkeypatch):
@@ -145,6 +150,13 @@ def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path
     # The run is a function of recipe and seed all the same: repeated, it comes to the same.
     again = train(fragile, tmp_path / "again", restarts=2, console=QUIET)
     assert again["test"] == summary["test"]
+
+    # So it does where a call has many steps.
+    calls = train(
+        fragile, tmp_path / "calls", restarts=2, parallel=Parallel(steps_per_call=4), console=QUIET
+    )
+    assert calls["skipped_batches"] == 2
+    assert calls["test"] == pytest.approx(summary["test"], rel=1e-4)
 
     # And so it does where it is interrupted after the restart, before and after the next save.
     for at in (2, 7):
