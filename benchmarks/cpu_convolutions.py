@@ -58,7 +58,7 @@ def measure(name: str, side: int, batch_size: int, rounds: int) -> dict[str, obj
         step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
         with convolutions_for("cpu") if kind == "ours" else nullcontext():
             lowered = jax.jit(step).lower(state, batch)
-        steps[kind] = lowered.compile(compiler_options(make_mesh()))
+        steps[kind] = lowered.compile(compiler_options(make_mesh(), lowered.as_text()))
     losses = {
         kind: float(step(step(state, batch)[0], batch)[1]["loss"]) for kind, step in steps.items()
     }

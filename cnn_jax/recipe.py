@@ -94,9 +94,39 @@ class Augment:
     """Multiply the distance from the image's mean grey by a factor in 1 ± this."""
     saturation: float = 0.0
     """Multiply the distance from each pixel's grey by a factor in 1 ± this."""
+    rand_augment: int = 0
+    """Apply so many operations to each image, drawn for each one by one, such as rotate, equalize
+    or posterize (https://arxiv.org/abs/1909.13719)."""
+    rand_magnitude: float = 9.0
+    """How strong the operations of `rand_augment` are, from 0 to 10, as in timm; torchvision
+    counts to 30, and its 9 is 3 here."""
+    rand_magnitude_std: float = 0.0
+    """Draw the magnitude of each operation of `rand_augment` around `rand_magnitude` with this
+    standard deviation."""
+    rand_probability: float = 1.0
+    """Probability that an operation which `rand_augment` has drawn is applied; 0.5 in timm."""
+    rand_ranges: Literal["torchvision", "timm", "timm_increasing"] = "torchvision"
+    """Which operations `rand_augment` draws from, and what a magnitude means: the 14 of the paper
+    as in torchvision, or 15 as in timm, all growing stronger with the magnitude (`inc1`) or not.
+    timm's `rand-m6-mstd0.5-inc1` is two operations, 6, 0.5, 0.5 and `timm_increasing`."""
+    trivial_augment: bool = False
+    """Apply one operation to each image, its magnitude drawn from wide ranges
+    (https://arxiv.org/abs/2103.10158)."""
+    fill: Literal["grey", "mean", "black"] = "grey"
+    """What `rand_augment` and `trivial_augment` show where an image does not reach: a grey of
+    128/255, the channel means that are subtracted, or zeros."""
     cutout: int = 0
     """Blank a square of so many pixels a side at a random place
     (https://arxiv.org/abs/1708.04552)."""
+    erase: float = 0.0
+    """Probability with which a rectangle of an image is erased
+    (https://arxiv.org/abs/1708.04896)."""
+    erase_area: tuple[float, float] = (0.02, 0.33)
+    """Least and greatest part of the image that `erase` takes."""
+    erase_aspect: tuple[float, float] = (0.3, 3.3)
+    """Least and greatest ratio of height to width of what `erase` takes."""
+    erase_value: Literal["zero", "noise"] = "zero"
+    """What `erase` leaves: zero, which is the mean of the data, or normal noise in every pixel."""
     mixup: float = 0.0
     """Blend pairs of examples with weights from Beta(this, this)
     (https://arxiv.org/abs/1710.09412)."""

@@ -47,7 +47,8 @@ def run(recipe, path, devices):
 def recipe(tiny, changed):
     from cnn_jax import steps
 
-    # Mirrors, shifts, batch statistics, mixup and dropout must all not depend on the devices.
+    # Mirrors, shifts, batch statistics, mixup, dropout, the slow copy and the views of images
+    # must all not depend on the devices.
     return changed(
         tiny,
         {
@@ -56,6 +57,9 @@ def recipe(tiny, changed):
             "log_every": steps(1),
             "validate_every": steps(6),
             "optimizer.accumulate": 2,
+            "optimizer.until": ("^head/bias$=4steps",),
+            "lookahead.every": 3,
+            "views": "six",
         },
     )
 

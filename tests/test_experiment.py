@@ -9,9 +9,12 @@ import pytest
 from rich.console import Console
 
 from cnn_jax import UserError, epochs, steps, train, train_seeds
+from cnn_jax.commands.runs import describe_run
+from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.restored import restore
 from cnn_jax.experiment import Experiment
 from cnn_jax.json_values import read_json
+from cnn_jax.launch import result_line
 from cnn_jax.seeds import spread
 from cnn_jax.training.loop import NonFinite
 from cnn_jax.training.stop import Stopped
@@ -109,6 +112,49 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert summary["best"] == finished[0]["best"]
     assert without_times(lines(path)) == without_times(lines(finished[1]))
     jax.tree.map(np.testing.assert_array_equal, params(path), params(finished[1]))
+
+
+def test_all_examples_are_learnt_from_and_the_last_state_is_tested(
+    tiny, changed, tmp_path, monkeypatch
+):
+    recipe = changed(
+        tiny,
+        {
+            "data.validation": 0,
+            "ema": None,
+            "lookahead.every": 3,
+            "optimizer.until": ("^head/bias$=4steps",),
+            "views": "mirror",
+            "duration": steps(10),
+            "checkpoints.every": steps(4),
+        },
+    )
+    experiment = Experiment.of(recipe)
+    whole, path = tmp_path / "whole", tmp_path / "stopped"
+    summary = train(recipe, whole, console=QUIET, experiment=experiment)
+    assert experiment.program.spec.examples == {"train": 1437, "test": 360}
+    assert summary["best"] is None and summary["tested"] == summary["steps"] == 10
+    assert "last state, of step 10, without validation" in result_line(summary)
+    assert {entry["kind"] for entry in lines(whole)} == {"train"}
+    assert describe_run(whole)["validation"] is None
+    # The best is the last.
+    found = evaluate(whole)
+    assert found["step"] == 10 and found["views"] == "mirror"
+    assert found["nll"] == summary["test"]["nll"]
+    alone = evaluate(whole, views="none")
+    assert alone["nll"] != found["nll"]
+    assert (whole / "evaluations" / "digits-test-step10-views-none.json").exists()
+    with pytest.raises(UserError, match="has no validation split"):
+        evaluate(whole, split="validation")
+
+    # Between two checkpoints, and between two times at which the state is set back.
+    stop_when(experiment, 7, monkeypatch)
+    with pytest.raises(Stopped, match="stopped at step 7 of 10"):
+        train(recipe, path, console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    assert train(recipe, path, console=QUIET, experiment=experiment)["test"] == summary["test"]
+    assert without_times(lines(path)) == without_times(lines(whole))
+    jax.tree.map(np.testing.assert_array_equal, params(path), params(whole))
 
 
 def stop_when(experiment, step, monkeypatch):
@@ -284,6 +330,9 @@ def test_a_folder_below_a_file_cannot_be_made(tiny, experiment, tmp_path):
         ({"loss.label_smoothing": 1.0}, "--loss.label-smoothing 1.0"),
         ({"checkpoints.keep_best": 0}, "--checkpoints.keep-best"),
         ({"early_stopping.patience": 0}, "--early-stopping.patience 0"),
+        ({"early_stopping.patience": 3, "data.validation": 0}, "needs a validation part"),
+        ({"lookahead.every": 0}, "--lookahead.every 0"),
+        ({"optimizer.until": ("^stem=3epochs",)}, "--optimizer.until '.stem=3epochs' finds no"),
         ({"seed": -1}, "--seed -1"),
         ({"duration": epochs(0)}, "--duration 0 epochs"),
         ({"preprocess.std": (0.0,)}, "--preprocess.std"),

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cnn_jax import Model, Preprocess, Recipe, Schedule, UserError, percent
+from cnn_jax import Augment, Model, Preprocess, Recipe, Schedule, UserError, percent
 from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
 
 
@@ -11,6 +11,7 @@ def test_a_recipe_survives_json():
     recipe = Recipe(
         name="x",
         preprocess=Preprocess(size=32, mean=(0.5, 0.4, 0.3)),
+        augment=Augment(rand_augment=2, rand_ranges="timm", erase=0.5, erase_area=(0.1, 0.2)),
         model=Model("simple_cnn", options={"widths": (32, 64), "norm": "batch", "dropout": 0.5}),
         schedule=Schedule("step", boundaries=(percent(40), percent(80))),
         ema=0.99,

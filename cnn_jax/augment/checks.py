@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from cnn_jax import recipe
+from cnn_jax.augment.policies import GREATEST_MAGNITUDE
 from cnn_jax.augment.preprocessing import output_shape
 from cnn_jax.errors import UserError
 
@@ -12,6 +13,8 @@ _UNLIMITED = {
     "scale": "the greatest relative change of size",
     "mixup": "the parameter of a Beta distribution",
     "cutmix": "the parameter of a Beta distribution",
+    "rand_augment": "a number of operations",
+    "rand_magnitude_std": "a standard deviation",
 }
 _LIMITED = {
     "rotation": (180, "degrees"),
@@ -19,7 +22,14 @@ _LIMITED = {
     "brightness": (1, "a factor's greatest distance from one"),
     "contrast": (1, "a factor's greatest distance from one"),
     "saturation": (1, "a factor's greatest distance from one"),
+    "rand_magnitude": (
+        GREATEST_MAGNITUDE,
+        "a magnitude; torchvision's, up to 30, is three times it",
+    ),
+    "rand_probability": (1, "a probability"),
+    "erase": (1, "a probability"),
 }
+_POLICIES = ("rand_augment", "trivial_augment")
 
 
 def check(
@@ -47,6 +57,19 @@ def check(
     _check_range(augment, "pad_crop", side - 1, f"a number of pixels; {size}")
     _check_range(augment, "cutout", 2 * side, f"a number of pixels; {size}")
 
+    _check_pair(augment, "erase_area", 1)
+    _check_pair(augment, "erase_aspect", math.inf)
+    if augment.rand_augment and augment.trivial_augment:
+        raise UserError(
+            f"--augment.rand-augment {augment.rand_augment} and --augment.trivial-augment are "
+            "alternatives; give one of them"
+        )
+    for field in _POLICIES:
+        if getattr(augment, field) and channels not in (1, 3):
+            raise UserError(
+                f"--augment.{field.replace('_', '-')} needs images of 1 or 3 channels; these have "
+                f"{_channels(channels)}; leave it out"
+            )
     if augment.saturation and channels != 3:
         raise UserError(
             f"--augment.saturation {augment.saturation} would change nothing or is not defined: "
@@ -65,6 +88,17 @@ def _check_range(augment: recipe.Augment, field: str, limit: float, meaning: str
         valid = f"from 0 to {limit}" if math.isfinite(limit) else "0 or larger"
         flag = field.replace("_", "-")
         raise UserError(f"--augment.{flag} is {value}; valid is {valid} ({meaning})")
+
+
+def _check_pair(augment: recipe.Augment, field: str, limit: float) -> None:
+    least, greatest = getattr(augment, field)
+    if not (0 < least <= greatest <= limit and math.isfinite(greatest)):
+        bound = f" and at most {limit}" if math.isfinite(limit) else ""
+        flag = field.replace("_", "-")
+        raise UserError(
+            f"--augment.{flag} is {least} {greatest}; valid are two numbers above 0{bound}, the "
+            "smaller one first"
+        )
 
 
 def _check_normalisation(preprocess: recipe.Preprocess, channels: int) -> None:

@@ -121,24 +121,30 @@ def draw_affine(
     return jnp.stack([jnp.stack(first, -1), jnp.stack(second, -1)], axis=1)
 
 
-def resample(images: jax.Array, matrices: jax.Array) -> jax.Array:
+def resample(images: jax.Array, matrices: jax.Array, fill: jax.Array | None = None) -> jax.Array:
     """Reads each image at the places that its matrix gives, between pixels bilinearly.
 
     Args:
       images: (b, h, w, c) float32.
       matrices: (b, 2, 3) float32, taking an output pixel's (row, column, 1) to the
         (row, column) where it is read.
+      fill: (c,) float32, the colour outside the image. It begins with a hard edge half a pixel
+        from the centres of the outermost pixels, up to where these alone count, as with Pillow.
+        By default the outside is zero, and the outermost pixels are blended with it.
 
     Returns:
-      (b, h, w, c) float32; the image counts as zero outside its pixels.
+      (b, h, w, c) float32.
     """
     _, height, width, channels = images.shape
     rows = jnp.arange(height, dtype=jnp.float32)[:, None]
     columns = jnp.arange(width, dtype=jnp.float32)[None, :]
     m = matrices[:, :, :, None, None]
+    exact_row = m[:, 0, 0] * rows + m[:, 0, 1] * columns + m[:, 0, 2]
+    exact_column = m[:, 1, 0] * rows + m[:, 1, 1] * columns + m[:, 1, 2]
     # One pixel outside the border is already zero, so what lies further out is read there.
-    row = jnp.clip(m[:, 0, 0] * rows + m[:, 0, 1] * columns + m[:, 0, 2], -1, height)
-    column = jnp.clip(m[:, 1, 0] * rows + m[:, 1, 1] * columns + m[:, 1, 2], -1, width)
+    beyond = 1 if fill is None else 0
+    row = jnp.clip(exact_row, -beyond, height - 1 + beyond)
+    column = jnp.clip(exact_column, -beyond, width - 1 + beyond)
     above, left = jnp.floor(row), jnp.floor(column)
     padded = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0)))
 
@@ -153,4 +159,9 @@ def resample(images: jax.Array, matrices: jax.Array) -> jax.Array:
     down, right = (row - above)[..., None], (column - left)[..., None]
     upper = near[..., 0, 0, :] * (1 - right) + near[..., 0, 1, :] * right
     lower = near[..., 1, 0, :] * (1 - right) + near[..., 1, 1, :] * right
-    return upper * (1 - down) + lower * down
+    read = upper * (1 - down) + lower * down
+    if fill is None:
+        return read
+    inside = (exact_row >= -0.5) & (exact_row < height - 0.5)
+    inside &= (exact_column >= -0.5) & (exact_column < width - 0.5)
+    return jnp.where(inside[..., None], read, fill)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
+
+_ATTEMPTS = 10
 
 
 def cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
@@ -24,6 +28,54 @@ def cutout(key: jax.Array, images: jax.Array, side: int) -> jax.Array:
     corners = centres - side // 2
     blank = rectangle(corners[:, 0], corners[:, 1], side, side, height, width)
     return jnp.where(blank[..., None], 0, images)
+
+
+def erase(
+    key: jax.Array,
+    images: jax.Array,
+    probability: float,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    value: Literal["zero", "noise"],
+) -> jax.Array:
+    """Replaces a rectangle of some of the images (https://arxiv.org/abs/1708.04896).
+
+    Its area is uniform, the logarithm of its aspect too, and so is its place among those where it
+    is whole. As in torchvision and timm, ten rectangles are drawn for an image, of which the first
+    that is lower and narrower than the image is taken; where none is, the image stays as it is.
+
+    Args:
+      key: a PRNG key.
+      images: (b, h, w, c) float32, normalised, so that zero is the mean of the data.
+      probability: that an image is changed.
+      area: least and greatest area, as a part of the image's, above 0.
+      aspect: least and greatest ratio of height to width, above 0.
+      value: what takes the place of the pixels: zeros, or numbers drawn from a normal
+        distribution of deviation one.
+
+    Returns:
+      (b, h, w, c) float32.
+    """
+    batch, height, width, _ = images.shape
+    which_key, area_key, aspect_key, place_key, noise_key = jax.random.split(key, 5)
+    shape = (batch, _ATTEMPTS)
+    areas = jax.random.uniform(area_key, shape, minval=area[0], maxval=area[1]) * height * width
+    logs = jax.random.uniform(
+        aspect_key, shape, minval=jnp.log(aspect[0]), maxval=jnp.log(aspect[1])
+    )
+    rows = jnp.round(jnp.sqrt(areas * jnp.exp(logs))).astype(jnp.int32)
+    columns = jnp.round(jnp.sqrt(areas / jnp.exp(logs))).astype(jnp.int32)
+    fits = (rows < height) & (columns < width)
+    first = fits & (jnp.cumsum(fits, axis=1) == 1)
+    # A sum over one, or over none: nothing is erased then, nor where a side was rounded to 0.
+    rows, columns = (jnp.sum(jnp.where(first, side, 0), axis=1) for side in (rows, columns))
+    places = jax.random.randint(
+        place_key, (2, batch), 0, jnp.stack([height - rows, width - columns]) + 1
+    )
+    erased = rectangle(places[0], places[1], rows, columns, height, width)
+    erased &= jax.random.bernoulli(which_key, probability, (batch,))[:, None, None]
+    new = jnp.float32(0) if value == "zero" else jax.random.normal(noise_key, images.shape)
+    return jnp.where(erased[..., None], new, images)
 
 
 def mixup(
@@ -100,8 +152,8 @@ def rectangle(
     Args:
       top: (...) int32, first row.
       left: (...) int32, first column.
-      rows: how many rows, scalar.
-      columns: how many columns, scalar.
+      rows: how many rows, scalar or (...).
+      columns: how many columns, scalar or (...).
       height: of the image.
       width: of the image.
 
@@ -110,8 +162,8 @@ def rectangle(
     """
     row = jnp.arange(height) - top[..., None]
     column = jnp.arange(width) - left[..., None]
-    in_rows = (row >= 0) & (row < rows)
-    in_columns = (column >= 0) & (column < columns)
+    in_rows = (row >= 0) & (row < jnp.asarray(rows)[..., None])
+    in_columns = (column >= 0) & (column < jnp.asarray(columns)[..., None])
     return in_rows[..., :, None] & in_columns[..., None, :]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cnn_jax import recipe
-from cnn_jax.augment import colour, geometry, mixing
+from cnn_jax.augment import colour, geometry, mixing, policies
 from cnn_jax.augment.preprocessing import change_size, normalise
 from cnn_jax.batch import Batch
 
@@ -30,6 +30,9 @@ class Stream(enum.IntEnum):
     MIXUP = 8
     CUTMIX = 9
     MIXUP_OR_CUTMIX = 10
+    RAND_AUGMENT = 11
+    TRIVIAL_AUGMENT = 12
+    ERASE = 13
 
 
 def training_batch(
@@ -122,9 +125,9 @@ def apply(
 ) -> tuple[jax.Array, jax.Array]:
     """Applies the random changes of `config`, and among them the normalisation.
 
-    The order is fixed: crop, mirror, rotation with translation and scale, brightness,
-    contrast, saturation, normalisation, cutout, then mixup or cutmix. A change that is left
-    out adds no operation to the program.
+    The order is fixed: crop, mirror, rotation with translation and scale, RandAugment or
+    TrivialAugment, brightness, contrast, saturation, normalisation, cutout, erasing, then mixup
+    or cutmix. A change that is left out adds no operation to the program.
 
     Args:
       key: the PRNG key of this step.
@@ -164,6 +167,21 @@ def apply(
             stream(Stream.AFFINE), images, config.rotation, config.translation, config.scale
         )
         images = jax.lax.optimization_barrier(images)
+    if config.rand_augment:
+        images = policies.rand_augment(
+            stream(Stream.RAND_AUGMENT),
+            images,
+            operations=config.rand_augment,
+            magnitude=config.rand_magnitude,
+            magnitude_std=config.rand_magnitude_std,
+            probability=config.rand_probability,
+            ranges=config.rand_ranges,
+            fill=_fill(config, images, mean),
+        )
+    if config.trivial_augment:
+        images = policies.trivial_augment(
+            stream(Stream.TRIVIAL_AUGMENT), images, _fill(config, images, mean)
+        )
     for name, change, amount in (
         (Stream.BRIGHTNESS, colour.brightness, config.brightness),
         (Stream.CONTRAST, colour.contrast, config.contrast),
@@ -174,6 +192,15 @@ def apply(
     images = normalise(images, mean, std)
     if config.cutout:
         images = mixing.cutout(stream(Stream.CUTOUT), images, config.cutout)
+    if config.erase:
+        images = mixing.erase(
+            stream(Stream.ERASE),
+            images,
+            config.erase,
+            config.erase_area,
+            config.erase_aspect,
+            config.erase_value,
+        )
     if config.mixup and config.cutmix:
         return jax.lax.cond(
             jax.random.bernoulli(stream(Stream.MIXUP_OR_CUTMIX)),
@@ -185,3 +212,9 @@ def apply(
     if config.cutmix:
         return mixing.cutmix(stream(Stream.CUTMIX), images, targets, config.cutmix)
     return images, targets
+
+
+def _fill(config: recipe.Augment, images: jax.Array, mean: ArrayLike) -> jax.Array:
+    """The colour (c,), from 0 to 1, of what comes in from outside in RandAugment and the like."""
+    colours: dict[str, ArrayLike] = {"grey": 128 / 255, "mean": mean, "black": 0.0}
+    return jnp.broadcast_to(jnp.asarray(colours[config.fill], jnp.float32), images.shape[-1:])

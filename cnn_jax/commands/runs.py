@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from cnn_jax import models
+from cnn_jax.augment.views import Views
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import SplitName, evaluate
@@ -34,12 +35,16 @@ class Evaluate:
     """Another data set with the same classes, by default that of the run."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
+    views: Views | None = None
+    """Views of an image whose logits are averaged, by default those of the recipe."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run."""
-        found = evaluate(self.run, self.checkpoint, self.split, self.dataset, self.data_dir)
+        found = evaluate(
+            self.run, self.checkpoint, self.split, self.dataset, self.data_dir, self.views
+        )
         if self.json:
             print_json(found)
         else:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from cnn_jax.augment.views import Views
 from cnn_jax.data import Dataset
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
@@ -25,6 +26,7 @@ def evaluate(
     split: SplitName = "test",
     dataset: str | None = None,
     data_dir: Path | None = None,
+    views: Views | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
@@ -34,6 +36,7 @@ def evaluate(
       split: which part of the data.
       dataset: another data set of the same classes, by default that of the run.
       data_dir: where data sets lie, by default as TFDS has it.
+      views: whose logits are averaged, by default those of the recipe.
 
     Returns:
       The metrics, with what they were measured on; also written to the run's `evaluations/`.
@@ -43,6 +46,8 @@ def evaluate(
     """
     restored = restore(run, checkpoint)
     recipe, spec = restored.recipe, restored.spec
+    if views is not None:
+        recipe = dataclasses.replace(recipe, views=views)
     config = recipe.data
     if dataset is not None:
         config = dataclasses.replace(config, name=dataset, image_size=_side(spec))
@@ -59,13 +64,17 @@ def evaluate(
         "split": split,
         "checkpoint": checkpoint,
         "step": restored.step,
+        "views": recipe.views,
         **metrics,
         "devices": device_names(list(restored.mesh.devices.flat)),
         "versions": versions(),
     }
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in data.name)
+    name = f"{name}-{split}-step{restored.step}"
+    if recipe.views != restored.recipe.views:
+        name += f"-views-{recipe.views}"
     try:
-        RunFolder(run).write_evaluation(f"{name}-{split}-step{restored.step}", found)
+        RunFolder(run).write_evaluation(name, found)
     except OSError as error:
         # What was found is worth more than the file.
         print(f"not written beside the run: {error.strerror}", file=sys.stderr)

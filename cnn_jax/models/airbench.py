@@ -12,60 +12,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.initialisers import KERNELS
 from cnn_jax.models.layers import BatchNorm, Conv, Dense, check_images, max_pool, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
+from cnn_jax.models.whitening import FROZEN, WhiteningConv, with_fitted_whitening
 
 _gelu = functools.partial(nn.gelu, approximate=False)
-
-
-def dirac(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """An initial kernel (h, w, c, features) whose first c output maps are the input maps.
-
-    What is further, if there are more, is drawn as PyTorch's default: uniform in
-    ±1/sqrt(h w c).
-    """
-    height, width, inputs, outputs = shape
-    kernel = KERNELS["pytorch"](key, shape, dtype)
-    same = min(inputs, outputs)
-    identity = jnp.zeros((height, width, inputs, same), dtype)
-    identity = identity.at[height // 2, width // 2].set(jnp.eye(inputs, same, dtype=dtype))
-    return kernel.at[..., :same].set(identity)
-
-
-class WhiteningConv(nn.Module):
-    """A convolution whose kernel no gradient reaches, with a trained bias.
-
-    It has twice as many maps as a patch has numbers. The kernel is drawn at random until that of
-    `whitening` is put in its place, which a run does before its first step.
-
-    Attributes:
-      size: side of the kernel in pixels.
-      dtype: what it computes in.
-
-    Parameters: kernel (size, size, c, 2 size^2 c), bias (2 size^2 c,).
-    """
-
-    size: int = 2
-    dtype: DTypeLike = "float32"
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(b, h, w, c) -> (b, h - size + 1, w - size + 1, 2 size^2 c)."""
-        inputs = x.shape[-1]
-        features = 2 * self.size**2 * inputs
-        shape = (self.size, self.size, inputs, features)
-        kernel = self.param("kernel", KERNELS["pytorch"], shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            jax.lax.stop_gradient(kernel).astype(self.dtype),
-            window_strides=(1, 1),
-            padding="VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return y + bias.astype(self.dtype)
 
 
 class ConvGroup(nn.Module):
@@ -96,7 +48,7 @@ class ConvGroup(nn.Module):
                 self.features,
                 3,
                 use_bias=False,
-                kernel_init=dirac,
+                kernel_init="dirac",
                 dtype=self.dtype,
                 name=f"conv{i}",
             )(x)
@@ -155,7 +107,7 @@ class Airbench(nn.Module):
     logit_scale: float = 1 / 9
     dtype: DTypeLike = "float32"
 
-    frozen: ClassVar[str] = "^whitening/kernel$"
+    frozen: ClassVar[str] = FROZEN
 
     def __post_init__(self) -> None:
         check_positive(self, "widths", "depth", "whitening_size")
@@ -198,59 +150,7 @@ class Airbench(nn.Module):
     @nn.nowrap
     def fitted(self, params: Mapping[str, Any], images: jax.Array) -> dict[str, Any]:
         """Parameters with the whitening kernel of images (n, h, w, c), normalised."""
-        return with_whitening(params, whitening(images, self.whitening_size))
-
-
-def whitening(images: jax.Array, size: int = 2, eps: float = 5e-4) -> jax.Array:
-    """The kernel (size, size, c, 2 size^2 c) that makes patches of images white, and its negative.
-
-    The filters are the eigenvectors of the patches' second moments (the mean is not taken off),
-    by descending eigenvalue, each divided by sqrt(eigenvalue + eps).
-
-    Args:
-      images: (n, h, w, c), normalised as for training; airbench takes the first 5,000.
-      size: side of the patches in pixels.
-      eps: what keeps noise in directions that hardly occur from being blown up.
-
-    Raises:
-      UserError: these are no images, or smaller than a patch.
-    """
-    images = jnp.asarray(images)
-    check_images(images, smallest=(size, size), model="whitening")
-    channels = images.shape[3]
-    height, width = (side - size + 1 for side in images.shape[1:3])
-    shifted = [
-        images[:, i : i + height, j : j + width].astype(jnp.float32)
-        for i in range(size)
-        for j in range(size)
-    ]
-    patches = jnp.concatenate(shifted, axis=-1).reshape(-1, size**2 * channels)
-    moments = jnp.matmul(patches.T, patches, precision=jax.lax.Precision.HIGHEST) / len(patches)
-    values, vectors = jnp.linalg.eigh(moments)  # ascending; vectors are columns
-    filters = vectors[:, ::-1] / jnp.sqrt(values[::-1] + eps)
-    kernel = jnp.concatenate([filters, -filters], axis=1)
-    return kernel.reshape(size, size, channels, -1)
-
-
-def with_whitening(params: Mapping[str, Any], kernel: jax.Array) -> dict[str, Any]:
-    """Parameters of `Airbench` with this whitening kernel in the place of theirs.
-
-    Args:
-      params: the collection `params` of its variables; left as it is.
-      kernel: as `whitening` makes it.
-
-    Raises:
-      UserError: the parameters have no whitening kernel, or one of another shape.
-    """
-    if "whitening" not in params:
-        raise UserError(f"parameters without whitening: {', '.join(params)}")
-    layer = params["whitening"]
-    if layer["kernel"].shape != kernel.shape:
-        raise UserError(
-            f"a whitening kernel of shape {kernel.shape} for a net that has {layer['kernel'].shape}"
-        )
-    kernel = kernel.astype(layer["kernel"].dtype)
-    return {**params, "whitening": {**layer, "kernel": kernel}}
+        return with_fitted_whitening(params, images, self.whitening_size)
 
 
 TORCH_NAMES: tuple[tuple[str, str], ...] = (

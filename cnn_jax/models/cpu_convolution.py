@@ -18,8 +18,12 @@ from flax import linen as nn
 from jax import lax
 
 from cnn_jax.models.layers import Conv, convolve
+from cnn_jax.models.winograd import winograd_convolve
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
+
+WINOGRAD_MAPS = 48
+"""From so many maps in and out 3x3 convolutions in float32 are those of `winograd`."""
 
 
 def convolutions_for(platform: str) -> AbstractContextManager[Any]:
@@ -71,8 +75,17 @@ def cpu_convolve(
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
         # Where the kernel is larger than the image shifting would be mostly of zeros.
         if groups == 1 and strides == (1, 1) and height <= x.shape[1] and width <= x.shape[2]:
+            if height == width == 3 and _many(x, kernel):
+                return winograd_convolve(x, kernel, pads)
             return _dense(x, kernel, pads)
+        if groups == 1 and height >= strides[0] and width >= strides[1]:
+            return _strided(x, kernel, strides, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def _many(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether products are what a convolution costs, and not the passes over its tiles."""
+    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= WINOGRAD_MAPS
 
 
 def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str | Pads) -> Pads:
@@ -120,6 +133,29 @@ def _dense_backward(pads: Pads, saved: Any, gradient: jax.Array) -> tuple[jax.Ar
 _dense.defvjp(_dense_forward, _dense_backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _strided(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
+    return convolve(x, kernel, strides, pads, 1, (1, 1))
+
+
+def _strided_forward(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+) -> tuple[jax.Array, Any]:
+    return _strided(x, kernel, strides, pads), (x, kernel)
+
+
+def _strided_backward(
+    strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    _, pull = jax.vjp(lambda x: convolve(x, kernel, strides, pads, 1, (1, 1)), x)
+    height, width = kernel.shape[:2]
+    return *pull(gradient), strided_kernel_gradient(x, gradient, height, width, strides, pads)
+
+
+_strided.defvjp(_strided_forward, _strided_backward)
+
+
 def input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
     """The gradient with respect to the input of a convolution of stride 1, as a convolution.
 
@@ -161,25 +197,79 @@ def kernel_gradient(
       (kh, kw, c, f).
     """
     (top, bottom), (left, right) = pads
-    channels, features = x.shape[-1], gradient.shape[-1]
-    columns, rows = gradient.shape[2], x.shape[1]
     x = jnp.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
+    columns = [x[:, :, j : j + gradient.shape[2]] for j in range(width)]
     # Row r of the input meets row r + top - i of the output; padding beyond the kernel's size
     # makes rows that it never meets, which are cut off.
-    around = (height - 1 - top, height - 1 - bottom, 0)
+    return _shifted_product(columns, gradient, height, (height - 1 - top, height - 1 - bottom))
+
+
+def strided_kernel_gradient(
+    x: jax.Array,
+    gradient: jax.Array,
+    height: int,
+    width: int,
+    strides: tuple[int, int],
+    pads: Pads,
+) -> jax.Array:
+    """As `kernel_gradient`, of a convolution that steps over pixels.
+
+    The rows of the kernel that meet the same rows of the input, modulo the step, are those of a
+    convolution without steps over these rows alone.
+
+    Args:
+      x: (b, h, w, c), the input.
+      gradient: (b, h', w', f), with respect to the output.
+      height: of the kernel, at least the vertical step.
+      width: of the kernel.
+      strides: (vertical, horizontal) steps.
+      pads: pixels around the input.
+
+    Returns:
+      (kh, kw, c, f).
+    """
+    rows, columns = gradient.shape[1:3]
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    found = [jnp.zeros(0)] * height
+    for first in range(strides[0]):
+        count = len(range(first, height, strides[0]))
+        until = first + (rows + count - 2) * strides[0] + 1
+        of_phase = x[:, first : until : strides[0]]
+        shifted = [
+            of_phase[:, :, j : j + (columns - 1) * strides[1] + 1 : strides[1]]
+            for j in range(width)
+        ]
+        part = _shifted_product(shifted, gradient, count, (count - 1, count - 1))
+        for i in range(count):
+            found[first + i * strides[0]] = part[i]
+    return jnp.stack(found)
+
+
+def _shifted_product(
+    columns: list[jax.Array], gradient: jax.Array, height: int, around: tuple[int, int]
+) -> jax.Array:
+    """The product of shifted inputs with a gradient shifted along the height.
+
+    Args:
+      columns: of each column of the kernel, the inputs (b, r, w', c) that it meets.
+      gradient: (b, h', w', f), with respect to the output.
+      height: of the kernel.
+      around: rows that the gradient is padded by, above and below.
+
+    Returns:
+      (height, columns, c, f), in the type of the inputs.
+    """
+    rows, channels, features = columns[0].shape[1], columns[0].shape[-1], gradient.shape[-1]
     zero = jnp.zeros((), gradient.dtype)
-    gradient = lax.pad(gradient, zero, ((0, 0, 0), around, (0, 0, 0), (0, 0, 0)))
-    shifted_x = _side_by_side([x[:, :, j : j + columns] for j in range(width)])
-    shifted_gradient = _side_by_side(
-        [gradient[:, height - 1 - i : height - 1 - i + rows] for i in range(height)]
-    )
+    gradient = lax.pad(gradient, zero, ((0, 0, 0), (*around, 0), (0, 0, 0), (0, 0, 0)))
+    shifted = [gradient[:, height - 1 - i : height - 1 - i + rows] for i in range(height)]
     product = jnp.matmul(
-        shifted_x.reshape(-1, width * channels).T,
-        shifted_gradient.reshape(-1, height * features),
+        _side_by_side(columns).reshape(-1, len(columns) * channels).T,
+        _side_by_side(shifted).reshape(-1, height * features),
         preferred_element_type=jnp.float32,
     )
-    found = product.reshape(width, channels, height, features).transpose(2, 0, 1, 3)
-    return found.astype(x.dtype)
+    found = product.reshape(len(columns), channels, height, features).transpose(2, 0, 1, 3)
+    return found.astype(columns[0].dtype)
 
 
 def _side_by_side(parts: list[jax.Array]) -> jax.Array:

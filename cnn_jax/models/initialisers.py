@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from cnn_jax.errors import unknown
@@ -39,6 +40,23 @@ def _lecun98_bound(fan_in: int) -> float:
 
 _init = nn.initializers
 
+
+def _dirac(key: jax.Array, shape: tuple[int, ...], dtype: Any = float) -> jax.Array:
+    """An initial kernel (h, w, c, features) whose first c output maps are the input maps.
+
+    What is further, if there are more, is drawn as PyTorch's default, and so are the kernels of
+    full connections.
+    """
+    kernel = _uniform(_pytorch_bound)(key, shape, dtype)
+    if len(shape) != 4:
+        return kernel
+    height, width, inputs, outputs = shape
+    same = min(inputs, outputs)
+    identity = jnp.zeros((height, width, inputs, same), dtype)
+    identity = identity.at[height // 2, width // 2].set(jnp.eye(inputs, same, dtype=dtype))
+    return kernel.at[..., :same].set(identity)
+
+
 KERNELS: dict[str, InitFunction] = {
     "he_normal": _init.he_normal(),
     "he_normal_fan_out": _init.variance_scaling(2.0, "fan_out", "normal"),
@@ -50,6 +68,7 @@ KERNELS: dict[str, InitFunction] = {
     "orthogonal": _init.orthogonal(),
     "pytorch": _uniform(_pytorch_bound),
     "lecun98": _uniform(_lecun98_bound),
+    "dirac": _dirac,
     "normal": _init.normal(0.01),
     "truncated_normal": _init.truncated_normal(0.02),
     "zeros": _init.zeros,
@@ -62,8 +81,9 @@ variance 2/(kh kw outputs), which keeps the size of gradients instead of that of
 (https://arxiv.org/abs/1502.01852, section 2.2; LeCun et al. 1998 "Efficient BackProp", Glorot
 and Bengio 2010); orthogonal: https://arxiv.org/abs/1312.6120; pytorch: uniform in
 ±1/sqrt(fan_in), that framework's default; lecun98: uniform in ±2.4/fan_in (LeCun et al. 1998,
-appendix A); normal: deviation 0.01 (AlexNet); truncated_normal: deviation 0.02 before values
-beyond two deviations are drawn again.
+appendix A); dirac: the first output maps of a convolution are its input maps, the rest is as
+pytorch (https://arxiv.org/abs/1706.00388); normal: deviation 0.01 (AlexNet); truncated_normal:
+deviation 0.02 before values beyond two deviations are drawn again.
 """
 
 _BIASES: dict[str, Callable[[int], InitFunction]] = {

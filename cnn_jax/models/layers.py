@@ -161,9 +161,12 @@ class BatchNorm(nn.BatchNorm):
             factor *= scale
         grouped = x.reshape(len(means), -1, *x.shape[1:])
         over = (slice(None), *(None,) * (x.ndim - 1), slice(None))
-        y = (grouped - means[over]) * factor[over]
+        # A product and a sum a value: nothing between is kept for the gradients, and theirs are a
+        # product and a sum as well.
+        offset = -means * factor
         if bias is not None:
-            y += bias
+            offset += bias
+        y = grouped * factor[over] + offset[over]
         return y.reshape(x.shape).astype(self.dtype or x.dtype)
 
 
@@ -224,8 +227,7 @@ def max_pool(
     Windows that neither overlap nor are padded are compared element by element, since the
     gradient of XLA's general pooling is slow on CPUs. The values are those of `nn.max_pool`,
     and rows and columns that fill no window are left out as there. Where several elements are
-    largest, the gradient is shared among them (halved at every comparison of two equals, and
-    so in equal parts among four equals of a 2x2 window), while `nn.max_pool` gives it to one.
+    largest, the gradient is shared evenly among them, while `nn.max_pool` gives it to one.
 
     Args:
       x: (b, h, w, c).
@@ -240,7 +242,7 @@ def max_pool(
     strides = window if strides is None else _pair(strides)
     _check_window(x, window, padding)
     if strides == window and padding == "VALID" and math.prod(window) <= 16:
-        return _reduce(jnp.maximum, x, window)
+        return _window_max(x, window)
     return nn.max_pool(x, window, strides, _sides(padding))
 
 
@@ -265,8 +267,48 @@ def avg_pool(
     strides = window if strides is None else _pair(strides)
     _check_window(x, window, padding)
     if strides == window and padding == "VALID" and math.prod(window) <= 16:
-        return _reduce(jnp.add, x, window) / math.prod(window)
+        return _window_sum(x, window) / math.prod(window)
     return nn.avg_pool(x, window, strides, _sides(padding), count_include_pad=False)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """The largest element of every window; its derivatives are one pass over the image."""
+    return _reduce(jnp.maximum, x, window)
+
+
+@_window_max.defjvp
+def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    y = _window_max(x, window)
+    largest = _windows(x, window) == y[:, :, None, :, None]
+    # Of so many; counted from the same elements, so that it is not less than one.
+    count = _reduce(jnp.add, largest.reshape(_whole(x, window).shape).astype(x.dtype), window)
+    return y, jnp.sum(jnp.where(largest, _windows(dx, window), 0), (2, 4)) / count
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _window_sum(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """The sum of every window; its derivatives are one pass over the image."""
+    return _reduce(jnp.add, x, window)
+
+
+@_window_sum.defjvp
+def _window_sum_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
+    return _window_sum(*primals, window), jnp.sum(_windows(tangents[0], window), (2, 4))
+
+
+def _whole(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """The rows and columns of (b, h, w, c) that fill windows."""
+    rows, columns = (side // size for side, size in zip(x.shape[1:3], window, strict=True))
+    return x[:, : rows * window[0], : columns * window[1]]
+
+
+def _windows(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """Windows of (b, h, w, c) as (b, h', height, w', width, c)."""
+    x = _whole(x, window)
+    b, h, w, c = x.shape
+    return x.reshape(b, h // window[0], window[0], w // window[1], window[1], c)
 
 
 def _reduce(combine: Combine, x: jax.Array, window: tuple[int, int]) -> jax.Array:
@@ -274,20 +316,12 @@ def _reduce(combine: Combine, x: jax.Array, window: tuple[int, int]) -> jax.Arra
 
     Faster than combining all elements of a window at once, and than `jnp.max`.
     """
+    x = _whole(x, window)
     b, h, w, c = x.shape
-    rows, columns = h // window[0], w // window[1]
-    x = x[:, : rows * window[0], : columns * window[1]]
-    x = x.reshape(b, rows * window[0], columns, window[1], c)
-    x = _pairwise(combine, [x[:, :, :, j] for j in range(window[1])])
-    x = x.reshape(b, rows, window[0], columns, c)
-    return _pairwise(combine, [x[:, :, i] for i in range(window[0])])
-
-
-def _pairwise(combine: Combine, parts: Sequence[jax.Array]) -> jax.Array:
-    """All parts combined two by two, so that equals share a gradient as evenly as can be."""
-    while len(parts) > 1:
-        parts = [functools.reduce(combine, parts[i : i + 2]) for i in range(0, len(parts), 2)]
-    return parts[0]
+    x = x.reshape(b, h, w // window[1], window[1], c)
+    x = functools.reduce(combine, [x[:, :, :, j] for j in range(window[1])])
+    x = x.reshape(b, h // window[0], window[0], w // window[1], c)
+    return functools.reduce(combine, [x[:, :, i] for i in range(window[0])])
 
 
 def _check_window(x: jax.Array, window: tuple[int, int], padding: Padding) -> None:

@@ -21,9 +21,10 @@ from cnn_jax.models.residual import (
     rematerialised,
     rising_rates,
 )
+from cnn_jax.models.whitening import Whitened, WhiteningConv
 
 
-class CifarResNet(nn.Module):
+class CifarResNet(Whitened, nn.Module):
     """Three stages of n blocks of two convolutions, 6n+2 layers: He et al. 2015, section 4.2.
 
         stem     3x3, 16, norm, ReLU     32x32
@@ -44,6 +45,8 @@ class CifarResNet(nn.Module):
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).
+      whiten: put a fixed 2x2 convolution that makes patches white, and a ReLU, before the stem; it
+        takes a pixel from height and width. See `cnn_jax.models.whitening`.
       remat: compute the inside of blocks a second time for the gradient, instead of keeping it.
       dtype: what it computes in.
     """
@@ -56,6 +59,7 @@ class CifarResNet(nn.Module):
     zero_scale: bool = False
     dropout: float = 0.0
     stochastic_depth: float = 0.0
+    whiten: bool = False
     remat: bool = False
     dtype: DTypeLike = "float32"
 
@@ -66,7 +70,10 @@ class CifarResNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Logits (b, k) float32 of images (b, h, w, c); training draws from `dropout`."""
-        check_images(x, smallest=(1, 1), model="the ResNet for CIFAR")
+        side = 1 + self.whiten
+        check_images(x, smallest=(side, side), model="the ResNet for CIFAR")
+        if self.whiten:
+            x = nn.relu(WhiteningConv(dtype=self.dtype, name="whitening")(x))
         stem = conv_norm(self.width, 3, norm=self.norm, dtype=self.dtype, name="stem")
         x = stem(x, train=train)
         rates = rising_rates(self.stochastic_depth, self.depths)

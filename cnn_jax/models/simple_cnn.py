@@ -16,9 +16,10 @@ from cnn_jax.models.initialisers import Init
 from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
 from cnn_jax.models.options import check_initialisers, check_positive, check_rate
 from cnn_jax.models.registry import register
+from cnn_jax.models.whitening import Whitened, WhiteningConv
 
 
-class SimpleCNN(nn.Module):
+class SimpleCNN(Whitened, nn.Module):
     """Stages of convolution, ReLU and 2x2 max pooling, then dense layers.
 
     Attributes:
@@ -30,6 +31,8 @@ class SimpleCNN(nn.Module):
       norm: "batch" normalises between every convolution and its ReLU, and then leaves out the
         convolution's bias, which the normalisation would subtract again.
       dropout: rate after every hidden dense layer.
+      whiten: begin with a fixed 2x2 convolution that makes patches white, and a ReLU; it takes a
+        pixel from height and width. See `cnn_jax.models.whitening`.
       kernel_init: see `cnn_jax.models.initialisers`.
       bias_init: see there.
       dtype: what it computes in.
@@ -42,6 +45,7 @@ class SimpleCNN(nn.Module):
     hidden: tuple[int, ...] = (256, 128)
     norm: Literal["none", "batch"] = "none"
     dropout: float = 0.0
+    whiten: bool = False
     kernel_init: Init = "he_normal"
     bias_init: Init = "zeros"
     dtype: DTypeLike = "float32"
@@ -61,8 +65,10 @@ class SimpleCNN(nn.Module):
         Raises:
           UserError: the images are too small to be halved once for every stage.
         """
-        side = 2 ** len(self.widths)
+        side = 2 ** len(self.widths) + self.whiten
         check_images(x, smallest=(side, side), model=f"simple_cnn with widths={self.widths}")
+        if self.whiten:
+            x = nn.relu(WhiteningConv(dtype=self.dtype, name="whitening")(x))
         conv = functools.partial(
             Conv, kernel_init=self.kernel_init, bias_init=self.bias_init, dtype=self.dtype
         )

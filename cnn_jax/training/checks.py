@@ -71,6 +71,9 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
     for field in ("keep_latest", "keep_best"):
         if getattr(recipe.checkpoints, field) < 1:
             raise UserError(f"--checkpoints.{field.replace('_', '-')} must be at least 1")
+    side = min(augment.output_shape(recipe.preprocess, spec.image_shape)[:2])
+    if recipe.views == "six" and side < 2:
+        raise UserError(f"--views six shifts images by a pixel; these are {side} pixels small")
     patience = recipe.early_stopping.patience
     if patience is not None and patience < 1:
         raise UserError(f"--early-stopping.patience {patience} must be at least 1")

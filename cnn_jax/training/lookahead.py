@@ -26,8 +26,9 @@ def make_lookahead(config: Lookahead, total_steps: int) -> SetBack | None:
 
     and after the last one variables <- slow in any case: what is evaluated then is the copy.
     Before, evaluation sees the variables. Zhang et al. 2019, https://arxiv.org/abs/1907.08610,
-    with the batch statistics as in https://arxiv.org/abs/2404.00498. `optax.lookahead` keeps
-    pairs of parameters alone, with a constant d, and leaves the last steps out of the copy.
+    with the batch statistics as in https://arxiv.org/abs/2404.00498. `optax.lookahead` takes
+    pairs of parameters, fast and slow, in the place of parameters, knows of no batch statistics,
+    and has a constant d.
 
     Args:
       config: what is asked for.

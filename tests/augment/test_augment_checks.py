@@ -27,6 +27,21 @@ COLOUR = (16, 12, 3)
         (Augment(cutout=25), r"--augment.cutout is 25; valid is from 0 to 24 .*16x12"),
         (Augment(mixup=-1.0), r"--augment.mixup is -1.0; valid is 0 or larger"),
         (Augment(cutmix=-1.0), r"--augment.cutmix is -1.0; valid is 0 or larger"),
+        (Augment(rand_augment=-1), r"--augment.rand-augment is -1; valid is 0 or larger"),
+        (Augment(rand_magnitude=10.5), r"--augment.rand-magnitude is 10.5; valid is from 0 to 10"),
+        (Augment(rand_magnitude_std=-1.0), r"--augment.rand-magnitude-std is -1.0; valid is 0 or"),
+        (Augment(rand_magnitude_std=math.inf), r"--augment.rand-magnitude-std is inf"),
+        (Augment(rand_probability=1.5), r"--augment.rand-probability is 1.5; valid is from 0 to 1"),
+        (Augment(erase=-0.1), r"--augment.erase is -0.1; valid is from 0 to 1"),
+        (Augment(erase_area=(0.0, 0.3)), r"--augment.erase-area is 0.0 0.3; .* at most 1"),
+        (Augment(erase_area=(0.5, 1.1)), r"--augment.erase-area is 0.5 1.1; .* at most 1"),
+        (Augment(erase_area=(0.5, 0.4)), r"--augment.erase-area is 0.5 0.4; .* smaller one first"),
+        (Augment(erase_aspect=(0.3, math.inf)), r"--augment.erase-aspect is 0.3 inf; valid are"),
+        (Augment(erase_aspect=(math.nan, 2.0)), r"--augment.erase-aspect is nan 2.0; valid are"),
+        (
+            Augment(rand_augment=2, trivial_augment=True),
+            r"--augment.rand-augment 2 and --augment.trivial-augment are alternatives",
+        ),
     ],
 )
 def test_values_that_cannot_be_used(config, message):
@@ -55,6 +70,10 @@ def test_colour_changes_need_colour():
     with pytest.raises(UserError, match=r"--augment.contrast 0.5 needs .* have 4 channels"):
         check(Augment(contrast=0.5), Preprocess(), (8, 8, 4))
     check(Augment(contrast=0.5, brightness=0.5), Preprocess(), (8, 8, 1))
+    check(Augment(rand_augment=2), Preprocess(), (8, 8, 1))
+    for policy in ({"rand_augment": 2}, {"trivial_augment": True}):
+        with pytest.raises(UserError, match=r"-augment needs images of 1 or 3 .* have 4 channels"):
+            check(Augment(**policy), Preprocess(), (8, 8, 4))
 
 
 def test_sides_are_those_after_preprocessing():

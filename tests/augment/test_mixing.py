@@ -146,3 +146,53 @@ def test_cutmix_areas_are_those_of_the_paper():
     assert stats.ks_2samp(found, area[area > 0]).pvalue > 0.01
     # A permutation of four leaves all in place once in 24 times.
     assert stats.binomtest(int(moved.sum()), DRAWS, (area > 0).mean() * 23 / 24).pvalue > 0.001
+
+
+def erased(images, probability=1.0, area=(0.02, 0.33), aspect=(0.3, 3.3), value="zero"):
+    make = functools.partial(
+        mixing.erase, probability=probability, area=area, aspect=aspect, value=value
+    )
+    return np.asarray(jax.jit(make)(KEY, images))
+
+
+def test_erasing_leaves_rectangles_of_the_wanted_area_and_aspect():
+    found = erased(np.ones((2000, 64, 64, 1), np.float32))[..., 0] == 0
+    rows, columns = found.any(2).sum(1), found.any(1).sum(1)
+    np.testing.assert_array_equal(found.sum(axis=(1, 2)), rows * columns)
+    assert rows.max() <= 63 and columns.max() <= 63
+    part, ratio = rows * columns / 64**2, rows / columns
+    # Sides are rounded to whole pixels.
+    assert 0.017 <= part.min() < 0.03 and 0.31 < part.max() <= 0.345
+    assert 0.26 <= ratio.min() < 0.32 and 3.1 < ratio.max() <= 3.7
+    assert stats.kstest(part, stats.uniform(0.02, 0.31).cdf).pvalue > 0.01
+    bounds = np.log([0.3, 3.3])
+    assert stats.kstest(np.log(ratio), stats.uniform(bounds[0], np.ptp(bounds)).cdf).pvalue > 0.001
+
+
+def test_erased_rectangles_lie_anywhere_inside():
+    images = np.ones((3000, 6, 5, 1), np.float32)
+    found = erased(images, area=(0.2, 0.2), aspect=(1.5, 1.5))[..., 0] == 0
+    # Three rows of two columns: 4 x 4 places.
+    assert (found.sum(axis=(1, 2)) == 6).all()
+    corners = found.reshape(3000, -1).argmax(1)
+    times = np.unique(corners, return_counts=True)[1]
+    assert len(times) == 16 and stats.chisquare(times).pvalue > 0.01
+
+
+def test_erasing_occurs_with_its_probability():
+    found = erased(np.ones((2000, 8, 8, 1), np.float32), probability=0.25)
+    times = int((found == 0).any(axis=(1, 2, 3)).sum())
+    assert stats.binomtest(times, 2000, 0.25).pvalue > 0.01
+
+
+def test_noise_is_normal_and_the_rest_stays():
+    images = np.full((400, 16, 16, 3), 9.0, np.float32)
+    found = erased(images, value="noise")
+    blank = erased(images) == 0
+    np.testing.assert_array_equal(found != 9, blank)
+    assert stats.kstest(found[blank][::7], stats.norm.cdf).pvalue > 0.01
+
+
+def test_what_does_not_fit_is_not_erased():
+    images = np.ones((20, 8, 8, 1), np.float32)
+    np.testing.assert_array_equal(erased(images, area=(1.0, 1.0)), images)

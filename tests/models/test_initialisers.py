@@ -59,6 +59,22 @@ def test_orthogonal_columns():
     np.testing.assert_allclose(matrix.T @ matrix, np.eye(50), atol=1e-5)
 
 
+def test_convolutions_start_as_the_identity():
+    kernel = jnp.asarray(draw("dirac", (3, 3, 4, 6)))
+    x = jax.random.normal(jax.random.key(1), (1, 5, 5, 4))
+    y = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_array_equal(y[..., :4], x)
+    rest = kernel[..., 4:]
+    assert 0.9 / 6 < jnp.abs(rest).max() <= 1 / 6  # 1/sqrt(9 * 4)
+    assert jnp.unique(rest).size == rest.size
+    # Fewer outputs than inputs: the first inputs.
+    np.testing.assert_array_equal(draw("dirac", (3, 3, 4, 2))[1, 1], jnp.eye(4, 2))
+    # A full connection has no place in an image.
+    np.testing.assert_array_equal(draw("dirac", (4, 6)), draw("pytorch", (4, 6)))
+
+
 def test_biases_take_the_fan_in_of_their_unit():
     init = initialisers.bias("pytorch", fan_in=16)
     values = init(jax.random.key(0), (4000,), jnp.float32)

@@ -40,6 +40,12 @@ TINY = {
     "lenet5_relu, other size": Tiny("lenet5_relu", (36, 41, 3), {"dropout": 0.1}),
     "simple_cnn": Tiny("simple_cnn", (28, 28, 1)),
     "simple_cnn, norm": Tiny("simple_cnn", (32, 37, 3), {"norm": "batch", "dropout": 0.1}),
+    "simple_cnn, whitened": Tiny(
+        "simple_cnn",
+        (17, 17, 3),
+        {"widths": (4,), "hidden": (8,), "whiten": True},
+        unreached="whitening/kernel",
+    ),
     "alexnet": Tiny(
         "alexnet",
         (19, 19, 3),

@@ -5,7 +5,14 @@ import optax
 import pytest
 
 from cnn_jax import Optimizer, UserError
-from cnn_jax.training.optimizers import decay_mask, make_optimizer, optimizers
+from cnn_jax.training.optimizers import (
+    check_factors,
+    decay_line,
+    decay_mask,
+    make_optimizer,
+    optimizers,
+    update_lines,
+)
 from cnn_jax.training.paths import parameter_paths
 
 PARAMS = {
@@ -118,3 +125,131 @@ def test_a_pattern_is_searched_in_the_whole_path():
         "conv": {"kernel": False, "bias": True},
         "dense": {"kernel": False},
     }
+
+
+def test_groups_of_their_own_rate_and_decay_by_hand():
+    """Two steps of Nesterov's momentum with decay in the gradient, as PyTorch has it."""
+    config = Optimizer(
+        "sgd",
+        options={"momentum": 0.5, "nesterov": True},
+        weight_decay=0.2,
+        decay=".",
+        factors=("bias$=8",),
+        decay_factors=("bias$=0.25", "^dense=0"),
+    )
+    optimizer = make_optimizer(config, CONSTANT)
+    params = {"conv": {"kernel": 3.0, "bias": 2.0}, "dense": {"kernel": 1.0}}
+    params = jax.tree.map(jnp.float32, params)
+    state = optimizer.init(params)
+    for grads in ((1.0, 1.0), (-1.0, 0.0)):
+        tree = {"conv": {"kernel": grads[0], "bias": grads[1]}, "dense": {"kernel": grads[0]}}
+        found, state = optimizer.update(jax.tree.map(jnp.float32, tree), state, params)
+        params = optax.apply_updates(params, found)
+
+    def by_hand(value, rate, decay, grads):
+        velocity = 0.0
+        for grad in grads:
+            whole = grad + decay * value
+            velocity = 0.5 * velocity + whole
+            value -= rate * (whole + 0.5 * velocity)
+        return value
+
+    assert float(params["conv"]["kernel"]) == pytest.approx(by_hand(3.0, 0.1, 0.2, (1, -1)))
+    assert float(params["conv"]["bias"]) == pytest.approx(by_hand(2.0, 0.8, 0.05, (1, 0)))
+    assert float(params["dense"]["kernel"]) == pytest.approx(by_hand(1.0, 0.1, 0.0, (1, -1)))
+
+
+def test_decay_factors_of_what_decays_only():
+    found = updates(Optimizer("sgd", weight_decay=0.5, decay_factors=("^conv=3",)))
+    np.testing.assert_allclose(found["conv"]["kernel"], -0.1 * 1.5 * 0.3, rtol=1e-6)
+    np.testing.assert_allclose(found["dense"]["kernel"], -0.1 * 0.5 * 0.1, rtol=1e-6)
+    assert not np.any(found["conv"]["bias"])
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_decay_factors_of_a_decay_that_is_built_in(name):
+    grads = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(1), leaf.shape), PARAMS)
+    found = updates(Optimizer(name, weight_decay=0.5, decay_factors=("^conv=3",)), grads)
+    # Each as if all decayed as it does.
+    as_conv = updates(Optimizer(name, weight_decay=1.5), grads)
+    as_dense = updates(Optimizer(name, weight_decay=0.5), grads)
+    np.testing.assert_allclose(found["conv"]["kernel"], as_conv["conv"]["kernel"], rtol=1e-6)
+    np.testing.assert_allclose(found["dense"]["kernel"], as_dense["dense"]["kernel"], rtol=1e-6)
+    assert not np.allclose(as_conv["conv"]["kernel"], as_dense["conv"]["kernel"])
+
+
+def until_steps(rules, **options):
+    def to_steps(duration):
+        return duration.steps(batch_size=10, examples=20, total_steps=100)
+
+    config = Optimizer("sgd", options={"momentum": 0.9}, until=rules, **options)
+    return make_optimizer(config, CONSTANT, to_steps=to_steps)
+
+
+def test_what_is_trained_for_a_time_then_stays():
+    optimizer = until_steps(("bias$=1epoch", "^dense=3%"), weight_decay=0.1, decay=".")
+    ones = jax.tree.map(jnp.ones_like, PARAMS)
+    params, state, moved = PARAMS, optimizer.init(PARAMS), []
+    for _ in range(5):
+        before = params
+        found, state = optimizer.update(ones, state, params)
+        params = optax.apply_updates(params, found)
+        changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, params)
+        moved.append([changed["conv"]["bias"], changed["dense"]["kernel"]])
+        assert changed["conv"]["kernel"]
+    assert moved == [[True, True], [True, True], [False, True], [False, False], [False, False]]
+
+
+def test_what_no_longer_is_trained_does_not_count_for_clipping():
+    optimizer = until_steps(("kernel$=1steps",), clip_norm=1.0)
+    ones, state = jax.tree.map(jnp.ones_like, PARAMS), optimizer.init(PARAMS)
+    _, state = optimizer.update(ones, state, PARAMS)
+    found, _ = optimizer.update(ones, state, PARAMS)
+    # Of four numbers each is 1/2 after clipping; before, one of 94 was 1/sqrt(94).
+    count = sum(leaf.size for leaf in jax.tree.leaves(PARAMS))
+    expected = -0.1 * (0.9 / count**0.5 + 0.5)
+    np.testing.assert_allclose(found["conv"]["bias"], expected, rtol=1e-5)
+
+
+def test_duration_zero_is_never():
+    optimizer = until_steps(("^dense=0steps",))
+    found, _ = optimizer.update(jax.tree.map(jnp.ones_like, PARAMS), optimizer.init(PARAMS), PARAMS)
+    assert not np.any(found["dense"]["kernel"]) and np.all(found["conv"]["kernel"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"decay_factors": ("kernel=2",)}, "multiply --optimizer.weight-decay, which is 0"),
+        ({"decay_factors": ("kernel",), "weight_decay": 1}, "not pattern=factor"),
+        ({"decay_factors": ("kernel=-1",), "weight_decay": 1}, "zero or more"),
+        ({"decay_factors": ("=1",), "weight_decay": 1}, "has no pattern"),
+        ({"until": ("kernel=soon",)}, "--optimizer.until 'kernel=soon' is not pattern=duration"),
+        ({"until": ("(=3epochs",)}, "not pattern=duration"),
+        ({"until": ("3epochs",)}, "has no pattern"),
+    ],
+)
+def test_rules_that_are_none(options, said):
+    config = Optimizer("sgd", **options)
+    with pytest.raises(UserError, match=said):
+        make_optimizer(config, CONSTANT, to_steps=lambda duration: 3)
+
+
+@pytest.mark.parametrize("field", ["decay_factors", "until"])
+def test_rules_that_find_nothing(field):
+    config = Optimizer("sgd", **{field: ("kernel$=1", "^stem=1")})
+    flag = field.replace("_", "-")
+    with pytest.raises(UserError, match=rf"--optimizer\.{flag} '\^stem=1' finds no parameter"):
+        check_factors(config, PARAMS)
+
+
+def test_a_user_is_told_of_rules():
+    config = Optimizer(
+        "sgd", weight_decay=0.5, decay_factors=("^conv=3",), until=("bias$=3epochs",)
+    )
+    assert decay_line(config, PARAMS).endswith(
+        "conv/kernel, dense/kernel; times 1 for dense/kernel, 3 for conv/kernel"
+    )
+    assert update_lines(config, PARAMS, None, ()) == [
+        "trained for the first 3 epochs only: conv/bias"
+    ]

@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnn_jax import models
+from cnn_jax.compilation import compiled, compiler_options
+from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.parallel import make_mesh
+
+ONEDNN = {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "channels", "dtype", "options"),
+    [
+        ("lenet5_relu", 28, 1, "float32", ONEDNN),
+        ("simple_cnn", 28, 1, "float32", {}),
+        ("simple_cnn", 28, 1, "bfloat16", ONEDNN),
+        ("resnet20", 32, 3, "float32", {}),
+    ],
+)
+def test_onednn_is_asked_for_where_it_is_faster(name, side, channels, dtype, options, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.12.0.1")
+    module = models.create(name, 10, dtype=dtype)
+    x = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
+    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x), x)
+
+    def loss(variables, x):
+        return jnp.sum(module.apply(variables, x))
+
+    with convolutions_for("cpu"):
+        program = jax.jit(jax.grad(loss)).lower(variables, x).as_text()
+    assert compiler_options(make_mesh(), program) == options
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.10.2")
+    assert compiler_options(make_mesh(), program) == {}
+
+
+def test_a_compiled_program_has_the_convolutions_of_its_platform():
+    module = models.create("simple_cnn", 10, widths=(48, 48), hidden=())
+    x = jnp.ones((1, 8, 8, 1))
+    variables = module.init(jax.random.key(0), x)
+    program = compiled(make_mesh(devices=jax.devices()[:1]), jax.jit(module.apply), variables, x)
+    assert jnp.allclose(program(variables, x), module.apply(variables, x), atol=1e-5)
