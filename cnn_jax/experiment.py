@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +106,7 @@ class Experiment:
             dataset = found[0] if found else load_data(recipe.data, data_dir)
         if workers is not None and workers < 0:
             raise UserError(f"--workers {workers} must be at least 0")
-        spec, how = data_spec(dataset, recipe.preprocess)
+        spec = data_spec(dataset, recipe.preprocess)
         program = Program(
             recipe,
             spec,
@@ -117,9 +116,6 @@ class Experiment:
             steps_per_call=parallel.steps_per_call,
             workers=workers,
         )
-        if how is not None:
-            notes = (*dataset.notes, f"means and deviations are {how}")
-            dataset = dataclasses.replace(dataset, notes=notes)
         train = None
         if isinstance(dataset.train, Split):
             train = InMemory(dataset.train, replicated(mesh))
@@ -182,21 +178,17 @@ def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
     )
 
 
-def data_spec(
-    dataset: Dataset, preprocess: Preprocess | None = None
-) -> tuple[DataSpec, str | None]:
+def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpec:
     """The facts of a data set that a model trained on it depends on.
 
     Args:
       dataset: the set.
       preprocess: means and deviations that it gives need not be measured on a set that streams.
-
-    Returns:
-      The facts, and what means and deviations are of where they are not of all training images.
     """
-    train, how, evaluation_shape = dataset.train, None, None
+    train, evaluation_shape = dataset.train, None
     if isinstance(train, Split):
         mean, std = channel_mean_std(train.images)
+        how = DataSpec.statistics
     elif preprocess is not None and preprocess.mean is not None and preprocess.std is not None:
         mean, std, how = np.array(preprocess.mean), np.array(preprocess.std), "the recipe's"
     else:
@@ -204,7 +196,7 @@ def data_spec(
     if isinstance(train, StreamedSplit) and train.evaluation.shape != train.image_shape:
         evaluation_shape = train.evaluation.shape
     splits = {"train": train, "validation": dataset.validation, "test": dataset.test}
-    spec = DataSpec(
+    return DataSpec(
         name=dataset.name,
         class_names=tuple(dataset.class_names),
         image_shape=train.image_shape,
@@ -213,8 +205,8 @@ def data_spec(
         examples={name: len(split) for name, split in splits.items() if split is not None},
         streamed=isinstance(train, StreamedSplit),
         evaluation_shape=evaluation_shape,
+        statistics=how,
     )
-    return spec, how
 
 
 def train(
@@ -510,6 +502,7 @@ def _announce(display: Display, experiment: Experiment, devices: list[str], path
         workers = default_workers() if experiment.workers is None else experiment.workers
         who = f"{workers} worker{'s' * (workers != 1)}" if workers else "threads"
         display.say(f"images are read from disk by {who}")
+        display.say(f"means and deviations are {spec.statistics}")
         for note in experiment.dataset.notes:
             display.say(note)
     display.say(f"{recipe.optimizer.name}, {decays}")

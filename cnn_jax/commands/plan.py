@@ -55,7 +55,7 @@ class PlanCost:
         mesh = make_mesh(self.parallel, jax.devices()[:1] * self._size())
         if self.compile:
             self._check_devices(mesh.size)
-        spec, _ = data_spec(load_data(recipe.data, self.data_dir), recipe.preprocess)
+        spec = data_spec(load_data(recipe.data, self.data_dir), recipe.preprocess)
         plan = plan_cost(recipe, spec, mesh.abstract_mesh)
         compiled = self._compiled(recipe, spec) if self.compile else None
         if self.json:

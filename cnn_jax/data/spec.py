@@ -18,6 +18,7 @@ class DataSpec:
       examples: count of examples in each split.
       streamed: whether images are read from disk while the training runs.
       evaluation_shape: (h, w, c) of the raw images in evaluation, where it is another.
+      statistics: what `mean` and `std` are of.
     """
 
     name: str
@@ -28,6 +29,7 @@ class DataSpec:
     examples: dict[str, int]
     streamed: bool = False
     evaluation_shape: tuple[int, int, int] | None = None
+    statistics: str = "of all training images"
 
     @property
     def evaluated_shape(self) -> tuple[int, int, int]:
