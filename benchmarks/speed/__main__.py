@@ -52,10 +52,10 @@ class Options:
     """Of training in a round, and twice those of evaluating; at least one step."""
     budget: float = 75.0
     """Seconds of all rounds of a net in a dtype: slow ones have fewer rounds."""
-    step_limit: float = 30.0
+    step_limit: float = 20.0
     """Seconds that a step may take; slower ones are left out and said to be so."""
-    start_limit: float = 240.0
-    """Seconds to the first step, after which a process is given up."""
+    compile_limit: float = 240.0
+    """Seconds to the first step's beginning, after which a process is given up."""
     restarted: tuple[str, ...] = ("simple_cnn", "resnet20", "resnet50")
     """Nets whose processes are started, in float32, a second time, with the compiled programs
     that the first has stored."""
@@ -135,7 +135,7 @@ def run(options: Options) -> dict:
         seconds=options.seconds,
         budget=options.budget,
         step=options.step_limit,
-        start=options.start_limit,
+        compile=options.compile_limit,
     )
     rows, products = [], {}
     for net in options.nets:

@@ -33,7 +33,10 @@ def write(folder: Path, net: str, case: Case) -> int:
     np.savez(folder / f"{net}_images.npz", images=images, labels=labels)
     module = models.create(case.model, case.classes, **case.options)
     shape = (case.side, case.side, case.channels)
-    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, *shape)))
+    arguments = (jax.random.key(0), jnp.zeros((1, *shape)))
+    # Called once: XLA's best code for random numbers takes long to make.
+    init = jax.jit(module.init).lower(*arguments).compile({"xla_backend_optimization_level": 0})
+    variables = init(*arguments)
     by_path = {path: np.asarray(value) for path, value in paths(variables).items()}
     np.savez(folder / f"{net}_paths.npz", **by_path)
     naming = _SIMPLE_CNN if case.model == "simple_cnn" else namings(case.model)[0]

@@ -28,14 +28,14 @@ class Limits:
       seconds: of training in a round.
       budget: of all rounds of all implementations.
       step: of one step.
-      start: from the command to the first step.
+      compile: from the command to the first step's beginning.
     """
 
     rounds: int
     seconds: float
     budget: float
     step: float
-    start: float
+    compile: float
 
 
 def steps_for(seconds: float, step: float) -> int:
@@ -52,22 +52,38 @@ class Running:
     """An implementation whose process runs, with what is known of it.
 
     Attributes:
+      worker: the process.
       found: the numbers.
       seconds: of a step or of an evaluated batch, by `train` and `evaluate`.
       steps: in a round, by the same.
     """
 
-    def __init__(self, worker: Worker, found: dict[str, Any], limits: Limits, batch: int) -> None:
-        self.worker, self.found, self._limits, self._batch = worker, found, limits, batch
+    worker: Worker
+
+    def __init__(self, found: dict[str, Any], limits: Limits, batch: int) -> None:
+        self.found, self._limits, self._batch = found, limits, batch
         self.seconds: dict[str, float] = {}
         self.steps: dict[str, int] = {}
+
+    def compile(self) -> None:
+        """Waits for it."""
+        self.worker.compile(self._limits.compile)
+
+    def first_step(self) -> None:
+        """Adds the seconds from the command to the first step done."""
+        self.found.setdefault("start", []).append(self.worker.first_step(self._limits.step))
+
+    def close(self) -> None:
+        """Ends the process, if there is one."""
+        if hasattr(self, "worker"):
+            self.worker.close()
 
     def prepare(self) -> None:
         """Compares and estimates; the first call of each kind may compile."""
         ask, limits = self.worker.ask, self._limits
         step = ask("train", 1, limit=limits.step)
         losses = ask("losses", 3, limit=6 * limits.step)
-        losses.append(ask("evaluation_loss", limit=limits.start))
+        losses.append(ask("evaluation_loss", limit=limits.compile))
         self.found["losses"] = losses
         self.seconds["train"] = min(step, ask("train", 1, limit=limits.step))
         self.seconds["evaluate"] = ask("evaluate", 1, limit=limits.step)
@@ -117,48 +133,28 @@ def measure(
     running: dict[str, Running] = {}
     try:
         for name, command in commands.items():
-            worker = _tried(
-                found[name],
-                lambda name=name, command=command: _started(
-                    [*command, str(folder), net, dtype],
-                    environment(device, folder / f"cache-{name}-{dtype}"),
-                    folder / f"{name}.log",
-                    found[name],
-                    limits.start,
-                    again,
-                ),
-                f"more than {limits.start:.0f} s to the first step",
-            )
-            if worker is not None:
-                running[name] = Running(worker, found[name], limits, CASES[net].batch)
+            one = Running(found[name], limits, CASES[net].batch)
+            running[name] = one
+            variables = environment(device, folder / f"cache-{name}-{dtype}")
+            arguments = [*command, str(folder), net, dtype]
+            for _ in range(2 if again else 1):
+                if name not in running:
+                    break
+                one.close()
+                one.worker = Worker(arguments, variables, folder / f"{name}.log")
+                _tried(running, name, Running.compile, "to compile", limits.compile)
+                _tried(running, name, Running.first_step, "a step", limits.step)
         for name in list(running):
             _say(f"{net} {dtype}: {name} started in {found[name]['start'][-1]:.1f} s")
-            _step(running, name, limits, Running.prepare)
+            _tried(running, name, Running.prepare, "a step", limits.step)
         _rounds(running, limits)
         for name, one in running.items():
             found[name]["peak_bytes"] = one.worker.peak_bytes
         products = _products(running) if matmul else {}
     finally:
         for one in running.values():
-            one.worker.close()
+            one.close()
     return found, products
-
-
-def _started(
-    command: list[str],
-    variables: Mapping[str, str],
-    log: Path,
-    found: dict[str, Any],
-    limit: float,
-    again: bool,
-) -> Worker:
-    """A process after its first step; the seconds to it are added to what was found."""
-    for last in (False, True) if again else (True,):
-        worker = Worker(command, variables, log)
-        found.setdefault("start", []).append(worker.start(limit))
-        if not last:
-            worker.close()
-    return worker
 
 
 def _rounds(running: dict[str, Running], limits: Limits) -> None:
@@ -169,12 +165,18 @@ def _rounds(running: dict[str, Running], limits: Limits) -> None:
     began = time.perf_counter()
     for _ in range(rounds):
         for name in list(running):
-            _step(running, name, limits, lambda one: one.round("train"))
-            if name == "ours" and name in running and running[name].steps["train"] >= LOOP_FROM:
-                _step(running, name, limits, lambda one: one.round("loop"))
+            modes = ["train"]
+            if name == "ours" and running[name].steps["train"] >= LOOP_FROM:
+                modes.append("loop")
+            for mode in modes:
+                _timed(running, name, mode, limits)
         for name in list(running):
-            _step(running, name, limits, lambda one: one.round("evaluate"))
+            _timed(running, name, "evaluate", limits)
     _say(f"  {rounds} rounds in {time.perf_counter() - began:.0f} s")
+
+
+def _timed(running: dict[str, Running], name: str, mode: str, limits: Limits) -> None:
+    _tried(running, name, lambda one: one.round(mode), "a step", limits.step)
 
 
 def _products(running: dict[str, Running]) -> dict[str, list[float]]:
@@ -193,29 +195,29 @@ def _products(running: dict[str, Running]) -> dict[str, list[float]]:
     return found
 
 
-def _step(
-    running: dict[str, Running], name: str, limits: Limits, call: Callable[[Running], None]
+def _tried(
+    running: dict[str, Running],
+    name: str,
+    call: Callable[[Running], None],
+    what: str,
+    limit: float,
 ) -> None:
-    """Makes a call for a running implementation, and takes it out where it is too slow."""
+    """Makes a call for one that runs, and takes it out where that is too slow or fails."""
+    if name not in running:
+        return
     one = running[name]
-    what = f"more than {limits.step:.0f} s a step"
-    if _tried(one.found, lambda: (call(one), True), what) is None:
-        for mode in ("train", "evaluate", "loop"):
-            one.found.pop(mode, None)
-        del running[name]
-
-
-def _tried(found: dict[str, Any], call: Callable[[], Any], slow: str) -> Any:
-    """What a call gives, or None with the reason added to what was found."""
     try:
-        return call()
+        call(one)
+        return
     except TooSlow:
-        found["why"] = slow
+        one.found["why"] = f"> {limit:g} s {what}"
     except Failed as failure:
-        found["why"] = "failed"
+        one.found["why"] = "failed"
         _say(f"{failure}")
-    _say(f"  {found['why']}")
-    return None
+    _say(f"  {name}: {one.found['why']}")
+    for mode in ("train", "evaluate", "loop"):
+        one.found.pop(mode, None)
+    del running[name]
 
 
 def _say(line: str) -> None:

@@ -74,11 +74,23 @@ class Worker:
         self.peak_bytes = answer["peak_bytes"]
         return answer
 
-    def start(self, limit: float) -> float:
-        """Seconds from the command to the first step done.
+    def compile(self, limit: float) -> None:
+        """Waits until it has compiled.
 
         Raises:
           TooSlow: it takes longer than `limit` seconds.
+          Failed: the process ended.
+        """
+        self._answer(limit)
+
+    def first_step(self, limit: float) -> float:
+        """Seconds from the command to the first step done.
+
+        Args:
+          limit: seconds of that step.
+
+        Raises:
+          TooSlow: it takes longer.
           Failed: the process ended.
         """
         self._answer(limit)

@@ -1,7 +1,7 @@
 """What a process does that holds one net of one implementation: it answers commands.
 
-It prints one line of JSON after its first step, and one for every line that it reads: a command
-and a count, such as `train 20`.
+It prints one line of JSON after it has compiled, one after its first step, and one for every line
+that it reads: a command and a count, such as `train 20`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def serve(make: Make) -> None:
     folder, net, dtype = sys.argv[1:]
     implementation = make(net, CASES[net], dtype, Path(folder))
     implementation.compile()
+    answer(done="compile")
     implementation.losses(1)
     answer(done="first step")
     for line in sys.stdin:
