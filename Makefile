@@ -71,6 +71,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,pretrained]'
 	@touch $@
 
+# PyTorch's pieces fit no JAX environment that they could share, so it has one of its own. What
+# the registry offers for a CPU alone is taken first, since its version sorts as newer.
+VENV_TORCH ?= .venv-torch
+TORCH := $(VENV_TORCH)/.installed-2.13
+
+.PHONY: bench
+bench: $(INSTALLED) $(TORCH) ## measure speed beside PyTorch and plain flax; ARGS='--nets resnet20 --dtypes float32 --rounds 5'
+	@$(RUN) -m benchmarks.speed --torch-python $(VENV_TORCH)/bin/python $(ARGS)
+
+$(TORCH):
+	@python=$$($(MAKE) -s --no-print-directory oldest-python); \
+	  test -n "$$python" || { echo "error: no Python 3.11 was found" >&2; exit 2; }; \
+	  echo "making $(VENV_TORCH) with $$python"; \
+	  "$$python" -m venv --clear $(VENV_TORCH)
+	@$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.*' 'numpy>=2.2'
+	@touch $@
+
 .PHONY: bench-loop
 bench-loop: $(INSTALLED) ## measure what the training loop costs over the compiled step alone
 	@$(RUN) benchmarks/loop_overhead.py $(ARGS)
@@ -99,6 +116,7 @@ bench-input: .venv-bench-tensorflow/.installed .venv-bench-torch/.installed ## c
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .venv-bench-* .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 .PHONY: oldest-python
 oldest-python:

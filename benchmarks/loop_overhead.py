@@ -27,6 +27,7 @@ from cnn_jax.training.checkpoints import Checkpoints
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, Progress
 from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,19 @@ def bare_seconds(experiment: Experiment, count: int) -> float:
     return time.perf_counter() - began
 
 
-def loop_seconds(experiment: Experiment, count: int) -> float:
-    """Seconds that the loop's clock shows for so many steps, with all that it does in them."""
+def loop_seconds(experiment: Experiment, count: int, state: TrainState | None = None) -> float:
+    """Seconds that the loop's clock shows for so many steps, with all that it does in them.
+
+    Args:
+      experiment: its recipe is not validated or saved on the way.
+      count: the number of steps.
+      state: what to start from, so many steps before the end of the recipe; by default the
+        initial one of seed 0, of a recipe of so many steps. It is used up.
+    """
     program, dataset = experiment.program, experiment.dataset
     assert dataset.validation is not None
-    state = program.init(0)
+    if state is None:
+        state = program.init(0)
     jax.block_until_ready(state)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

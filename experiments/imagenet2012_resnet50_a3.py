@@ -2,10 +2,12 @@
 
 Wightman et al. 2021, https://arxiv.org/abs/2110.00476, table 2: LAMB with learning rate 8e-3 for
 batches of 2048, 5 epochs of warm-up and a cosine; weight decay 0.02, not on norms and biases;
-binary cross-entropy; mixup 0.1 and cutmix 1.0, one of the two a batch; crops of 8 to 100 % of the
-area at 160 pixels; tested at 224 pixels on the middle 95 %. Otherwise than there: RandAugment is
-left out; targets of mixed images stay as they are mixed, where the paper takes both classes for
-present; the loss is summed over classes instead of averaged, which LAMB undoes but for its epsilon;
+binary cross-entropy; mixup 0.1 and cutmix 1.0, one of the two a batch; RandAugment of two
+operations
+of magnitude 6; crops of 8 to 100 % of the area at 160 pixels; tested at 224 pixels on the middle
+95 %. Otherwise than there: targets of mixed images stay as they are mixed, where the paper takes
+both classes for present; the loss is summed over classes instead of averaged, which LAMB undoes
+but for its epsilon;
 the filter is always bicubic. 10,000 images, about ten of each class, are cut from train to choose
 the checkpoint; the 50,000 of the catalog's validation part are the test.
 
@@ -40,7 +42,17 @@ recipe = Recipe(
         evaluation_size=224,
         interpolation="bicubic",
     ),
-    augment=Augment(mirror="random", mixup=0.1, cutmix=1.0),
+    augment=Augment(
+        mirror="random",
+        # rand-m6-mstd0.5-inc1
+        rand_augment=2,
+        rand_magnitude=6.0,
+        rand_magnitude_std=0.5,
+        rand_probability=0.5,
+        rand_ranges="timm_increasing",
+        mixup=0.1,
+        cutmix=1.0,
+    ),
     model=Model("resnet50", dtype="bfloat16"),
     loss=Loss("binary_cross_entropy"),
     optimizer=Optimizer("lamb", learning_rate=8e-3, weight_decay=0.02),

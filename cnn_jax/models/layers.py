@@ -280,6 +280,9 @@ def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
 @_window_max.defjvp
 def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
+    # Held fast: were it computed anew for the comparison, its last bits might be others, and no
+    # element would be the largest.
+    x = jax.lax.optimization_barrier(x)
     y = _window_max(x, window)
     largest = _windows(x, window) == y[:, :, None, :, None]
     # Of so many; counted from the same elements, so that it is not less than one.

@@ -1,0 +1,203 @@
+"""What the measured numbers come to: ratios round by round, and tables of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+OTHERS = {"torch": "PyTorch", "flax": "flax"}
+"""What ours is compared with, and how it is called."""
+
+TOLERANCE = 1e-3
+"""How far losses in float32 may be apart, as a part of ours."""
+
+
+class Spread(NamedTuple):
+    """Numbers of several rounds."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of at least one number."""
+        return cls(statistics.median(values), min(values), max(values), len(values))
+
+    def __str__(self) -> str:
+        if self.n == 1:
+            return f"{self.median:.3g}"
+        return f"{self.median:.3g} ({self.low:.3g}–{self.high:.3g})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Ours over theirs, each round by itself: what slows the machine slows both."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The largest distance of two rows of losses, as a part of ours; not a number if one is not."""
+    return float(np.max(np.abs(np.divide(theirs, ours) - 1)))
+
+
+def apart(row: dict[str, Any]) -> dict[str, float]:
+    """How far each of the others' losses are from ours, as far as both were measured."""
+    losses = {
+        name: found["losses"] for name, found in row["implementations"].items() if "losses" in found
+    }
+    if "ours" not in losses:
+        return {}
+    return {name: difference(losses["ours"], losses[name]) for name in losses if name != "ours"}
+
+
+def disagreements(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each net in float32 whose losses tell that other work was measured."""
+    return [
+        f"{row['net']}: the losses of {name} are {far:.1e} from ours"
+        for row in rows
+        if row["dtype"] == "float32"
+        for name, far in apart(row).items()
+        # Written so that a loss which is no number does not pass.
+        if not far <= TOLERANCE
+    ]
+
+
+def compared(row: dict[str, Any], mode: str, other: str) -> Spread | None:
+    """Images a second of ours over another's, if both were measured."""
+    found = row["implementations"]
+    ours, theirs = (found.get(name, {}).get(mode) for name in ("ours", other))
+    return Spread.of(ratios(ours, theirs)) if ours and theirs else None
+
+
+def flops(row: dict[str, Any], mode: str, name: str) -> float | None:
+    """Median floating-point operations a second, counting multiply-adds alone.
+
+    Training has three times those of evaluation: for the output and for both gradients.
+    """
+    rates = row["implementations"].get(name, {}).get(mode)
+    if not rates:
+        return None
+    passes = 3 if mode == "train" else 1
+    return statistics.median(rates) * passes * 2 * row["multiply_adds"]
+
+
+def tables(results: dict[str, Any]) -> str:
+    """All tables in Markdown."""
+    rows = results["rows"]
+    parts = [
+        *(_speeds(title, mode, rows, results["matmul"]) for title, mode in _MODES),
+        _loops(rows),
+        _starts(rows),
+        _losses(rows),
+        _products(results["matmul"]),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+_MODES = (("Training steps", "train"), ("Evaluation", "evaluate"))
+
+
+def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str, Any]) -> str:
+    lines = [
+        f"{title}, images/s; ours over the others, median (lowest–highest) of n rounds",
+        "",
+        "| net | batch | dtype | ours | PyTorch | flax | ours / PyTorch | ours / flax | n | "
+        "GFLOP/s | of a product's in float32 |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [_speed(row, mode, name) for name in ("ours", *OTHERS)]
+        against = [compared(row, mode, other) for other in OTHERS]
+        counts = [spread.n for spread in against if spread]
+        rate = flops(row, mode, "ours")
+        best = max((max(found) for found in matmul.get("float32", {}).values()), default=None)
+        lines.append(
+            _line(
+                row["net"],
+                f"{row['batch']}×{row['side']}²",
+                row["dtype"],
+                *cells,
+                *(spread or "–" for spread in against),
+                max(counts, default="–"),
+                f"{rate / 1e9:.1f}" if rate else "–",
+                f"{rate / best:.0%}" if rate and best else "–",
+            )
+        )
+    return "\n".join(lines)
+
+
+def _speed(row: dict[str, Any], mode: str, name: str) -> str:
+    found = row["implementations"].get(name)
+    if found is None:
+        return "–"
+    if mode in found:
+        return f"{statistics.median(found[mode]):.4g}"
+    return found.get("why", "–")
+
+
+def _loops(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "The whole training loop over the step alone, images/s of ours",
+        "",
+        "| net | dtype | step | loop | loop / step | n |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        ours = row["implementations"].get("ours", {})
+        if "loop" in ours:
+            ratio = Spread.of(ratios(ours["loop"], ours["train"]))
+            speeds = [f"{statistics.median(ours[mode]):.4g}" for mode in ("train", "loop")]
+            lines.append(_line(row["net"], row["dtype"], *speeds, ratio, ratio.n))
+    return "\n".join(lines) if len(lines) > 4 else ""
+
+
+def _starts(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "From the command to the first step done, in s: with no compiled program stored / with "
+        "it stored; and the most memory that the process held, in GB",
+        "",
+        "| net | dtype | ours | PyTorch | flax | ours, GB | PyTorch, GB | flax, GB |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        found = [row["implementations"].get(name, {}) for name in ("ours", *OTHERS)]
+        starts = [" / ".join(f"{one:.1f}" for one in each.get("start", [])) for each in found]
+        peaks = [f"{each['peak_bytes'] / 1e9:.2f}" if "losses" in each else "–" for each in found]
+        lines.append(_line(row["net"], row["dtype"], *(s or "–" for s in starts), *peaks))
+    return "\n".join(lines)
+
+
+def _losses(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "Losses of the first three steps and of evaluation, and how far the others' are from "
+        "ours at most",
+        "",
+        "| net | dtype | ours | PyTorch | flax |",
+        "|---|---|---|---:|---:|",
+    ]
+    for row in rows:
+        ours, far = row["implementations"].get("ours", {}), apart(row)
+        shown = ", ".join(f"{loss:.6g}" for loss in ours.get("losses", [])) or "–"
+        cells = [f"{far[name]:.1e}" if name in far else "–" for name in OTHERS]
+        lines.append(_line(row["net"], row["dtype"], shown, *cells))
+    return "\n".join(lines)
+
+
+def _products(matmul: dict[str, Any]) -> str:
+    if not matmul:
+        return ""
+    lines = ["A product of two square matrices, GFLOP/s", "", "| dtype | by | rate | n |"]
+    lines.append("|---|---|---:|---:|")
+    for dtype, found in matmul.items():
+        for name, rates in found.items():
+            spread = Spread.of([rate / 1e9 for rate in rates])
+            lines.append(_line(dtype, {"flax": "JAX", "torch": "PyTorch"}[name], spread, spread.n))
+    return "\n".join(lines)
+
+
+def _line(*cells: Any) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
