@@ -115,8 +115,7 @@ bench-input: .venv-bench-tensorflow/.installed .venv-bench-torch/.installed ## c
 
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
-	rm -rf $(VENV) .venv-bench-* .pytest_cache .ruff_cache .mypy_cache *.egg-info
-	rm -rf $(VENV) $(VENV_TORCH) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) .venv-bench-* .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 .PHONY: oldest-python
 oldest-python:
