@@ -8,7 +8,9 @@ of 48 batches; here batches reach over the ends of epochs and no image is left o
 same steps make 9.75 epochs.
 
 Command: python experiments/cifar10_airbench94.py
-Expected: 94.0 %, the author's mean
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 60 minutes beside other jobs, 43 at the pace of
+its last third, which ran alone
+Expected: test accuracy 94.04 % (n=1, seed 0) on all 10,000 test images; the author's mean is 94.01 %
 """
 
 from cnn_jax import (

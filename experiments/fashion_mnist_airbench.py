@@ -8,7 +8,7 @@ Stands beside ResNet-18, 94.9 %, and two-convolution nets, 92.2 to 92.5 %, in th
 (https://github.com/zalandoresearch/fashion-mnist).
 
 Command: python experiments/fashion_mnist_airbench.py
-Expected: not measured yet
+Expected: not measured in full yet
 """
 
 from cnn_jax import (
