@@ -306,9 +306,10 @@ def _statistics(recipe: Recipe, state: TrainState, frozen: str | None, devices: 
         if frozen and trained and all(re.search(frozen, each) for each in trained):
             continue
         total += _bytes(leaf)
-        # The gradient of the mean is summed as well; that of the variance follows from the
+        # The gradient of the mean follows from the bias's and that of the variance from the
         # scale's, where there is one.
-        if not own and (name == "mean" or f"{layer}/scale" not in trained):
+        parameter = {"mean": "bias", "var": "scale"}[name]
+        if not own and f"{layer}/{parameter}" not in trained:
             total += _bytes(leaf)
     return total
 

@@ -52,7 +52,7 @@ def test_a_misspelt_model_names_the_nearest():
 def test_a_misspelt_option_names_the_nearest_and_lists_defaults():
     with pytest.raises(UserError) as error:
         models.create("simple_cnn", 10, widhts=(8,))
-    assert "did you mean 'widths'?" in str(error.value)
+    assert "did you mean 'widths' or 'whiten'?" in str(error.value)
     assert "widths=(32, 64), kernel_size=3" in str(error.value)
     assert "num_classes" not in str(error.value)
 
