@@ -12,6 +12,9 @@ from benchmarks.speed.nets_flax import NETS
 from cnn_jax import models
 from cnn_jax.models.cost import multiply_adds, shapes
 
+# They compile programs of several nets, and only hold for the benchmark.
+pytestmark = pytest.mark.slow
+
 TINY = {
     name: dataclasses.replace(case, side=16 if case.side < 100 else 32, batch=2)
     for name, case in CASES.items()
