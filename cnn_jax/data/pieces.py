@@ -11,7 +11,6 @@ from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, SupportsIndex
 
-import grain
 import numpy as np
 from absl import flags
 
@@ -120,6 +119,9 @@ class Pieces:
           UserError: an image cannot be read, or a worker has ended.
         """
         threads, ahead = (1, 1) if workers else (_THREADS, 2 * _THREADS)
+        # Not above: runs on sets in memory should not wait for it.
+        import grain
+
         dataset: Any = grain.MapDataset.source(self).to_iter_dataset(
             grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
         )

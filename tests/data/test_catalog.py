@@ -7,6 +7,24 @@ from cnn_jax.data import ANY_TFDS, catalog, fetch, load
 from cnn_jax.errors import UserError
 
 
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    digits, theirs = load("digits"), load_digits()
+    assert digits.class_names == tuple(map(str, theirs.target_names))
+    count = {}
+    for images, labels in (
+        (theirs.images * (255 / 16), theirs.target),
+        *((split.images[..., 0], split.labels) for split in (digits.train, digits.test)),
+    ):
+        for image, label in zip(np.round(images).astype(np.uint8), labels, strict=True):
+            key = image.tobytes(), int(label)
+            count[key] = count.get(key, 0) + 1
+    # Each is in theirs and in one of the parts.
+    assert sum(count.values()) == 2 * 1797
+    assert all(number % 2 == 0 for number in count.values())
+
+
 def test_digits_at_their_size_and_another():
     digits = load("digits")
     assert digits.train.images.shape == (1437, 8, 8, 1)
