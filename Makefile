@@ -96,6 +96,10 @@ bench-loop: $(INSTALLED) ## measure what the training loop costs over the compil
 bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own
 	@$(RUN) benchmarks/cpu_convolutions.py $(ARGS)
 
+.PHONY: bench-profile
+bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'
+	@$(RUN) -m benchmarks.step_profile $(ARGS)
+
 .PHONY: bench-scaling
 bench-scaling: $(INSTALLED) ## measure what a device holds and sends on 1 to 8 virtual devices
 	@$(RUN) benchmarks/scaling.py $(ARGS)

@@ -14,27 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from cnn_jax.data import (
-    Dataset,
-    InMemory,
-    Order,
-    Split,
-    channel_mean_std,
-    load,
-    with_examples,
-    with_validation,
-)
+from cnn_jax.data import Dataset, InMemory, Order, Split
 from cnn_jax.data.pieces import default_workers
-from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
-from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
 from cnn_jax.parallel import FSDP, Parallel, batch_sharding, make_mesh, placed, replicated
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.processes import first_does, is_first
-from cnn_jax.recipe import Data, Preprocess, Recipe
+from cnn_jax.recipe import Recipe
+from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.training.checkpoint_files import LEFT
 from cnn_jax.training.checkpoints import Checkpoints, SaveError
@@ -160,53 +150,6 @@ class Experiment:
             return self.program.start(seed, self.train.images)
         first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
         return self.program.start(seed, placed(first.images, replicated(self.program.mesh)))
-
-
-def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe as they are, without a part cut from them."""
-    if (found := streamed(config, data_dir)) is not None:
-        return found
-    return load(
-        config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
-    )
-
-
-def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe, with a validation part and as many examples as are asked for."""
-    return with_examples(
-        with_validation(read_data(config, data_dir), config.validation), config.examples
-    )
-
-
-def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpec:
-    """The facts of a data set that a model trained on it depends on.
-
-    Args:
-      dataset: the set.
-      preprocess: means and deviations that it gives need not be measured on a set that streams.
-    """
-    train, evaluation_shape = dataset.train, None
-    if isinstance(train, Split):
-        mean, std = channel_mean_std(train.images)
-        how = DataSpec.statistics
-    elif preprocess is not None and preprocess.mean is not None and preprocess.std is not None:
-        mean, std, how = np.array(preprocess.mean), np.array(preprocess.std), "the recipe's"
-    else:
-        mean, std, how = mean_std(dataset.name, train)
-    if isinstance(train, StreamedSplit) and train.evaluation.shape != train.image_shape:
-        evaluation_shape = train.evaluation.shape
-    splits = {"train": train, "validation": dataset.validation, "test": dataset.test}
-    return DataSpec(
-        name=dataset.name,
-        class_names=tuple(dataset.class_names),
-        image_shape=train.image_shape,
-        mean=tuple(float(value) for value in mean),
-        std=tuple(float(value) for value in std),
-        examples={name: len(split) for name, split in splits.items() if split is not None},
-        streamed=isinstance(train, StreamedSplit),
-        evaluation_shape=evaluation_shape,
-        statistics=how,
-    )
 
 
 def train(

@@ -100,7 +100,7 @@ import jax
 import cnn_jax.parallel as parallel
 from cnn_jax import Parallel, Recipe
 from cnn_jax.data import InMemory, Order
-from cnn_jax.experiment import data_spec, load_data
+from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.json_values import from_json
 from cnn_jax.training.program import Program
 

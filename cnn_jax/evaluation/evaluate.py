@@ -13,7 +13,7 @@ from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
-from cnn_jax.experiment import load_data, read_data
+from cnn_jax.recipe_data import load_data, read_data
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
 

@@ -82,33 +82,19 @@ class PartitionedStep(_Step):
         update = self._update()
 
         def updates(
-            state: TrainState,
-            images: jax.Array,
-            labels: jax.Array,
-            indices: jax.Array,
-            epochs: jax.Array,
+            state: TrainState, images: jax.Array, labels: jax.Array, *places: jax.Array
         ) -> tuple[TrainState, Metrics]:
-            def one(
-                state: TrainState, place: tuple[jax.Array, jax.Array]
-            ) -> tuple[TrainState, Metrics]:
-                return update(state, images, labels, *place)
-
-            return jax.lax.scan(one, state, (indices, epochs))
+            return jax.lax.scan(
+                lambda state, place: update(state, images, labels, *place), state, places
+            )
 
         return self._compiled(updates, images, labels, batches_sharding(self.mesh), steps)
 
     def _update(self) -> CompiledStep:
         train_step = self.make_step(BatchAxis(self.norm_examples))
 
-        def update(
-            state: TrainState,
-            images: jax.Array,
-            labels: jax.Array,
-            indices: jax.Array,
-            epochs: jax.Array,
-        ) -> tuple[TrainState, Metrics]:
-            batch = self.make_batch(state.seed, state.step, images, labels, indices, epochs)
-            return train_step(state, batch)
+        def update(state: TrainState, *examples: jax.Array) -> tuple[TrainState, Metrics]:
+            return train_step(state, self.make_batch(state.seed, state.step, *examples))
 
         return update
 

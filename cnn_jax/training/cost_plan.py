@@ -27,7 +27,7 @@ from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.lookahead import make_lookahead
-from cnn_jax.training.optimizers import check_factors
+from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.program import abstract_state, optimizer_of

@@ -196,20 +196,20 @@ class Loop:
         Of many steps, unless the state of one of them is needed.
 
         Returns:
-          The state after it, how many steps it makes, and what the first of them was given.
+          The state after it, how many steps it makes, and what it was given.
         """
-        count, program, first = self.program.steps_per_call, self.program, step
-        first += self.progress.skipped
-        if count > 1 and step + count <= self.plan.next_scheduled(step):
-            given, *others = [self._input(first + i, self._busy) for i in range(count)]
-            indices = np.stack([each.indices for each in (given, *others)])
-            epochs = np.stack([each.epochs for each in (given, *others)])
-            state, found = program.train_steps(
-                state, given.images, given.labels, indices, epochs, self._stop()
+        count, program = self.program.steps_per_call, self.program
+        first = step + self.progress.skipped
+        if count > 1 and step + count > self.plan.next_scheduled(step):
+            count = 1
+        given = self._input(first, self._busy)
+        if count > 1:
+            each = [given, *(self._input(first + i, self._busy) for i in range(1, count))]
+            given = given._replace(
+                indices=np.stack([one.indices for one in each]),
+                epochs=np.stack([one.epochs for one in each]),
             )
-        else:
-            count, given = 1, self._input(first, self._busy)
-            state, found = program.train_step(state, *given, self._stop())
+        state, found = program.train_step(state, *given, self._stop())
         for value in found.values():
             value.copy_to_host_async()
         self._in_flight.append((step, count, found))

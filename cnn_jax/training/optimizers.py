@@ -7,7 +7,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,15 @@ from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Optimizer
 from cnn_jax.training.frozen import frozen_mask
+from cnn_jax.training.parameter_rules import (
+    decay_of,
+    factor_of,
+    factors_of,
+    first_of,
+    last_step_of,
+)
 from cnn_jax.training.paths import parameter_paths, path_name
-
-T = TypeVar("T")
+from cnn_jax.training.until import until
 
 _NEED_MORE_THAN_GRADIENTS = frozenset({"lbfgs", "momo", "momo_adam", "sophia"})
 """Need the loss or further evaluations of it at every update."""
@@ -103,8 +109,8 @@ def decay_line(config: Optimizer, params: Any, frozen: str | None = None) -> str
         + ", ".join(shown)
     )
     if config.decay_factors:
-        factors = _factors("--optimizer.decay-factors", config.decay_factors)
-        line += "; times " + _grouped(found, lambda name: _first(factors, name, 1.0))
+        factors = factors_of("--optimizer.decay-factors", config.decay_factors)
+        line += "; times " + _grouped(found, lambda name: first_of(factors, name, 1.0))
     return line
 
 
@@ -230,145 +236,10 @@ def make_optimizer(
     )
 
 
-def factor_of(config: Optimizer, parts: Sequence[str]) -> Callable[[str], float]:
-    """The factor of the learning rate by the path of a parameter.
-
-    Raises:
-      UserError: a factor is no number of zero or more, or a pattern no regular expression.
-    """
-    rules = _factors("--optimizer.factors", config.factors)
-    decay = config.layer_decay
-    if decay is not None and not 0 < decay <= 1:
-        raise UserError(f"--optimizer.layer-decay {decay} must be above 0 and at most 1")
-
-    def factor(path: str) -> float:
-        found = _first(rules, path, 1.0)
-        part = path.split("/")[0]
-        if decay is not None and part in parts:
-            found *= decay ** (len(parts) - 1 - parts.index(part))
-        return found
-
-    return factor
-
-
 def _scaled(factor: Callable[[str], float], updates: Any, params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(
         lambda path, update: update * factor(path_name(path)), updates
     )
-
-
-def decay_of(config: Optimizer) -> Callable[[str], float]:
-    """The weight decay by the path of a parameter that decays.
-
-    Raises:
-      UserError: a factor is no number of zero or more, or a pattern no regular expression.
-    """
-    rules = _factors("--optimizer.decay-factors", config.decay_factors)
-    if rules and not config.weight_decay:
-        raise UserError(
-            f"--optimizer.decay-factors {' '.join(config.decay_factors)} multiply "
-            "--optimizer.weight-decay, which is 0"
-        )
-    return lambda path: config.weight_decay * _first(rules, path, 1.0)
-
-
-def last_step_of(
-    config: Optimizer, to_steps: Callable[[Duration], int]
-) -> Callable[[str], int | None]:
-    """The number of updates by the path of a parameter; None where there is no end to them.
-
-    Raises:
-      UserError: a duration is none, or a pattern no regular expression.
-    """
-    flag = "--optimizer.until"
-    rules = [
-        (pattern, to_steps(duration))
-        for pattern, duration in _rules(
-            flag, config.until, Duration.parse, "pattern=duration, such as ^stem/=3epochs"
-        )
-    ]
-    return lambda path: _first(rules, path, None)
-
-
-def check_factors(config: Optimizer, params: Any) -> None:
-    """Checks that every pattern with a value of its own is found in a path.
-
-    Raises:
-      UserError: one is not.
-    """
-    names = parameter_paths(params)
-    for flag in ("factors", "decay_factors", "until"):
-        for rule in getattr(config, flag):
-            pattern = rule.rpartition("=")[0]
-            if not any(re.search(pattern, name) for name in names):
-                raise UserError(
-                    f"--optimizer.{flag.replace('_', '-')} {rule!r} finds no parameter; there "
-                    f"are: {', '.join(names)}"
-                )
-
-
-def _rules(
-    flag: str, rules: Sequence[str], value: Callable[[str], T], example: str
-) -> list[tuple[re.Pattern[str], T]]:
-    """Options `pattern=value` taken apart."""
-    found = []
-    for rule in rules:
-        pattern, _, text = rule.rpartition("=")
-        try:
-            found.append((re.compile(pattern), value(text)))
-        except (re.error, ValueError, UserError) as error:
-            raise UserError(f"{flag} {rule!r} is not {example}: {error}") from None
-        if not pattern:
-            raise UserError(f"{flag} {rule!r} has no pattern; it must be {example}")
-    return found
-
-
-def _factors(flag: str, rules: Sequence[str]) -> list[tuple[re.Pattern[str], float]]:
-    found = _rules(flag, rules, float, "pattern=factor, such as ^head/=10")
-    for rule, (_, number) in zip(rules, found, strict=True):
-        if not (math.isfinite(number) and number >= 0):
-            raise UserError(f"{flag} {rule!r} must have a factor of zero or more")
-    return found
-
-
-def _first(rules: Sequence[tuple[re.Pattern[str], T]], path: str, otherwise: T) -> T:
-    return next((value for pattern, value in rules if pattern.search(path)), otherwise)
-
-
-class UntilState(NamedTuple):
-    """State of `until`: the number of updates made, and the state of what it wraps."""
-
-    made: jax.Array
-    inner: Any
-
-
-def until(
-    inner: optax.GradientTransformation, last: Callable[[str], int | None]
-) -> optax.GradientTransformation:
-    """An optimizer that updates some parameters a number of times only.
-
-    After that they have neither gradient nor update, whatever momentum and decay would add.
-
-    Args:
-      inner: the optimizer.
-      last: the number of updates by the path of a parameter; None where there is no end to them.
-    """
-
-    def kept(made: jax.Array, tree: Any) -> Any:
-        def keep(path: Any, leaf: jax.Array) -> jax.Array:
-            end = last(path_name(path))
-            return leaf if end is None else jnp.where(made < end, leaf, jnp.zeros_like(leaf))
-
-        return jax.tree_util.tree_map_with_path(keep, tree)
-
-    def init(params: Any) -> UntilState:
-        return UntilState(jnp.zeros((), jnp.int32), inner.init(params))
-
-    def update(updates: Any, state: UntilState, params: Any = None) -> tuple[Any, UntilState]:
-        updates, changed = inner.update(kept(state.made, updates), state.inner, params)
-        return kept(state.made, updates), UntilState(state.made + 1, changed)
-
-    return optax.GradientTransformation(init, update)
 
 
 def _decayed(config: Optimizer, mask: Callable[[Any], Any]) -> optax.GradientTransformation:
@@ -393,7 +264,7 @@ def _by_decay(
 ) -> optax.GradientTransformation:
     """An optimizer that has the decay built in, once for each decay that there is."""
     decay = decay_of(config)
-    factors = (1.0, *(number for _, number in _factors("", config.decay_factors)))
+    factors = (1.0, *(number for _, number in factors_of("", config.decay_factors)))
     values = {config.weight_decay * factor for factor in factors}
     return optax.partition(
         {str(value): build({"weight_decay": value}) for value in sorted(values)},

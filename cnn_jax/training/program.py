@@ -45,7 +45,8 @@ from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.lookahead import make_lookahead
-from cnn_jax.training.optimizers import check_factors, make_optimizer, update_lines
+from cnn_jax.training.optimizers import make_optimizer, update_lines
+from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.schedules import make_schedule
 from cnn_jax.training.seal import Sealer
@@ -76,7 +77,7 @@ class Program:
       workers: processes that read a streamed set, see `cnn_jax.training.input`.
 
     Attributes:
-      steps_per_call: the steps of a call of `train_steps`, as fits the plan; 1 is none.
+      steps_per_call: the steps of a call of `train_step`, as fits the plan.
 
     Raises:
       UserError: a name, an option or a size in the recipe does not fit.
@@ -277,44 +278,24 @@ class Program:
         epochs: np.ndarray,
         asked: bool = False,
     ) -> tuple[TrainState, Metrics]:
-        """One update; the state given is used up.
+        """One update, or `steps_per_call` of them; the state given is used up.
 
         Args:
           state: the state before.
           images: uint8, as for `compile_train`.
           labels: int32, of each image.
-          indices: (b,) int32, the examples of this step.
-          epochs: (b,) int32, the epoch in which each is seen.
+          indices: int32, the examples of this step (b,), or of each of several (steps_per_call, b).
+          epochs: int32, as many, the epoch in which each is seen.
           asked: whether this process is asked to stop; where there are several, the metric
             `asked` tells all of them whether any is.
-        """
-        places = self._placed(indices, epochs, batch_sharding(self.mesh), asked)
-        return self._train_compiled(state, images, labels, *places)
-
-    def train_steps(
-        self,
-        state: TrainState,
-        images: jax.Array,
-        labels: jax.Array,
-        indices: np.ndarray,
-        epochs: np.ndarray,
-        asked: bool = False,
-    ) -> tuple[TrainState, Metrics]:
-        """`steps_per_call` updates in one call; the state given is used up.
-
-        Args:
-          state: the state before.
-          images: (n, h, w, c) uint8, on every device.
-          labels: (n,) int32, on every device.
-          indices: (steps_per_call, b) int32, the examples of each step.
-          epochs: (steps_per_call, b) int32, the epoch in which each is seen.
-          asked: as of `train_step`.
 
         Returns:
-          The state after, and the metrics with a row a step; `asked` is one for all.
+          The state after, and the metrics; of several steps with a row a step, but for `asked`.
         """
-        places = self._placed(indices, epochs, batches_sharding(self.mesh), asked)
-        return self._many_compiled(state, images, labels, *places)
+        many = indices.ndim == 2
+        sharding = batches_sharding(self.mesh) if many else batch_sharding(self.mesh)
+        run = self._many_compiled if many else self._train_compiled
+        return run(state, images, labels, *self._placed(indices, epochs, sharding, asked))
 
     def _placed(
         self, indices: np.ndarray, epochs: np.ndarray, sharding: Sharding, asked: bool

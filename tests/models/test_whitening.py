@@ -9,9 +9,9 @@ from rich.console import Console
 from cnn_jax import Data, Model, Optimizer, Recipe, models, steps, train
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
-from cnn_jax.experiment import data_spec, load_data
 from cnn_jax.models.cost import shapes
 from cnn_jax.models.whitening import whitening, with_whitening
+from cnn_jax.recipe_data import data_spec, load_data
 
 TINY = {"widths": (32, 32, 32)}
 

@@ -10,12 +10,11 @@ from cnn_jax.batch import Batch
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.optimizers import (
-    check_factors,
     decay_line,
-    factor_of,
     make_optimizer,
     update_lines,
 )
+from cnn_jax.training.parameter_rules import check_factors, factor_of
 from cnn_jax.training.state import init_state
 from cnn_jax.training.step import make_train_step
 

@@ -6,13 +6,13 @@ import pytest
 
 from cnn_jax import Optimizer, UserError
 from cnn_jax.training.optimizers import (
-    check_factors,
     decay_line,
     decay_mask,
     make_optimizer,
     optimizers,
     update_lines,
 )
+from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.paths import parameter_paths
 
 PARAMS = {

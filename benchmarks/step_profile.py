@@ -1,0 +1,111 @@
+"""Where the time of a training step goes, by operation: what XLA runs and what it is for.
+
+    make bench-profile ARGS="--net resnet20"
+
+A step is recorded by JAX's profiler. Times of an operation are summed over all threads that ran
+it, waiting included, so that they can add up to more than the step took; numbers in names of
+layers are left out, so that layers of a kind are one line.
+"""
+
+import collections
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import tyro
+
+from benchmarks.speed.cases import CASES, MOMENTUM, draw_images
+from cnn_jax import models
+from cnn_jax.batch import Batch
+from cnn_jax.compilation import compiled
+from cnn_jax.errors import shown_to_user, unknown
+from cnn_jax.parallel import make_mesh
+from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.training.state import init_state
+from cnn_jax.training.step import make_train_step
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is recorded."""
+
+    net: str = "resnet20"
+    """A net of `make bench`."""
+    dtype: str = "float32"
+    """What it computes in."""
+    steps: int = 3
+    """How many steps are recorded."""
+    lines: int = 25
+    """How many lines are printed, the longest first."""
+
+
+def grouped(program: str, events: list[tuple[str, int]]) -> collections.Counter[str]:
+    """Nanoseconds by direction, kind of operation and layer.
+
+    Args:
+      program: the text of the compiled program.
+      events: the name of an operation and how long it ran.
+    """
+    layers = {}
+    for line in program.splitlines():
+        if found := re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*)", line):
+            named = re.search(r'op_name="([^"]*)"', found[2])
+            layers[found[1]] = named[1] if named else ""
+    total: collections.Counter[str] = collections.Counter()
+    for name, nanoseconds in events:
+        if name not in layers:
+            continue
+        way = "backward" if "transpose(jvp" in layers[name] else "forward"
+        kind = re.sub(r"[\d.]+$", "", name)
+        layer = re.sub(r"([a-z])\d+", r"\1", "/".join(layers[name].split("/")[-3:]))
+        total[f"{way:8}  {kind:28}  {layer}"] += nanoseconds
+    return total
+
+
+def main(options: Options) -> None:
+    """Prints the longest operations of a step."""
+    if options.net not in CASES:
+        raise unknown("--net", options.net, CASES)
+    case = CASES[options.net]
+    model = models.create(case.model, case.classes, dtype=options.dtype, **case.options)
+    optimizer = optax.sgd(0.001, momentum=MOMENTUM)
+    shape = (case.side, case.side, case.channels)
+    state = jax.jit(lambda: init_state(0, model, optimizer, shape))()
+    images, labels = (values[: case.batch] for values in draw_images(case))
+    targets = np.eye(case.classes, dtype=np.float32)[labels]
+    batch = Batch(images / np.float32(127.5) - 1, targets, np.ones(case.batch, np.float32))
+    step = jax.jit(make_train_step(model, LOSSES["cross_entropy"], optimizer))
+    run = compiled(make_mesh(devices=jax.devices()[:1]), step, state, batch)
+    jax.block_until_ready(run(state, batch))
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            began = time.perf_counter()
+            for _ in range(options.steps):
+                jax.block_until_ready(run(state, batch))
+            seconds = (time.perf_counter() - began) / options.steps
+        (record,) = Path(folder).rglob("*.xplane.pb")
+        planes = jax.profiler.ProfileData.from_file(str(record)).planes
+        events = [
+            (event.name, event.duration_ns)
+            for plane in planes
+            for line in plane.lines
+            for event in line.events
+        ]
+    total = grouped(run.as_text(), events)
+    scale = 1e6 * options.steps
+    print(
+        f"{options.net} {options.dtype}: {seconds * 1e3:.0f} ms a step while recorded, "
+        f"{sum(total.values()) / scale:.0f} ms summed over threads, mean of {options.steps} steps"
+    )
+    for name, nanoseconds in total.most_common(options.lines):
+        print(f"{nanoseconds / scale:9.1f} ms  {name}")
+
+
+if __name__ == "__main__":
+    with shown_to_user():
+        main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,67 @@
+"""The data that a recipe asks for, and the facts of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cnn_jax.data import (
+    Dataset,
+    Split,
+    channel_mean_std,
+    load,
+    with_examples,
+    with_validation,
+)
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.data.streamed import StreamedSplit
+from cnn_jax.data.streaming import mean_std, streamed
+from cnn_jax.recipe import Data, Preprocess
+
+
+def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
+    """The data of a recipe as they are, without a part cut from them."""
+    if (found := streamed(config, data_dir)) is not None:
+        return found
+    return load(
+        config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
+    )
+
+
+def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
+    """The data of a recipe, with a validation part and as many examples as are asked for."""
+    return with_examples(
+        with_validation(read_data(config, data_dir), config.validation), config.examples
+    )
+
+
+def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpec:
+    """The facts of a data set that a model trained on it depends on.
+
+    Args:
+      dataset: the set.
+      preprocess: means and deviations that it gives need not be measured on a set that streams.
+    """
+    train, evaluation_shape = dataset.train, None
+    if isinstance(train, Split):
+        mean, std = channel_mean_std(train.images)
+        how = DataSpec.statistics
+    elif preprocess is not None and preprocess.mean is not None and preprocess.std is not None:
+        mean, std, how = np.array(preprocess.mean), np.array(preprocess.std), "the recipe's"
+    else:
+        mean, std, how = mean_std(dataset.name, train)
+    if isinstance(train, StreamedSplit) and train.evaluation.shape != train.image_shape:
+        evaluation_shape = train.evaluation.shape
+    splits = {"train": train, "validation": dataset.validation, "test": dataset.test}
+    return DataSpec(
+        name=dataset.name,
+        class_names=tuple(dataset.class_names),
+        image_shape=train.image_shape,
+        mean=tuple(float(value) for value in mean),
+        std=tuple(float(value) for value in std),
+        examples={name: len(split) for name, split in splits.items() if split is not None},
+        streamed=isinstance(train, StreamedSplit),
+        evaluation_shape=evaluation_shape,
+        statistics=how,
+    )
