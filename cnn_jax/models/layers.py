@@ -227,7 +227,7 @@ def max_pool(
     Windows that neither overlap nor are padded are compared element by element, since the
     gradient of XLA's general pooling is slow on CPUs. The values are those of `nn.max_pool`,
     and rows and columns that fill no window are left out as there. Where several elements are
-    largest, the gradient is shared evenly among them, while `nn.max_pool` gives it to one.
+    largest, the gradient is shared among them, while `nn.max_pool` gives it to one.
 
     Args:
       x: (b, h, w, c).
@@ -280,14 +280,33 @@ def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
 @_window_max.defjvp
 def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
-    # Held fast: were it computed anew for the comparison, its last bits might be others, and no
-    # element would be the largest.
-    x = jax.lax.optimization_barrier(x)
-    y = _window_max(x, window)
-    largest = _windows(x, window) == y[:, :, None, :, None]
-    # Of so many; counted from the same elements, so that it is not less than one.
-    count = _reduce(jnp.add, largest.reshape(_whole(x, window).shape).astype(x.dtype), window)
-    return y, jnp.sum(jnp.where(largest, _windows(dx, window), 0), (2, 4)) / count
+    pixels = _windows(x, window)
+    rows = [_winners([pixels[:, :, i, :, j] for j in range(window[1])]) for i in range(window[0])]
+    of_rows, y = _winners([largest for _, largest in rows])
+    shares = [
+        jnp.stack([row * pixel for pixel in in_row], 3)
+        for row, (in_row, _) in zip(of_rows, rows, strict=True)
+    ]
+    return y, jnp.sum(jnp.stack(shares, 2) * _windows(dx, window), (2, 4))
+
+
+def _winners(elements: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    """How much each element has of being the largest, which sums to one, and the largest.
+
+    Elements are compared with each other only. Compared with the largest that was found before,
+    none might equal it: XLA may compute them anew, with other last bits.
+    """
+    largest, *others = elements
+    ahead = []
+    for element in others:
+        level = jnp.where(element == largest, 0.5, 0.0)
+        ahead.append(jnp.where(element > largest, 1.0, level).astype(element.dtype))
+        largest = jnp.maximum(largest, element)
+    shares, left = [], jnp.ones_like(largest)
+    for share in reversed(ahead):
+        shares.append(left * share)
+        left *= 1 - share
+    return [left, *reversed(shares)], largest
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
