@@ -196,9 +196,9 @@ def kernel_gradient(
     Returns:
       (kh, kw, c, f).
     """
-    (top, bottom), (left, right) = pads
-    x = jnp.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
-    columns = [x[:, :, j : j + gradient.shape[2]] for j in range(width)]
+    (top, bottom), (left, _) = pads
+    x, gradient = lax.optimization_barrier((x, gradient))
+    columns = [_shifted(x, 2, left - j, gradient.shape[2]) for j in range(width)]
     # Row r of the input meets row r + top - i of the output; padding beyond the kernel's size
     # makes rows that it never meets, which are cut off.
     return _shifted_product(columns, gradient, height, (height - 1 - top, height - 1 - bottom))
@@ -260,9 +260,7 @@ def _shifted_product(
       (height, columns, c, f), in the type of the inputs.
     """
     rows, channels, features = columns[0].shape[1], columns[0].shape[-1], gradient.shape[-1]
-    zero = jnp.zeros((), gradient.dtype)
-    gradient = lax.pad(gradient, zero, ((0, 0, 0), (*around, 0), (0, 0, 0), (0, 0, 0)))
-    shifted = [gradient[:, height - 1 - i : height - 1 - i + rows] for i in range(height)]
+    shifted = [_shifted(gradient, 1, around[0] - (height - 1 - i), rows) for i in range(height)]
     product = jnp.matmul(
         _side_by_side(columns).reshape(-1, len(columns) * channels).T,
         _side_by_side(shifted).reshape(-1, height * features),
@@ -270,6 +268,13 @@ def _shifted_product(
     )
     found = product.reshape(len(columns), channels, height, features).transpose(2, 0, 1, 3)
     return found.astype(columns[0].dtype)
+
+
+def _shifted(x: jax.Array, axis: int, by: int, length: int) -> jax.Array:
+    """Moves images along an axis by so many pixels, zeros for what comes in, to a new length."""
+    pads = [(0, 0, 0)] * x.ndim
+    pads[axis] = (by, length - x.shape[axis] - by, 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), pads)
 
 
 def _side_by_side(parts: list[jax.Array]) -> jax.Array:
