@@ -8,6 +8,7 @@ code for. GPUs and TPUs have code of their own and are given plain convolutions.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -184,7 +185,8 @@ def kernel_gradient(
 
     Element (i, j) of the kernel meets the input shifted by (i, j). Shifting the input along the
     width only and the output's gradient along the height only, against each other, puts all
-    pairs into one product of matrices (kw c, b h w) and (b h w, kh f).
+    pairs into one product of matrices (kw c, b h w) and (b h w, kh f). Where the input has few
+    maps, as images have, it is shifted along both.
 
     Args:
       x: (b, h, w, c), the input.
@@ -196,12 +198,21 @@ def kernel_gradient(
     Returns:
       (kh, kw, c, f).
     """
-    (top, bottom), (left, _) = pads
+    (top, _), (left, _) = pads
+    channels, features = x.shape[-1], gradient.shape[-1]
+    # Held fast: every shifted image would be computed anew from what came before.
     x, gradient = lax.optimization_barrier((x, gradient))
-    columns = [_shifted(x, 2, left - j, gradient.shape[2]) for j in range(width)]
-    # Row r of the input meets row r + top - i of the output; padding beyond the kernel's size
-    # makes rows that it never meets, which are cut off.
-    return _shifted_product(columns, gradient, height, (height - 1 - top, height - 1 - bottom))
+    x = _side_by_side(x, 2, [left - j for j in range(width)], gradient.shape[2])
+    if 2 * height * width * channels <= width * channels + height * features:
+        x = lax.optimization_barrier(x)
+        x = _side_by_side(x, 1, [top - i for i in range(height)], gradient.shape[1])
+        product = _product(x, gradient).reshape(height, width, channels, features)
+    else:
+        # Row r of the input meets row r + top - i of the output.
+        gradient = _side_by_side(gradient, 1, [i - top for i in range(height)], x.shape[1])
+        product = _product(x, gradient).reshape(width, channels, height, features)
+        product = product.transpose(2, 0, 1, 3)
+    return product.astype(x.dtype)
 
 
 def strided_kernel_gradient(
@@ -214,76 +225,57 @@ def strided_kernel_gradient(
 ) -> jax.Array:
     """As `kernel_gradient`, of a convolution that steps over pixels.
 
-    The rows of the kernel that meet the same rows of the input, modulo the step, are those of a
-    convolution without steps over these rows alone.
+    The rows and columns of the kernel that meet the same rows and columns of the input, modulo
+    the steps, are the kernel of a convolution without steps over these alone.
 
     Args:
       x: (b, h, w, c), the input.
       gradient: (b, h', w', f), with respect to the output.
       height: of the kernel, at least the vertical step.
-      width: of the kernel.
+      width: of the kernel, at least the horizontal step.
       strides: (vertical, horizontal) steps.
       pads: pixels around the input.
 
     Returns:
       (kh, kw, c, f).
     """
-    rows, columns = gradient.shape[1:3]
+    (down, across), (rows, columns) = strides, gradient.shape[1:3]
+    x, gradient = lax.optimization_barrier((x, gradient))
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    found = [jnp.zeros(0)] * height
-    for first in range(strides[0]):
-        count = len(range(first, height, strides[0]))
-        until = first + (rows + count - 2) * strides[0] + 1
-        of_phase = x[:, first : until : strides[0]]
-        shifted = [
-            of_phase[:, :, j : j + (columns - 1) * strides[1] + 1 : strides[1]]
-            for j in range(width)
-        ]
-        part = _shifted_product(shifted, gradient, count, (count - 1, count - 1))
-        for i in range(count):
-            found[first + i * strides[0]] = part[i]
-    return jnp.stack(found)
+    found = jnp.zeros((height, width, x.shape[-1], gradient.shape[-1]), x.dtype)
+    for i, j in itertools.product(range(down), range(across)):
+        high, wide = -(-(height - i) // down), -(-(width - j) // across)
+        bottom, right = i + (rows + high - 2) * down + 1, j + (columns + wide - 2) * across + 1
+        met = x[:, i:bottom:down, j:right:across]
+        part = kernel_gradient(met, gradient, high, wide, ((0, 0), (0, 0)))
+        found = found.at[i::down, j::across].set(part)
+    return found
 
 
-def _shifted_product(
-    columns: list[jax.Array], gradient: jax.Array, height: int, around: tuple[int, int]
-) -> jax.Array:
-    """The product of shifted inputs with a gradient shifted along the height.
+def _side_by_side(x: jax.Array, axis: int, moves: list[int], length: int) -> jax.Array:
+    """Images moved along an axis, zeros coming in, put side by side along the maps.
+
+    A sum of padded images, which is faster in XLA than one put together.
 
     Args:
-      columns: of each column of the kernel, the inputs (b, r, w', c) that it meets.
-      gradient: (b, h', w', f), with respect to the output.
-      height: of the kernel.
-      around: rows that the gradient is padded by, above and below.
+      x: (b, h, w, c).
+      axis: 1 or 2.
+      moves: by how many pixels.
+      length: of the axis in the result.
 
     Returns:
-      (height, columns, c, f), in the type of the inputs.
+      (b, h, w, len(moves) c), with `length` in the place of h or w.
     """
-    rows, channels, features = columns[0].shape[1], columns[0].shape[-1], gradient.shape[-1]
-    shifted = [_shifted(gradient, 1, around[0] - (height - 1 - i), rows) for i in range(height)]
-    product = jnp.matmul(
-        _side_by_side(columns).reshape(-1, len(columns) * channels).T,
-        _side_by_side(shifted).reshape(-1, height * features),
-        preferred_element_type=jnp.float32,
-    )
-    found = product.reshape(len(columns), channels, height, features).transpose(2, 0, 1, 3)
-    return found.astype(columns[0].dtype)
+    maps, zero = x.shape[-1], jnp.zeros((), x.dtype)
+    moved = []
+    for i, by in enumerate(moves):
+        pads = [(0, 0, 0)] * 3 + [(i * maps, (len(moves) - 1 - i) * maps, 0)]
+        pads[axis] = (by, length - x.shape[axis] - by, 0)
+        moved.append(lax.pad(x, zero, pads))
+    return functools.reduce(jnp.add, moved)
 
 
-def _shifted(x: jax.Array, axis: int, by: int, length: int) -> jax.Array:
-    """Moves images along an axis by so many pixels, zeros for what comes in, to a new length."""
-    pads = [(0, 0, 0)] * x.ndim
-    pads[axis] = (by, length - x.shape[axis] - by, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), pads)
-
-
-def _side_by_side(parts: list[jax.Array]) -> jax.Array:
-    """Images concatenated along the maps, as a sum of padded ones, which is faster in XLA."""
-    maps = parts[0].shape[-1]
-    return sum(
-        (
-            jnp.pad(part, ((0, 0), (0, 0), (0, 0), (i * maps, (len(parts) - 1 - i) * maps)))
-            for i, part in enumerate(parts)
-        ),
-        start=jnp.zeros((), parts[0].dtype),
-    )
+def _product(x: jax.Array, y: jax.Array) -> jax.Array:
+    """(b, h, w, c) and (b, h, w, f) -> (c, f) in float32: summed over all pixels."""
+    flat = x.reshape(-1, x.shape[-1])
+    return jnp.matmul(flat.T, y.reshape(-1, y.shape[-1]), preferred_element_type=jnp.float32)
