@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -149,9 +149,11 @@ def _strided_backward(
     strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    _, pull = jax.vjp(lambda x: convolve(x, kernel, strides, pads, 1, (1, 1)), x)
     height, width = kernel.shape[:2]
-    return *pull(gradient), strided_kernel_gradient(x, gradient, height, width, strides, pads)
+    return (
+        strided_input_gradient(gradient, kernel, x.shape[1:3], strides, pads),
+        strided_kernel_gradient(x, gradient, height, width, strides, pads),
+    )
 
 
 _strided.defvjp(_strided_forward, _strided_backward)
@@ -176,6 +178,42 @@ def input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Ar
         for size, (before, after) in zip(kernel.shape[:2], pads, strict=True)
     )
     return convolve(gradient, turned, (1, 1), around, 1, (1, 1))
+
+
+def strided_input_gradient(
+    gradient: jax.Array,
+    kernel: jax.Array,
+    sides: Sequence[int],
+    strides: tuple[int, int],
+    pads: Pads,
+) -> jax.Array:
+    """As `input_gradient`, of a convolution that steps over pixels.
+
+    Pixels of the padded input that lie at the same place between steps meet the same rows and
+    columns of the kernel, so that theirs are the gradient of a convolution without steps. XLA
+    would put zeros between the gradient's pixels, and multiply by them.
+
+    Args:
+      gradient: (b, h', w', f), with respect to the output.
+      kernel: (kh, kw, c, f), no smaller than the steps.
+      sides: (h, w) of the input.
+      strides: (vertical, horizontal) steps.
+      pads: pixels around the input.
+
+    Returns:
+      (b, h, w, c).
+    """
+    (down, across), ((top, bottom), (left, right)) = strides, pads
+    rows, columns = -(-(sides[0] + top + bottom) // down), -(-(sides[1] + left + right) // across)
+
+    def place(i: int, j: int) -> jax.Array:
+        found = input_gradient(gradient, kernel[i::down, j::across], ((0, 0), (0, 0)))
+        beyond = (0, rows - found.shape[1], 0), (0, columns - found.shape[2], 0)
+        return lax.pad(found, jnp.zeros((), found.dtype), ((0, 0, 0), *beyond, (0, 0, 0)))
+
+    lines = [jnp.stack([place(i, j) for j in range(across)], 3) for i in range(down)]
+    x = jnp.stack(lines, 2).reshape(len(gradient), rows * down, columns * across, -1)
+    return x[:, top : top + sides[0], left : left + sides[1]]
 
 
 def kernel_gradient(

@@ -82,11 +82,8 @@ def _backward(pads: Pads, saved: Any, gradient: jax.Array) -> tuple[jax.Array, j
     turned = kernel_tiles(kernel)
     of_tiles = [tile @ turned[i].T for i, tile in enumerate(of_products)]
     of_turned = [tile.T @ other for tile, other in zip(tiles, of_products, strict=True)]
-    stacked = jnp.stack(of_turned).reshape(IN, IN, *kernel.shape[2:])
-    of_kernel = jnp.einsum(
-        "ai,abcf,bj->ijcf", OF_KERNEL.astype(x.dtype), stacked, OF_KERNEL.astype(x.dtype)
-    )
-    return from_input_tiles(of_tiles, x.shape, pads, gradient.shape), of_kernel
+    of_x = from_input_tiles(of_tiles, x.shape, pads, gradient.shape)
+    return of_x, from_kernel_tiles(of_turned)
 
 
 winograd_convolve.defvjp(_forward, _backward)
@@ -109,10 +106,16 @@ def input_tiles(x: jax.Array, pads: Pads) -> Tiles:
     ]
 
 
-def kernel_tiles(kernel: jax.Array) -> jax.Array:
-    """The transformed kernel (36, c, f)."""
-    turn = OF_KERNEL.astype(kernel.dtype)
-    return jnp.einsum("ai,ijcf,bj->abcf", turn, kernel, turn).reshape(-1, *kernel.shape[2:])
+def kernel_tiles(kernel: jax.Array) -> Tiles:
+    """The transformed kernel (3, 3, c, f), as 36 arrays (c, f)."""
+    rows = _apart(_apply(OF_KERNEL, list(kernel)))
+    return [tile for row in rows for tile in _apply(OF_KERNEL, list(row))]
+
+
+def from_kernel_tiles(tiles: Tiles) -> jax.Array:
+    """The transpose of `kernel_tiles`: the gradient (3, 3, c, f) of the kernel."""
+    rows = [jnp.stack(_apply(OF_KERNEL.T, tiles[IN * i : IN * (i + 1)])) for i in range(IN)]
+    return jnp.stack(_apply(OF_KERNEL.T, _apart(rows)))
 
 
 def from_tiles(tiles: Tiles, batch: int, height: int, width: int) -> jax.Array:
