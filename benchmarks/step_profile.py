@@ -27,7 +27,7 @@ from cnn_jax.errors import shown_to_user, unknown
 from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.state import init_state
-from cnn_jax.training.step import make_train_step
+from cnn_jax.training.step import make_eval_step, make_train_step
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Options:
     """What it computes in."""
     steps: int = 3
     """How many steps are recorded."""
+    evaluation: bool = False
+    """Record steps of evaluation instead."""
     lines: int = 25
     """How many lines are printed, the longest first."""
 
@@ -79,14 +81,18 @@ def main(options: Options) -> None:
     images, labels = (values[: case.batch] for values in draw_images(case))
     targets = np.eye(case.classes, dtype=np.float32)[labels]
     batch = Batch(images / np.float32(127.5) - 1, targets, np.ones(case.batch, np.float32))
-    step = jax.jit(make_train_step(model, LOSSES["cross_entropy"], optimizer))
-    run = compiled(make_mesh(devices=jax.devices()[:1]), step, state, batch)
-    jax.block_until_ready(run(state, batch))
+    loss = LOSSES["cross_entropy"]
+    if options.evaluation:
+        step, given = make_eval_step(model, loss), (state.variables, batch)
+    else:
+        step, given = make_train_step(model, loss, optimizer), (state, batch)
+    run = compiled(make_mesh(devices=jax.devices()[:1]), jax.jit(step), *given)
+    jax.block_until_ready(run(*given))
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             began = time.perf_counter()
             for _ in range(options.steps):
-                jax.block_until_ready(run(state, batch))
+                jax.block_until_ready(run(*given))
             seconds = (time.perf_counter() - began) / options.steps
         (record,) = Path(folder).rglob("*.xplane.pb")
         planes = jax.profiler.ProfileData.from_file(str(record)).planes
