@@ -85,7 +85,7 @@ $(TORCH):
 	  test -n "$$python" || { echo "error: no Python 3.11 was found" >&2; exit 2; }; \
 	  echo "making $(VENV_TORCH) with $$python"; \
 	  "$$python" -m venv --clear $(VENV_TORCH)
-	@$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.*' 'numpy>=2.2'
+	@$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.*' 'numpy>=2.2' pillow
 	@touch $@
 
 .PHONY: bench-loop
@@ -93,8 +93,8 @@ bench-loop: $(INSTALLED) ## measure what the training loop costs over the compil
 	@$(RUN) benchmarks/loop_overhead.py $(ARGS)
 
 .PHONY: bench-conv
-bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own
-	@$(RUN) benchmarks/cpu_convolutions.py $(ARGS)
+bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own; ARGS='--nets airbench94'
+	@$(RUN) -m benchmarks.cpu_convolutions $(ARGS)
 
 .PHONY: bench-profile
 bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'
@@ -104,22 +104,24 @@ bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS
 bench-scaling: $(INSTALLED) ## measure what a device holds and sends on 1 to 8 virtual devices
 	@$(RUN) benchmarks/scaling.py $(ARGS)
 
-# tf.data and PyTorch, of which nothing may get into our environment.
-.venv-bench-%/.installed: $(INSTALLED)
-	@"$(PYTHON)" -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(packages_$*)
-	@touch $@
-packages_tensorflow := tensorflow-cpu
-packages_torch := torch torchvision
+# Nothing of TensorFlow may get into our environment either.
+VENV_TENSORFLOW ?= .venv-tensorflow
+TENSORFLOW := $(VENV_TENSORFLOW)/.installed
 
 .PHONY: bench-input
-bench-input: .venv-bench-tensorflow/.installed .venv-bench-torch/.installed ## compare streaming input with tf.data and PyTorch's DataLoader
-	@$(RUN) benchmarks/input_pipelines.py --tensorflow .venv-bench-tensorflow/bin/python \
-	  --torch .venv-bench-torch/bin/python $(ARGS)
+bench-input: $(INSTALLED) $(TORCH) $(TENSORFLOW) ## compare streaming input with tf.data and PyTorch's DataLoader
+	@$(RUN) benchmarks/input_pipelines.py --tensorflow $(VENV_TENSORFLOW)/bin/python \
+	  --torch $(VENV_TORCH)/bin/python $(ARGS)
+
+$(TENSORFLOW): $(INSTALLED)
+	@echo "making $(VENV_TENSORFLOW) with $(PYTHON)"
+	@"$(PYTHON)" -m venv --clear $(VENV_TENSORFLOW)
+	@$(VENV_TENSORFLOW)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu
+	@touch $@
 
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
-	rm -rf $(VENV) $(VENV_TORCH) .venv-bench-* .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_TENSORFLOW) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 .PHONY: oldest-python
 oldest-python:

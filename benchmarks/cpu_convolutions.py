@@ -1,10 +1,12 @@
 """What training steps on a CPU gain by the convolutions of `cnn_jax.models.cpu_convolution`.
 
     make bench-conv
+    make bench-conv ARGS="--nets airbench94 --rounds 4"
 
-Two programs of the same step, with these and with XLA's own, run in turn on the same batch; what
-is printed for each model is the time a step of each and their ratio, as median and spread over
-the rounds, and by how much their losses differ after the first step.
+Three programs of the same step run in turn on the same batch: with these convolutions, with these
+but for Winograd's tiles, and with XLA's own. Printed is the time a step of each and the ratio of
+the others to the first, as median and spread over the rounds, and by how much losses differ after
+the first step.
 """
 
 import json
@@ -13,50 +15,45 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import jax
-import numpy as np
-import optax
 import tyro
 
-from cnn_jax import models
-from cnn_jax.batch import Batch
+from benchmarks.case_step import case_step
 from cnn_jax.compilation import compiler_options
 from cnn_jax.errors import shown_to_user
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models import cpu_convolution
 from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
-from cnn_jax.training.state import init_state
 from cnn_jax.training.step import make_train_step
 
-CASES = (("resnet20", 32, 128), ("resnet18", 32, 32), ("mobilenet_v2", 96, 32))
-"""Model, side of the images in pixels, batch size."""
+NEVER = mock.patch.object(cpu_convolution, "WINOGRAD_MAPS", 10**9)
+KINDS = ("ours", "without Winograd", "XLA's own")
 
 
 @dataclass(frozen=True)
 class Options:
     """What is measured."""
 
+    nets: tuple[str, ...] = ("resnet20", "resnet18", "airbench94")
+    """Nets of `make bench`."""
     rounds: int = 9
     """Steps of each program."""
     json: Path | None = None
     """Also write the numbers here."""
 
 
-def measure(name: str, side: int, batch_size: int, rounds: int) -> dict[str, object]:
-    """Times a step of a model with both kinds of convolutions."""
-    options = {"stem": "small"} if name == "resnet18" else {}
-    model = models.create(name, 10, **options)
-    optimizer = optax.sgd(0.01, momentum=0.9)
-    draw = np.random.default_rng(0)
-    images = draw.standard_normal((batch_size, side, side, 3), np.float32)
-    targets = np.eye(10, dtype=np.float32)[draw.integers(10, size=batch_size)]
-    batch = Batch(images, targets, np.ones(batch_size, np.float32))
-    state = jax.jit(lambda: init_state(0, model, optimizer, (side, side, 3)))()
+def measure(net: str, rounds: int) -> dict[str, Any]:
+    """Times a step of a net with each kind of convolutions."""
+    model, optimizer, state, batch = case_step(net)
     steps = {}
-    for kind in ("ours", "xla"):
+    for kind in KINDS:
         step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
-        with convolutions_for("cpu") if kind == "ours" else nullcontext():
+        tiles = NEVER if kind == "without Winograd" else nullcontext()
+        own = kind == "XLA's own"
+        with tiles, nullcontext() if own else cpu_convolution.convolutions_for("cpu"):
             lowered = jax.jit(step).lower(state, batch)
         steps[kind] = lowered.compile(compiler_options(make_mesh(), lowered.as_text()))
     losses = {
@@ -68,32 +65,38 @@ def measure(name: str, side: int, batch_size: int, rounds: int) -> dict[str, obj
             began = time.perf_counter()
             jax.block_until_ready(step(state, batch))
             times[kind].append(time.perf_counter() - began)
-    ratios = [xla / ours for ours, xla in zip(times["ours"], times["xla"], strict=True)]
+    ratios = {
+        kind: [other / ours for other, ours in zip(times[kind], times["ours"], strict=True)]
+        for kind in KINDS[1:]
+    }
     return {
-        "model": name,
-        "side": side,
-        "batch": batch_size,
+        "net": net,
+        "batch": len(batch.images),
         "ms": {kind: 1e3 * statistics.median(found) for kind, found in times.items()},
-        "ratio": statistics.median(ratios),
-        "spread": [min(ratios), max(ratios)],
+        "ratio": {kind: statistics.median(found) for kind, found in ratios.items()},
+        "spread": {kind: [min(found), max(found)] for kind, found in ratios.items()},
         "rounds": rounds,
-        "loss_difference": abs(losses["ours"] - losses["xla"]),
+        "loss_difference": max(abs(losses["ours"] - losses[kind]) for kind in KINDS[1:]),
     }
 
 
 def main(options: Options) -> None:
-    """Measures every case and prints a line for each."""
+    """Measures every net and prints a line for each kind."""
     found = []
-    for case in CASES:
-        row = measure(*case, options.rounds)
+    for net in options.nets:
+        row = measure(net, options.rounds)
         found.append(row)
         print(
-            f"{row['model']} {row['side']} px b{row['batch']}: {row['ms']['ours']:.0f} ms a step, "
-            f"XLA's own {row['ms']['xla']:.0f} ms; {row['ratio']:.2f} times as fast "
-            f"({row['spread'][0]:.2f} to {row['spread'][1]:.2f}, n={row['rounds']}); "
-            f"losses differ by {row['loss_difference']:.1e}",
-            flush=True,
+            f"{net} b{row['batch']}: {row['ms']['ours']:.0f} ms a step (n={row['rounds']}; "
+            f"losses differ by {row['loss_difference']:.1e})"
         )
+        for kind, ratio in row["ratio"].items():
+            low, high = row["spread"][kind]
+            print(
+                f"  {kind}: {row['ms'][kind]:.0f} ms, {ratio:.2f} ({low:.2f} to {high:.2f}) "
+                "times as long",
+                flush=True,
+            )
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
 

@@ -28,7 +28,7 @@ class Options:
     """What is measured."""
 
     torch: Path | None = None
-    """Python of an environment with torchvision."""
+    """Python of an environment with PyTorch and Pillow."""
     tensorflow: Path | None = None
     """Python of an environment with TensorFlow."""
     files: int = 400

@@ -15,18 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import numpy as np
-import optax
 import tyro
 
-from benchmarks.speed.cases import CASES, MOMENTUM, draw_images
-from cnn_jax import models
-from cnn_jax.batch import Batch
+from benchmarks.case_step import case_step
 from cnn_jax.compilation import compiled
-from cnn_jax.errors import shown_to_user, unknown
+from cnn_jax.errors import shown_to_user
 from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
-from cnn_jax.training.state import init_state
 from cnn_jax.training.step import make_eval_step, make_train_step
 
 
@@ -71,16 +66,7 @@ def grouped(program: str, events: list[tuple[str, int]]) -> collections.Counter[
 
 def main(options: Options) -> None:
     """Prints the longest operations of a step."""
-    if options.net not in CASES:
-        raise unknown("--net", options.net, CASES)
-    case = CASES[options.net]
-    model = models.create(case.model, case.classes, dtype=options.dtype, **case.options)
-    optimizer = optax.sgd(0.001, momentum=MOMENTUM)
-    shape = (case.side, case.side, case.channels)
-    state = jax.jit(lambda: init_state(0, model, optimizer, shape))()
-    images, labels = (values[: case.batch] for values in draw_images(case))
-    targets = np.eye(case.classes, dtype=np.float32)[labels]
-    batch = Batch(images / np.float32(127.5) - 1, targets, np.ones(case.batch, np.float32))
+    model, optimizer, state, batch = case_step(options.net, options.dtype)
     loss = LOSSES["cross_entropy"]
     if options.evaluation:
         step, given = make_eval_step(model, loss), (state.variables, batch)

@@ -17,6 +17,8 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from cnn_jax.user_cache import user_cache
+
 _MAX_BYTES = 2**30
 """Beyond this the programs that were not used for the longest time are deleted."""
 
@@ -70,7 +72,7 @@ _listening = False
 
 def default_folder() -> Path:
     """Where programs lie unless JAX_COMPILATION_CACHE_DIR says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "compiled"
+    return user_cache() / "compiled"
 
 
 def use_cache() -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from cnn_jax.data import Dataset, InMemory, Order, Split
-from cnn_jax.data.pieces import default_workers
+from cnn_jax.data.pieces import check_workers, default_workers
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import to_json
@@ -94,8 +94,7 @@ class Experiment:
             # What has to be fetched is fetched by one process, and lies there for the others.
             first_does(lambda: found.append(load_data(recipe.data, data_dir)))
             dataset = found[0] if found else load_data(recipe.data, data_dir)
-        if workers is not None and workers < 0:
-            raise UserError(f"--workers {workers} must be at least 0")
+        check_workers(workers)
         spec = data_spec(dataset, recipe.preprocess)
         program = Program(
             recipe,

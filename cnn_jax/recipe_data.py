@@ -17,6 +17,7 @@ from cnn_jax.data import (
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
+from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data, Preprocess
 
 
@@ -24,6 +25,11 @@ def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
     """The data of a recipe as they are, without a part cut from them."""
     if (found := streamed(config, data_dir)) is not None:
         return found
+    if config.interpolation != Data.interpolation:
+        raise UserError(
+            f"--data.interpolation {config.interpolation} is for sets that stream, and "
+            f"{config.name} is held in memory; give --data.streaming True, or leave it out"
+        )
     return load(
         config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
     )

@@ -14,8 +14,10 @@ import photos
 
 from cnn_jax import Augment, Data, UserError, steps, train
 from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predict import _read
 from cnn_jax.evaluation.restored import restore
 from cnn_jax.experiment import Experiment
+from cnn_jax.recipe_data import load_data
 from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
@@ -114,6 +116,16 @@ def test_a_set_that_streams_gives_the_bits_of_one_in_memory(recipe, changed, tmp
     jax.tree.map(
         np.testing.assert_array_equal, params(tmp_path / "held"), params(tmp_path / "stream")
     )
+
+
+def test_predictions_see_what_evaluation_saw(recipe, finished):
+    """The file of the first test image, read as by `evaluate`."""
+    _, path = finished
+    restored = restore(path)
+    test = load_data(recipe.data).test
+    pixels, _ = test.example(0, test.evaluation)
+    place = 0 if test.places is None else int(test.places[0])
+    np.testing.assert_array_equal(_read(restored, Path(test.source.read(place).name)), pixels)
 
 
 def test_a_size_of_its_own_in_evaluation_needs_a_model_for_any_size(recipe, changed):

@@ -16,13 +16,14 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from cnn_jax import augment
 from cnn_jax.augment import training_batch
 from cnn_jax.commands.output import print_json, print_rows
 from cnn_jax.data.feed import Feed
 from cnn_jax.data.images import eight_bits
 from cnn_jax.data.memory import Order
-from cnn_jax.data.pieces import Pieces, Shuffled, default_workers
-from cnn_jax.data.streamed import StreamedSplit
+from cnn_jax.data.pieces import Pieces, Shuffled, check_workers, default_workers
+from cnn_jax.data.streamed import Interpolation, StreamedSplit
 from cnn_jax.data.streaming import streamed
 from cnn_jax.errors import UserError
 from cnn_jax.parallel import batch_sharding, make_mesh, placed
@@ -40,8 +41,8 @@ class Prepared:
     """Side in pixels of what a step is given."""
     random_crop: tuple[float, float] | None = (0.08, 1.0)
     """Least and greatest part of the area that is taken at random."""
-    interpolation: str = "bilinear"
-    """How images are resized: bilinear or bicubic."""
+    interpolation: Interpolation = "bilinear"
+    """How images are resized."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,15 @@ class DataBench:
 
     def __call__(self) -> None:
         """Prints a row for each step of the way."""
-        if self.batch_size < 1 or self.seconds <= 0 or (self.workers or 0) < 0:
-            raise UserError("--batch-size, --seconds and --workers must be above 0 (workers: or 0)")
+        check_workers(self.workers)
+        if self.batch_size < 1:
+            raise UserError(f"--batch-size {self.batch_size} must be at least 1")
+        if not self.seconds > 0:
+            raise UserError(f"--seconds {self.seconds} must be above 0")
         config = Data(self.name, streaming=True, **dataclasses.asdict(self.data))
         dataset = streamed(config, self.data_dir)
         assert dataset is not None and isinstance(dataset.train, StreamedSplit)
+        augment.check(self.augment, Preprocess(), dataset.train.image_shape)
         rows = _alone(dataset.train, self.seconds)
         workers = default_workers() if self.workers is None else self.workers
         who = f"{workers} worker{'s' * (workers != 1)}" if workers else "threads"

@@ -135,7 +135,7 @@ def _print(recipe: Recipe, plan: CostPlan, compiled: Compiled | None) -> None:
         ("optimizer state", plan.optimizer_bytes),
         ("averages", plan.average_bytes),
         ("batch statistics", plan.batch_stats_bytes),
-        ("data set", plan.data_set_bytes),
+        ("a batch of the data set" if plan.streamed else "data set", plan.data_set_bytes),
         ("step, seed, places in the data set", plan.counter_bytes + plan.index_bytes),
     ]
     temporary = [

@@ -37,13 +37,21 @@ class Evaluate:
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
     """Views of an image whose logits are averaged, by default those of the recipe."""
+    workers: int | None = None
+    """Processes that read a set that streams, by default as many as there are processors."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run."""
         found = evaluate(
-            self.run, self.checkpoint, self.split, self.dataset, self.data_dir, self.views
+            self.run,
+            self.checkpoint,
+            self.split,
+            self.dataset,
+            self.data_dir,
+            self.views,
+            self.workers,
         )
         if self.json:
             print_json(found)

@@ -48,12 +48,15 @@ def kept(folder: Path, key: str, n: int, shape: Sequence[int], make: Callable[[]
     return split
 
 
-def write(file: Path, save: Callable[[IO[bytes]], None]) -> None:
+def write(file: Path, save: Callable[[IO[bytes]], None]) -> bool:
     """Writes a file whole, or not at all where the folder may not be written to.
 
     Args:
       file: in a folder that is made if it is not there; others may share it.
       save: writes to what it is given.
+
+    Returns:
+      Whether it is written.
     """
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,3 +67,5 @@ def write(file: Path, save: Callable[[IO[bytes]], None]) -> None:
             Path(partial).replace(file)
         finally:
             Path(partial).unlink(missing_ok=True)
+        return True
+    return False

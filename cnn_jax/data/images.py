@@ -178,7 +178,7 @@ def read_images(
         channels = max((shape[2] for shape in shapes), default=1)
         if shapes:
             side = _common_size(shapes) if image_size is None else (image_size, image_size)
-            check_size(name, len(shapes), (*side, channels), max_bytes)
+            check_size(name, len(shapes), (*side, channels), max_bytes, streams=True)
 
         def pixels(path: Path, header: Shape | UnreadableImage) -> np.ndarray | UnreadableImage:
             if isinstance(header, UnreadableImage):

@@ -97,7 +97,8 @@ class InMemory:
             if split.images.nbytes > room:
                 raise UserError(
                     f"the training images are {split.images.nbytes / 1e9:.1f} GB, but {device} "
-                    f"has only {room / 1e9:.1f} GB free; give a smaller --data.image-size"
+                    f"has only {room / 1e9:.1f} GB free; give a smaller --data.image-size, "
+                    "or let it stream (--data.streaming True)"
                 )
         self.images: jax.Array = placed(split.images, sharding)
         self.labels: jax.Array = placed(split.labels, sharding)

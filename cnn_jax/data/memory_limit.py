@@ -29,7 +29,12 @@ def available_memory() -> int:
 
 
 def check_size(
-    name: str, n: int, shape: tuple[int, int, int], max_bytes: int | None = None
+    name: str,
+    n: int,
+    shape: tuple[int, int, int],
+    max_bytes: int | None = None,
+    *,
+    streams: bool = False,
 ) -> None:
     """Checks that n images of a shape (h, w, c) uint8 may be held in memory.
 
@@ -38,6 +43,7 @@ def check_size(
       n: count of images.
       shape: (h, w, c) of each.
       max_bytes: the limit, by default half of the memory that is available.
+      streams: whether it could be read from disk instead.
 
     Raises:
       UserError: they take more.
@@ -54,6 +60,7 @@ def check_size(
         if side >= 1
         else "no --data.image-size is small enough"
     )
+    advice += "; or let it stream (--data.streaming True)" * streams
     raise UserError(
         f"{name} would take {need / 1e9:.2f} GB as {n} images of {height}x{width}x{channels} "
         f"bytes, more than the {limit / 1e9:.2f} GB it may{whose}; {advice}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, SupportsIndex
@@ -133,7 +134,8 @@ class Pieces:
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
             dataset = dataset.mp_prefetch(options, worker_init_fn=_begin_worker)
-        pieces = iter(dataset)
+        with _told():
+            pieces = iter(dataset)
         try:
             for step in self._steps:
                 images = np.empty((len(self._rows), *self.view.shape), np.uint8)
@@ -151,6 +153,16 @@ class Pieces:
             gc.collect()
 
 
+def check_workers(workers: int | None) -> None:
+    """Checks a number of processes.
+
+    Raises:
+      UserError: it is negative.
+    """
+    if workers is not None and workers < 0:
+        raise UserError(f"--workers {workers} must be at least 0")
+
+
 def default_workers() -> int:
     """As many as there are processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -159,17 +171,34 @@ def default_workers() -> int:
 
 
 def _next(pieces: Any) -> dict[str, np.ndarray]:
-    try:
+    with _told():
         return next(pieces)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turns what goes wrong with readers into words.
+
+    Raises:
+      UserError: one could not be started, or has ended.
+    """
+    try:
+        yield
     except UserError:
         raise
+    except OSError as error:
+        raise UserError(
+            f"images cannot be read by processes: {error.strerror or error}; fewer --workers, or "
+            "--workers 0, may help"
+        ) from error
     except Exception as error:
         if "terminated unexpectedly" in str(error):
             raise WorkerEnded(
                 f"a process that reads images has ended ({str(error).split('. ')[0]}). It may have "
                 "been killed for its memory (give fewer --workers), have found no room in "
                 "/dev/shm, or the file of the experiment calls main without `if __name__ == "
-                '"__main__":`. The same command goes on from the newest checkpoint.'
+                '"__main__":`. The same command begins again, a training from its newest '
+                "checkpoint."
             ) from error
         raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,8 +12,12 @@ import numpy as np
 
 from cnn_jax.data import decoded
 from cnn_jax.data.images import UnreadableImage
+from cnn_jax.user_cache import user_cache
 
 _READ_AT_ONCE = 256
+
+_OTHER_FILES = 256
+"""So many files a process may have open besides those of a set."""
 
 
 class Encoded(NamedTuple):
@@ -117,6 +122,7 @@ class RecordFiles:
         if self._opened is None:
             from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+            _allow_open_files(len(self._files))
             self._opened = ArrayRecordDataSource([str(file) for file in self._files])
         return self._opened
 
@@ -141,11 +147,14 @@ class RecordFiles:
     def labels(self) -> np.ndarray:
         """See `Source`: reads every record the first time, and keeps what it finds on disk."""
         key = decoded.fingerprint(self._files, self._label)
-        file = self._files[0].parent / "decoded" / f"labels-{key}.npy"
-        # A file that is damaged, or that may not be read, is as good as none.
-        with contextlib.suppress(OSError, ValueError, EOFError):
-            if (stored := np.load(file)).shape == (self._n,) and stored.dtype == np.int32:
-                return stored
+        # Sets that others have prepared may lie where nothing may be written.
+        beside, own = self._files[0].parent / "decoded", user_cache() / "labels"
+        kept = [folder / f"labels-{key}.npy" for folder in (beside, own)]
+        for file in kept:
+            # A file that is damaged, or that may not be read, is as good as none.
+            with contextlib.suppress(OSError, ValueError, EOFError):
+                if (stored := np.load(file)).shape == (self._n,) and stored.dtype == np.int32:
+                    return stored
         labels = np.empty(self._n, np.int32)
         for start in range(0, self._n, _READ_AT_ONCE):
             places = range(start, min(start + _READ_AT_ONCE, self._n))
@@ -153,5 +162,19 @@ class RecordFiles:
             labels[start : places.stop] = [
                 example[self._label].int64_list.value[0] for example in examples
             ]
-        decoded.write(file, lambda out: np.save(out, labels))
+        any(decoded.write(file, lambda out: np.save(out, labels)) for file in kept)
         return labels
+
+
+def _allow_open_files(count: int) -> None:
+    """Lets this process have so many more files open, as far as it may.
+
+    The reader keeps each file open, and many systems begin with a limit of 1,024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))

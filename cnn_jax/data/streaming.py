@@ -54,6 +54,10 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
             )
         return None
     wanted = config.streaming or bool(crops)
+    if config.random_crop is None and config.random_crop_ratio != Data.random_crop_ratio:
+        raise UserError(
+            "--data.random-crop-ratio is of the parts of --data.random-crop, which is not given"
+        )
     kind, _, path = config.name.partition(":")
     if kind in _IN_MEMORY_ONLY:
         if wanted:
@@ -85,7 +89,7 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
             f"{config.name} streams: which of its images cannot be read turns out while it trains, "
             "so that --data.skip-bad cannot leave them out; mend or remove them"
         )
-    training, evaluation = _views(config, (height, width, channels))
+    training, evaluation = views(config, (height, width, channels))
     classes = len(found.class_names)
     parts = {
         name: StreamedSplit(part, classes, training, evaluation)
@@ -149,8 +153,13 @@ def _records(name: str, data_dir: Path | None) -> _Found:
     return _Found(records.class_names, records.parts, records.shape, records.source, records.notes)
 
 
-def _views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
-    """How images are prepared to learn from, and for evaluation."""
+def views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
+    """How images are prepared to learn from, and for evaluation.
+
+    Args:
+      config: its crops and sizes are used.
+      shape: (h, w, c) of those to learn from.
+    """
     height, width, channels = shape
     training = View(
         shape,

@@ -61,7 +61,7 @@ def load_tfds(
             "--data.image-size 64"
         )
     shape = height, width, channels
-    check_size(name, sum(wanted.values()), shape, max_bytes)
+    check_size(name, sum(wanted.values()), shape, max_bytes, streams=True)
     parts = {split: reader.kept(split, n, shape) for split, n in wanted.items()}
     secret = [split for split, part in parts.items() if (part.labels < 0).any()]
     parts = choose_parts(parts, secret, notes)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cnn_jax.augment.views import Views
 from cnn_jax.data import Dataset
 from cnn_jax.data.dataset import Examples
+from cnn_jax.data.pieces import check_workers
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import restore
@@ -27,6 +28,7 @@ def evaluate(
     dataset: str | None = None,
     data_dir: Path | None = None,
     views: Views | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
@@ -37,6 +39,7 @@ def evaluate(
       dataset: another data set of the same classes, by default that of the run.
       data_dir: where data sets lie, by default as TFDS has it.
       views: whose logits are averaged, by default those of the recipe.
+      workers: processes that read a set that streams, by default as many as there are processors.
 
     Returns:
       The metrics, with what they were measured on; also written to the run's `evaluations/`.
@@ -44,6 +47,7 @@ def evaluate(
     Raises:
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
     """
+    check_workers(workers)
     restored = restore(run, checkpoint)
     recipe, spec = restored.recipe, restored.spec
     if views is not None:
@@ -57,7 +61,7 @@ def evaluate(
     examples: Examples | None = getattr(data, split)
     if examples is None:
         raise UserError(f"{data.name} has no {split} split")
-    metrics = Evaluator(recipe, spec, restored.mesh)(restored.variables, examples)
+    metrics = Evaluator(recipe, spec, restored.mesh, workers)(restored.variables, examples)
     assert metrics is not None
     found = {
         "dataset": data.name,

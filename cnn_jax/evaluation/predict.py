@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import preprocess
-from cnn_jax.data.images import central_square, decode, resize
+from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
+from cnn_jax.data.streaming import views
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import Restored
 from cnn_jax.models.cpu_convolution import convolutions_for
@@ -37,8 +38,9 @@ class Prediction:
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
     """Predicts the classes of images.
 
-    An image is brought to the size and channels of those that the model was trained on, after
-    its central square is cut out where `restored.crop` says so.
+    An image is brought to the size and channels of those that the model was evaluated on, after
+    its central square is cut out where `restored.crop` says so; where the run's set streamed, by
+    the same code.
 
     Args:
       restored: the model.
@@ -50,11 +52,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    height, width, channels = restored.spec.evaluated_shape
-    decoded = [decode(file, channels=channels) for file in files]
-    if restored.crop is not None:
-        decoded = [central_square(image, restored.crop) for image in decoded]
-    images = np.stack([resize(image, (height, width)) for image in decoded])
+    images = np.stack([_read(restored, file) for file in files])
     apply = _classifier(restored)
     parts = np.split(images, range(_BATCH, len(images), _BATCH))
     probabilities = np.concatenate([np.asarray(apply(restored.variables, part)) for part in parts])
@@ -73,6 +71,22 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
 
 
 _BATCH = 128
+
+
+def _read(restored: Restored, file: Path) -> np.ndarray:
+    """The pixels (h, w, c) uint8 of an image, as evaluation has them."""
+    spec = restored.spec
+    if spec.streamed:
+        _, view = views(restored.recipe.data, spec.image_shape)
+        try:
+            return view.image(file.read_bytes(), str(file), None)
+        except OSError as error:
+            raise UnreadableImage(str(file), f"cannot be read: {error.strerror}") from error
+    height, width, channels = spec.evaluated_shape
+    image = decode(file, channels=channels)
+    if restored.crop is not None:
+        image = central_square(image, restored.crop)
+    return resize(image, (height, width))
 
 
 def _classifier(restored: Restored) -> Callable[[Any, np.ndarray], jax.Array]:

@@ -64,7 +64,8 @@ class CostPlan:
       average_bytes: of the moving averages and the slow copy of parameters and batch statistics.
       batch_stats_bytes: of the running statistics of normalisation layers.
       counter_bytes: of the step and the seed.
-      data_set_bytes: of the training images and labels.
+      data_set_bytes: of the training images and labels, or of those of a batch.
+      streamed: only a batch of the data set lies there.
       index_bytes: of the numbers that say which examples a step sees.
       batch_bytes: of the images as the model is given them, with targets and weights.
       activation_bytes: of what the forward pass keeps for the backward pass. A compiler may
@@ -88,6 +89,7 @@ class CostPlan:
     batch_stats_bytes: int
     counter_bytes: int
     data_set_bytes: int
+    streamed: bool
     index_bytes: int
     batch_bytes: int
     activation_bytes: int
@@ -188,6 +190,7 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         if frozen is None or not re.search(frozen, path)
     ]
     height, width, channels = spec.image_shape
+    held = recipe.batch_size // devices if spec.streamed else spec.examples["train"]
     # The epoch of each example is used by this change alone; the compiler leaves out the rest.
     numbers = 2 if recipe.augment.mirror == "alternating" else 1
     return CostPlan(
@@ -200,7 +203,8 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         average_bytes=_bytes_here((state.averages, state.slow)),
         batch_stats_bytes=_bytes_here(state.batch_stats),
         counter_bytes=_bytes_here((state.step, state.seed)),
-        data_set_bytes=spec.examples["train"] * (height * width * channels + 4),
+        data_set_bytes=held * (height * width * channels + 4),
+        streamed=spec.streamed,
         index_bytes=recipe.batch_size * 4 * numbers // devices,
         batch_bytes=_bytes(batch(recipe.batch_size)) // devices,
         activation_bytes=activations(

@@ -20,6 +20,7 @@ from cnn_jax.recipe import Optimizer
 from cnn_jax.training.frozen import frozen_mask
 from cnn_jax.training.parameter_rules import (
     decay_of,
+    durations_of,
     factor_of,
     factors_of,
     first_of,
@@ -103,10 +104,9 @@ def decay_line(config: Optimizer, params: Any, frozen: str | None = None) -> str
         for name, decay in zip(names, decays, strict=True)
         if decay and not (frozen and re.search(frozen, name))
     ]
-    shown = found if len(found) <= 8 else [*found[:4], "...", *found[-3:]]
     line = (
         f"weight decay {config.weight_decay:g} on {len(found)} of {len(names)} parameter arrays: "
-        + ", ".join(shown)
+        + _shortened(found)
     )
     if config.decay_factors:
         factors = factors_of("--optimizer.decay-factors", config.decay_factors)
@@ -133,11 +133,16 @@ def update_lines(
     moving = [name for name in names if name not in stays]
     if config.factors or config.layer_decay is not None:
         lines.append("learning rate times " + _grouped(moving, factor_of(config, parts)))
-    for rule in config.until:
-        pattern, _, duration = rule.rpartition("=")
-        found = [name for name in moving if re.search(pattern, name)]
-        lines.append(f"trained for the first {Duration.parse(duration)} only: {', '.join(found)}")
+    durations = durations_of(config)
+    for duration in dict.fromkeys(duration for _, duration in durations):
+        found = [name for name in moving if first_of(durations, name, None) == duration]
+        if found:
+            lines.append(f"trained for the first {duration} only: {_shortened(found)}")
     return lines
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 8 else [*names[:4], "...", *names[-3:]])
 
 
 def _grouped(names: Sequence[str], factor: Callable[[str], float]) -> str:
@@ -202,7 +207,8 @@ def make_optimizer(
     built_in = "weight_decay" in parameters
     if built_in:
         if "weight_decay" not in config.options:
-            arguments |= _built_in_decay(config, parameters, decay)
+            mask = decay_mask(config.decay, may_miss=True) if config.decay_factors else decay
+            arguments |= _built_in_decay(config, parameters, mask)
     elif config.weight_decay and not config.decay_factors:
         steps.append(optax.add_decayed_weights(config.weight_decay, decay))
     elif config.weight_decay:

@@ -59,30 +59,42 @@ def last_step_of(
     Raises:
       UserError: a duration is none, or a pattern no regular expression.
     """
-    flag = "--optimizer.until"
-    rules = [
-        (pattern, to_steps(duration))
-        for pattern, duration in _rules(
-            flag, config.until, Duration.parse, "pattern=duration, such as ^stem/=3epochs"
-        )
-    ]
+    rules = [(pattern, to_steps(duration)) for pattern, duration in durations_of(config)]
     return lambda path: first_of(rules, path, None)
 
 
+def durations_of(config: Optimizer) -> list[tuple[re.Pattern[str], Duration]]:
+    """Patterns of paths of parameters, and how long these are trained.
+
+    Raises:
+      UserError: a duration is none, or a pattern no regular expression.
+    """
+    return _rules(
+        "--optimizer.until",
+        config.until,
+        Duration.parse,
+        "pattern=duration, such as ^stem/=3epochs",
+    )
+
+
 def check_factors(config: Optimizer, params: Any) -> None:
-    """Checks that every pattern with a value of its own is found in a path.
+    """Checks that every pattern with a value of its own is found in a path that it counts for.
 
     Raises:
       UserError: one is not.
     """
     names = parameter_paths(params)
+    decaying = [name for name in names if re.search(config.decay, name)]
     for flag in ("factors", "decay_factors", "until"):
+        decay = flag == "decay_factors"
+        there = decaying if decay else names
         for rule in getattr(config, flag):
             pattern = rule.rpartition("=")[0]
-            if not any(re.search(pattern, name) for name in names):
+            if not any(re.search(pattern, name) for name in there):
+                which = f" that decays (--optimizer.decay {config.decay!r})" * decay
                 raise UserError(
-                    f"--optimizer.{flag.replace('_', '-')} {rule!r} finds no parameter; there "
-                    f"are: {', '.join(names)}"
+                    f"--optimizer.{flag.replace('_', '-')} {rule!r} finds no parameter{which}; "
+                    f"there are: {', '.join(there)}"
                 )
 
 

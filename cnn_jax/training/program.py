@@ -189,7 +189,7 @@ class Program:
     @property
     def fits(self) -> bool:
         """Whether the model is fitted to images before the first step."""
-        return hasattr(self._model, "fitted")
+        return getattr(self._model, "fitted", None) is not None
 
     def compile_train(self, images: Whole, labels: Whole) -> None:
         """Compiles the training step for a data set on the device, once.

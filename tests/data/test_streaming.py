@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from cnn_jax.data.splits import with_examples, with_validation
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
+from cnn_jax.recipe_data import read_data
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,44 @@ def test_labels_are_read_once(folder, monkeypatch):
     before = train.labels
     monkeypatch.setattr("cnn_jax.data.sources.RecordFiles._examples", None)
     np.testing.assert_array_equal(before, train.labels)
+
+
+def test_labels_are_kept_elsewhere_where_nothing_may_be_written(folder, tmp_path, monkeypatch):
+    copy = tmp_path / "sets"
+    shutil.copytree(folder, copy)
+    for found in copy.rglob("decoded"):
+        shutil.rmtree(found)
+    train = streamed(Data("toy_photos/plain", streaming=True), copy).train
+    (train.source._files[0].parent / "decoded").write_text("a file: no folder can be made")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = train.labels
+    assert len(list((tmp_path / "cache" / "cnn_jax" / "labels").glob("*.npy"))) == 1
+    monkeypatch.setattr("cnn_jax.data.sources.RecordFiles._examples", None)
+    np.testing.assert_array_equal(before, train.labels)
+
+
+def test_a_set_of_many_files_may_be_opened(folder):
+    code = (
+        "import resource, sys; from pathlib import Path; from cnn_jax import Data\n"
+        "from cnn_jax.data import sources, streaming\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, 400)); sources._OTHER_FILES = 300\n"
+        "data = Data('toy_photos/plain', streaming=True)\n"
+        "streaming.streamed(data, Path(sys.argv[1])).train.source.read(0)\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    soft, hard = eval(done.stdout)
+    assert 300 < soft <= hard == 400
+
+
+def test_flags_of_what_is_not_done_are_refused(tmp_path):
+    top = photos.write_folder(tmp_path / "set", 30)
+    with pytest.raises(UserError, match=r"--data\.interpolation bicubic is for sets that stream"):
+        read_data(Data(f"folder:{top}", image_size=8, interpolation="bicubic"))
+    with pytest.raises(UserError, match=r"--data\.random-crop-ratio is of the parts"):
+        read_data(Data(f"folder:{top}", image_size=8, random_crop_ratio=(1.0, 1.0)))
 
 
 def test_parts_are_cut_as_from_a_set_in_memory(tmp_path):

@@ -77,7 +77,7 @@ def half_written(path: Path) -> bool:
     return any("tmp" in p.name for p in (path / "checkpoints").glob("*"))
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_the_run_comes_to_the_same_end(
     times, recipe, undisturbed, note, tmp_path
 ):
@@ -102,7 +102,7 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(
         in_saves += half_written(path)
     done = runs.run(recipe, path)
     assert done.returncode == 0, done.stderr
-    assert kills >= min(times, 3)
+    assert kills >= min(times, 3)  # of 20: the run may end before
     runs.assert_same(path, undisturbed)
-    if times > 3:
+    if times == 20:
         note("kill -9 at a random moment", kills, f"same end; {in_saves} during a save")

@@ -1,5 +1,6 @@
 """What a step will cost, beside what the program compiled for eight virtual devices has."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -125,6 +126,11 @@ def test_a_step_of_lenet_by_hand(tiny, changed, spec):
     assert plan.batch_bytes == 64 * 4 * (32 * 32 + 10 + 1)
     assert plan.data_set_bytes == spec.examples["train"] * (8 * 8 + 4)
     assert plan.traffic == ()
+
+
+def test_of_a_set_that_streams_only_a_batch_lies_there(tiny, spec):
+    plan = plan_cost(tiny, dataclasses.replace(spec, streamed=True), mesh(4))
+    assert plan.data_set_bytes == 16 * (8 * 8 + 4)
 
 
 class Two(nn.Module):

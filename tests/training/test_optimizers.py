@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -178,6 +180,14 @@ def test_decay_factors_of_a_decay_that_is_built_in(name):
     assert not np.allclose(as_conv["conv"]["kernel"], as_dense["conv"]["kernel"])
 
 
+@pytest.mark.parametrize("rules", [("bias$=0.1",), (".=0.1",)])
+def test_a_decay_that_is_built_in_may_leave_a_group_without_it(rules):
+    found = updates(Optimizer("adamw", weight_decay=0.5, decay_factors=rules))
+    factor = 0.1 if rules == (".=0.1",) else 1.0
+    np.testing.assert_allclose(found["dense"]["kernel"], -0.1 * 0.5 * 0.1 * factor, rtol=1e-6)
+    assert not np.any(found["conv"]["bias"])
+
+
 def until_steps(rules, **options):
     def to_steps(duration):
         return duration.steps(batch_size=10, examples=20, total_steps=100)
@@ -241,6 +251,21 @@ def test_rules_that_find_nothing(field):
     flag = field.replace("_", "-")
     with pytest.raises(UserError, match=rf"--optimizer\.{flag} '\^stem=1' finds no parameter"):
         check_factors(config, PARAMS)
+
+
+def test_decay_factors_of_what_does_not_decay():
+    config = Optimizer("sgd", weight_decay=0.5, decay_factors=("bias$=0.1",))
+    with pytest.raises(UserError, match=r"no parameter that decays \(--optimizer.decay 'kernel\$'"):
+        check_factors(config, PARAMS)
+    check_factors(dataclasses.replace(config, decay="."), PARAMS)
+
+
+def test_of_two_rules_the_first_is_told():
+    config = Optimizer("sgd", until=("^conv=1epochs", "kernel$=3epochs", "bias=5steps"))
+    assert update_lines(config, PARAMS, None, ()) == [
+        "trained for the first 1 epochs only: conv/bias, conv/kernel",
+        "trained for the first 3 epochs only: dense/kernel",
+    ]
 
 
 def test_a_user_is_told_of_rules():
