@@ -11,12 +11,12 @@ the first step.
 
 import json
 import statistics
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import jax
 import tyro
@@ -24,13 +24,13 @@ import tyro
 from benchmarks.case_step import case_step
 from cnn_jax.compilation import compiler_options
 from cnn_jax.errors import shown_to_user
-from cnn_jax.models import cpu_convolution
+from cnn_jax.models.cpu_convolution import WINOGRAD_MAPS, convolutions_for
 from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
 
-NEVER = mock.patch.object(cpu_convolution, "WINOGRAD_MAPS", 10**9)
-KINDS = ("ours", "without Winograd", "XLA's own")
+KINDS = {"ours": WINOGRAD_MAPS, "without Winograd": sys.maxsize, "XLA's own": None}
+"""From how many maps on Winograd's tiles are taken; None takes XLA's own convolutions."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,9 @@ def measure(net: str, rounds: int) -> dict[str, Any]:
     """Times a step of a net with each kind of convolutions."""
     model, optimizer, state, batch = case_step(net)
     steps = {}
-    for kind in KINDS:
+    for kind, maps in KINDS.items():
         step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
-        tiles = NEVER if kind == "without Winograd" else nullcontext()
-        own = kind == "XLA's own"
-        with tiles, nullcontext() if own else cpu_convolution.convolutions_for("cpu"):
+        with nullcontext() if maps is None else convolutions_for("cpu", maps):
             lowered = jax.jit(step).lower(state, batch)
         steps[kind] = lowered.compile(compiler_options(make_mesh(), lowered.as_text()))
     losses = {
@@ -67,7 +65,7 @@ def measure(net: str, rounds: int) -> dict[str, Any]:
             times[kind].append(time.perf_counter() - began)
     ratios = {
         kind: [other / ours for other, ours in zip(times[kind], times["ours"], strict=True)]
-        for kind in KINDS[1:]
+        for kind in list(KINDS)[1:]
     }
     return {
         "net": net,
@@ -76,7 +74,7 @@ def measure(net: str, rounds: int) -> dict[str, Any]:
         "ratio": {kind: statistics.median(found) for kind, found in ratios.items()},
         "spread": {kind: [min(found), max(found)] for kind, found in ratios.items()},
         "rounds": rounds,
-        "loss_difference": max(abs(losses["ours"] - losses[kind]) for kind in KINDS[1:]),
+        "loss_difference": max(abs(losses["ours"] - loss) for loss in losses.values()),
     }
 
 

@@ -1,4 +1,4 @@
-"""A narrow airbench net on Fashion-MNIST, meant for 94 % within half an hour of two CPU cores.
+"""A narrow airbench net on Fashion-MNIST: 94 % within twenty minutes of two CPU cores.
 
 The recipe of `cifar10_airbench94.py` (Jordan 2024, https://arxiv.org/abs/2404.00498) with a net of
 a fifth of the operations, 21 million multiply-adds an image, smaller batches, and cutout. A
@@ -8,7 +8,7 @@ Stands beside ResNet-18, 94.9 %, and two-convolution nets, 92.2 to 92.5 %, in th
 (https://github.com/zalandoresearch/fashion-mnist).
 
 Command: python experiments/fashion_mnist_airbench.py
-Expected: not measured in full yet
+Expected: 94.5 % (n=1, seed 0), 18.5 minutes in training steps on two CPU cores
 """
 
 from cnn_jax import (

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cnn_jax import models
@@ -10,12 +11,15 @@ from cnn_jax.parallel import make_mesh
 ONEDNN = {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
 
 
+SOUND = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+
+
 @pytest.mark.parametrize(
     ("name", "side", "channels", "dtype", "options"),
     [
         ("lenet5_relu", 28, 1, "float32", ONEDNN),
         ("simple_cnn", 28, 1, "float32", {}),
-        ("simple_cnn", 28, 1, "bfloat16", ONEDNN),
+        ("simple_cnn", 28, 1, "bfloat16", ONEDNN | SOUND),
         ("resnet20", 32, 3, "float32", {}),
     ],
 )
@@ -33,6 +37,17 @@ def test_onednn_is_asked_for_where_it_is_faster(name, side, channels, dtype, opt
     assert compiler_options(make_mesh(), program) == options
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0.10.2")
     assert compiler_options(make_mesh(), program) == {}
+
+
+def test_evaluation_in_bfloat16_is_finite_and_near_float32():
+    """With XLA's defaults logits of this net were NaN on a CPU."""
+    x = jax.random.normal(jax.random.key(0), (8, 32, 32, 3))
+    nets = [models.create("resnet20", 10, dtype=dtype) for dtype in ("float32", "bfloat16")]
+    variables = jax.jit(nets[0].init)(jax.random.key(1), x[:1])
+    expected, found = (
+        compiled(make_mesh(), jax.jit(net.apply), variables, x)(variables, x) for net in nets
+    )
+    np.testing.assert_allclose(found, expected, atol=0.02 * float(jnp.abs(expected).max()))
 
 
 def test_a_compiled_program_has_the_convolutions_of_its_platform():

@@ -166,7 +166,9 @@ def _starts(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         found = [row["implementations"].get(name, {}) for name in ("ours", *OTHERS)]
         starts = [" / ".join(f"{one:.1f}" for one in each.get("start", [])) for each in found]
-        peaks = [f"{each['peak_bytes'] / 1e9:.2f}" if "losses" in each else "–" for each in found]
+        peaks = [
+            f"{each['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in each else "–" for each in found
+        ]
         lines.append(_line(row["net"], row["dtype"], *(s or "–" for s in starts), *peaks))
     return "\n".join(lines)
 

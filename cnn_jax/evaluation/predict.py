@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import preprocess
+from cnn_jax.compilation import compiled
 from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
 from cnn_jax.data.streaming import views
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.restored import Restored
-from cnn_jax.models.cpu_convolution import convolutions_for
 from cnn_jax.training.evaluator import make_model, normalisation
 from cnn_jax.training.step import apply_to_views
 
@@ -53,9 +53,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     images = np.stack([_read(restored, file) for file in files])
-    apply = _classifier(restored)
-    parts = np.split(images, range(_BATCH, len(images), _BATCH))
-    probabilities = np.concatenate([np.asarray(apply(restored.variables, part)) for part in parts])
+    probabilities = _probabilities(restored, images)
     names = restored.spec.class_names
     found = []
     for file, row in zip(files, probabilities, strict=True):
@@ -89,21 +87,24 @@ def _read(restored: Restored, file: Path) -> np.ndarray:
     return resize(image, (height, width))
 
 
-def _classifier(restored: Restored) -> Callable[[Any, np.ndarray], jax.Array]:
-    """A function from variables and raw images (b, h, w, c) to probabilities (b, k)."""
+def _probabilities(restored: Restored, images: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k) of raw images (n, h, w, c)."""
     recipe, spec = restored.recipe, restored.spec
     mean, std = normalisation(recipe, spec)
     model = make_model(recipe, spec)
-    platform = restored.mesh.devices.flat[0].platform
 
-    @jax.jit
     def apply(variables: Any, images: Any) -> jax.Array:
         prepared = preprocess(images, recipe.preprocess, mean, std)
-        with convolutions_for(platform):
-            logits = apply_to_views(model, variables, prepared, recipe.views)
+        logits = apply_to_views(model, variables, prepared, recipe.views)
         # Classes judged one by one have probabilities that need not sum to one.
         if recipe.loss.name == "binary_cross_entropy":
             return jax.nn.sigmoid(logits)
         return jax.nn.softmax(logits)
 
-    return apply
+    found, programs = [], dict[int, Any]()
+    for part in np.split(images, range(_BATCH, len(images), _BATCH)):
+        if len(part) not in programs:  # all are of one size but the last
+            given = restored.variables, part
+            programs[len(part)] = compiled(restored.mesh, jax.jit(apply), *given)
+        found.append(np.asarray(programs[len(part)](restored.variables, part)))
+    return np.concatenate(found)

@@ -27,7 +27,9 @@ WINOGRAD_MAPS = 48
 """From so many maps in and out 3x3 convolutions in float32 are those of `winograd`."""
 
 
-def convolutions_for(platform: str) -> AbstractContextManager[Any]:
+def convolutions_for(
+    platform: str, winograd_maps: int = WINOGRAD_MAPS
+) -> AbstractContextManager[Any]:
     """Within it models are traced with the convolutions that are fast on a platform.
 
     Values are the same but for rounding. Only the reverse mode of differentiation is there for
@@ -35,17 +37,18 @@ def convolutions_for(platform: str) -> AbstractContextManager[Any]:
 
     Args:
       platform: of the devices, such as `cpu`.
+      winograd_maps: see `WINOGRAD_MAPS`.
     """
-    return nn.intercept_methods(_replace) if platform == "cpu" else nullcontext()
 
+    def replace(
+        method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+    ) -> Any:
+        module = context.module
+        if isinstance(module, Conv) and context.method_name == "convolve":
+            return cpu_convolve(*args, *module.geometry, winograd_maps=winograd_maps, **kwargs)
+        return method(*args, **kwargs)
 
-def _replace(
-    method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
-) -> Any:
-    module = context.module
-    if isinstance(module, Conv) and context.method_name == "convolve":
-        return cpu_convolve(*args, *module.geometry, **kwargs)
-    return method(*args, **kwargs)
+    return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
 
 
 def cpu_convolve(
@@ -55,6 +58,7 @@ def cpu_convolve(
     padding: str | Pads,
     groups: int,
     dilation: tuple[int, int],
+    winograd_maps: int = WINOGRAD_MAPS,
 ) -> jax.Array:
     """What `cnn_jax.models.layers.convolve` gives, by the fastest way known on a CPU.
 
@@ -65,6 +69,7 @@ def cpu_convolve(
       padding: "SAME", "VALID", or pixels at ((top, bottom), (left, right)).
       groups: see `Conv`.
       dilation: see `Conv`.
+      winograd_maps: see `WINOGRAD_MAPS`.
     """
     height, width, inputs, features = kernel.shape
     if dilation == (1, 1):
@@ -76,17 +81,14 @@ def cpu_convolve(
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
         # Where the kernel is larger than the image shifting would be mostly of zeros.
         if groups == 1 and strides == (1, 1) and height <= x.shape[1] and width <= x.shape[2]:
-            if height == width == 3 and _many(x, kernel):
+            # Products are what it costs then, and not the passes over its tiles.
+            many = x.dtype == jnp.float32 and min(inputs, features) >= winograd_maps
+            if height == width == 3 and many:
                 return winograd_convolve(x, kernel, pads)
             return _dense(x, kernel, pads)
         if groups == 1 and height >= strides[0] and width >= strides[1]:
             return _strided(x, kernel, strides, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
-
-
-def _many(x: jax.Array, kernel: jax.Array) -> bool:
-    """Whether products are what a convolution costs, and not the passes over its tiles."""
-    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= WINOGRAD_MAPS
 
 
 def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str | Pads) -> Pads:
