@@ -58,6 +58,7 @@ def cpu_convolve(
     padding: str | Pads,
     groups: int,
     dilation: tuple[int, int],
+    *,
     winograd_maps: int = WINOGRAD_MAPS,
 ) -> jax.Array:
     """What `cnn_jax.models.layers.convolve` gives, by the fastest way known on a CPU.
