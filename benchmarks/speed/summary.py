@@ -11,8 +11,12 @@ import numpy as np
 OTHERS = {"torch": "PyTorch", "flax": "flax"}
 """What ours is compared with, and how it is called."""
 
-TOLERANCE = 1e-3
-"""How far losses in float32 may be apart, as a part of ours."""
+TOLERANCE = 1e-4
+"""How far losses of the first step and of evaluation may be apart in float32, as a part of ours."""
+
+TOLERANCE_LATER = 1e-2
+"""And those of the steps after an update: in a deep net at its start rounding alone, by the ReLUs
+that it switches, moves the second loss by 1e-3 (ResNet-50)."""
 
 
 class Spread(NamedTuple):
@@ -44,6 +48,15 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return float(np.max(np.abs(np.divide(theirs, ours) - 1)))
 
 
+def same_work(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Whether losses of the first steps, and of evaluation, are of the same net and data."""
+    distances = np.abs(np.divide(theirs, ours) - 1)
+    # Written so that a loss which is no number does not pass.
+    return bool(
+        max(distances[0], distances[-1]) <= TOLERANCE and np.all(distances <= TOLERANCE_LATER)
+    )
+
+
 def apart(row: dict[str, Any]) -> dict[str, float]:
     """How far each of the others' losses are from ours, as far as both were measured."""
     losses = {
@@ -61,8 +74,7 @@ def disagreements(rows: Sequence[dict[str, Any]]) -> list[str]:
         for row in rows
         if row["dtype"] == "float32"
         for name, far in apart(row).items()
-        # Written so that a loss which is no number does not pass.
-        if not far <= TOLERANCE
+        if not same_work(*(row["implementations"][each]["losses"] for each in ("ours", name)))
     ]
 
 

@@ -24,7 +24,8 @@ from cnn_jax.models.winograd import winograd_convolve
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 WINOGRAD_MAPS = 48
-"""From so many maps in and out 3x3 convolutions in float32 are those of `winograd`."""
+"""From so many maps in and out 3x3 convolutions in float32 are those of `winograd`, but where JAX's
+`jax_default_matmul_precision` is `highest` or `float32`."""
 
 
 def convolutions_for(
@@ -84,12 +85,17 @@ def cpu_convolve(
         if groups == 1 and strides == (1, 1) and height <= x.shape[1] and width <= x.shape[2]:
             # Products are what it costs then, and not the passes over its tiles.
             many = x.dtype == jnp.float32 and min(inputs, features) >= winograd_maps
-            if height == width == 3 and many:
+            if height == width == 3 and many and not _precise():
                 return winograd_convolve(x, kernel, pads)
             return _dense(x, kernel, pads)
         if groups == 1 and height >= strides[0] and width >= strides[1]:
             return _strided(x, kernel, strides, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def _precise() -> bool:
+    """Whether JAX was asked for products as precise as there are, as a user would on a GPU."""
+    return jax.config.jax_default_matmul_precision in ("highest", "float32")
 
 
 def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str | Pads) -> Pads:
@@ -103,20 +109,69 @@ def _matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return (flat @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
     """A sum of shifted images, each times a number a map; summed in float32."""
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    total: Any = 0.0
+    for (i, j), shifted in _shifted(x, kernel, strides, pads):
+        total += shifted.astype(jnp.float32) * kernel[i, j, 0].astype(jnp.float32)
+    return total.astype(x.dtype)
+
+
+def _shifted(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+) -> list[tuple[tuple[int, int], jax.Array]]:
+    """For each place (i, j) in a kernel the pixels (b, h', w', c) that it meets."""
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
     rows, columns = (
         (side - size) // stride + 1
         for side, size, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
     )
-    total: Any = 0.0
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            bottom, right = i + strides[0] * (rows - 1) + 1, j + strides[1] * (columns - 1) + 1
-            shifted = x[:, i : bottom : strides[0], j : right : strides[1]]
-            total += shifted.astype(jnp.float32) * kernel[i, j, 0].astype(jnp.float32)
-    return total.astype(x.dtype)
+    bottom, right = strides[0] * (rows - 1) + 1, strides[1] * (columns - 1) + 1
+    return [
+        ((i, j), x[:, i : i + bottom : strides[0], j : j + right : strides[1]])
+        for i, j in itertools.product(*map(range, kernel.shape[:2]))
+    ]
+
+
+def _depthwise_forward(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+) -> tuple[jax.Array, Any]:
+    return _depthwise(x, kernel, strides, pads), (x, kernel)
+
+
+def _depthwise_backward(
+    strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    x, gradient = lax.optimization_barrier((x, gradient))
+    found = [
+        _lines(shifted.astype(jnp.float32), gradient.astype(jnp.float32))
+        for _, shifted in _shifted(x, kernel, strides, pads)
+    ]
+    found = [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(tuple(found))]
+    return (
+        strided_input_gradient(
+            gradient, kernel, x.shape[1:3], strides, pads, depthwise_input_gradient
+        ),
+        jnp.stack(found).reshape(kernel.shape).astype(kernel.dtype),
+    )
+
+
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _lines(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Products of two arrays (b, h, w, c), a few rows apart summed, since `jnp.sum` of products
+    would first write the shifted images.
+    """
+    few = next(count for count in range(8, 0, -1) if x.shape[1] % count == 0)
+    return functools.reduce(jnp.add, [x[:, i::few] * y[:, i::few] for i in range(few)])
+
+
+def depthwise_input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+    """As `input_gradient`, of a depthwise convolution with a kernel (kh, kw, 1, c)."""
+    return _depthwise(gradient, kernel[::-1, ::-1], (1, 1), _around(kernel, pads))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -176,11 +231,14 @@ def input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Ar
     turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
     # Without the barrier XLA takes the turned kernel back into its slower form.
     turned = lax.optimization_barrier(turned)
-    around = tuple(
-        (size - 1 - before, size - 1 - after)
-        for size, (before, after) in zip(kernel.shape[:2], pads, strict=True)
-    )
-    return convolve(gradient, turned, (1, 1), around, 1, (1, 1))
+    return convolve(gradient, turned, (1, 1), _around(kernel, pads), 1, (1, 1))
+
+
+def _around(kernel: jax.Array, pads: Pads) -> Pads:
+    """Zeros around the output's gradient with which it gives that of the input."""
+    (top, bottom), (left, right) = pads
+    height, width = kernel.shape[0] - 1, kernel.shape[1] - 1
+    return (height - top, height - bottom), (width - left, width - right)
 
 
 def strided_input_gradient(
@@ -189,8 +247,9 @@ def strided_input_gradient(
     sides: Sequence[int],
     strides: tuple[int, int],
     pads: Pads,
+    without_steps: Callable[[jax.Array, jax.Array, Pads], jax.Array] = input_gradient,
 ) -> jax.Array:
-    """As `input_gradient`, of a convolution that steps over pixels.
+    """As `input_gradient`, of a convolution that may step over pixels.
 
     Pixels of the padded input that lie at the same place between steps meet the same rows and
     columns of the kernel, so that theirs are the gradient of a convolution without steps. XLA
@@ -202,15 +261,18 @@ def strided_input_gradient(
       sides: (h, w) of the input.
       strides: (vertical, horizontal) steps.
       pads: pixels around the input.
+      without_steps: the function for steps of 1.
 
     Returns:
       (b, h, w, c).
     """
+    if strides == (1, 1):
+        return without_steps(gradient, kernel, pads)
     (down, across), ((top, bottom), (left, right)) = strides, pads
     rows, columns = -(-(sides[0] + top + bottom) // down), -(-(sides[1] + left + right) // across)
 
     def place(i: int, j: int) -> jax.Array:
-        found = input_gradient(gradient, kernel[i::down, j::across], ((0, 0), (0, 0)))
+        found = without_steps(gradient, kernel[i::down, j::across], ((0, 0), (0, 0)))
         beyond = (0, rows - found.shape[1], 0), (0, columns - found.shape[2], 0)
         return lax.pad(found, jnp.zeros((), found.dtype), ((0, 0, 0), *beyond, (0, 0, 0)))
 

@@ -134,3 +134,16 @@ def test_a_whole_model_has_the_same_logits_and_activations():
         found = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
     assert list(found) == list(wanted)
     np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_definition_is_taken_where_precision_is_asked_for():
+    x, conv = jax.random.normal(jax.random.key(0), (2, 8, 8, 48)), Conv(48, 3)
+    variables = conv.init(jax.random.key(1), x)
+
+    def program():
+        with convolutions_for("cpu"):
+            return str(jax.make_jaxpr(conv.apply)(variables, x))
+
+    assert "conv_general_dilated" not in program()
+    with jax.default_matmul_precision("highest"):
+        assert "conv_general_dilated" in program()
