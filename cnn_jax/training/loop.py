@@ -173,9 +173,9 @@ class Loop:
                 self._drain()
                 self._checkpoints.wait()
                 raise Stopped(
-                    f"stopped at step {step} of {plan.total}; "
-                    + (f"the state is saved in {self._checkpoints.directory}. " if step else "")
-                    + "The same command goes on from there."
+                    f"stopped at step {step} of {plan.total}"
+                    + (f"; the state is saved in {self._checkpoints.directory}" if step else "")
+                    + ". The same command goes on from there."
                 )
             if last or self._out_of_patience():
                 return state
