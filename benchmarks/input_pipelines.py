@@ -8,6 +8,7 @@ uint8. Each has as many workers (processes; with tf.data threads), in a process 
 several times. The other two are installed in environments of their own.
 """
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -33,6 +34,8 @@ class Options:
     """Python of an environment with TensorFlow."""
     files: int = 400
     """How many images are generated."""
+    photos: Path | None = None
+    """A new folder for them, which stays; by default they go."""
     workers: int = 2
     """Processes or threads that decode."""
     batch_size: int = 64
@@ -73,7 +76,13 @@ def main() -> None:
         "DataLoader": (options.torch, "input_torch.py"),
     }
     found: dict[str, list[float]] = {name: [] for name, (python, _) in pipelines.items() if python}
-    with tempfile.TemporaryDirectory() as folder:
+    if options.photos is not None:
+        try:
+            options.photos.mkdir(parents=True)
+        except OSError as error:
+            sys.exit(f"error: --photos {options.photos} must be a new folder: {error.strerror}")
+    kept = contextlib.nullcontext(str(options.photos))
+    with kept if options.photos is not None else tempfile.TemporaryDirectory() as folder:
         size = write_photos(Path(folder), options.files)
         print(f"{options.files} JPEG files of {size / 1000:.0f} kB in the mean")
         sizes = options.batch_size, options.workers, options.warm, options.seconds

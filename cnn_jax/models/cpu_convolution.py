@@ -81,15 +81,13 @@ def cpu_convolve(
         if groups == 1 and height == width == 1:
             x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
-        # Where the kernel is larger than the image shifting would be mostly of zeros.
-        if groups == 1 and strides == (1, 1) and height <= x.shape[1] and width <= x.shape[2]:
-            # Products are what it costs then, and not the passes over its tiles.
-            many = x.dtype == jnp.float32 and min(inputs, features) >= winograd_maps
-            if height == width == 3 and many and not _precise():
-                return winograd_convolve(x, kernel, pads)
-            return _dense(x, kernel, pads)
         if groups == 1 and height >= strides[0] and width >= strides[1]:
-            return _strided(x, kernel, strides, pads)
+            # Products are what it costs then, and not the passes over tiles.
+            many = x.dtype == jnp.float32 and min(inputs, features) >= winograd_maps
+            whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
+            if many and whole and not _precise():
+                return winograd_convolve(x, kernel, pads)
+            return _by_products(x, kernel, strides, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
 
 
@@ -174,36 +172,21 @@ def depthwise_input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads)
     return _depthwise(gradient, kernel[::-1, ::-1], (1, 1), _around(kernel, pads))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _dense(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
-    return convolve(x, kernel, (1, 1), pads, 1, (1, 1))
-
-
-def _dense_forward(x: jax.Array, kernel: jax.Array, pads: Pads) -> Any:
-    return _dense(x, kernel, pads), (x, kernel)
-
-
-def _dense_backward(pads: Pads, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    of_x = input_gradient(gradient, kernel, pads)
-    return of_x, kernel_gradient(x, gradient, kernel.shape[0], kernel.shape[1], pads)
-
-
-_dense.defvjp(_dense_forward, _dense_backward)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _strided(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
+def _by_products(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+) -> jax.Array:
+    """XLA's own convolution, with gradients that are fast on a CPU."""
     return convolve(x, kernel, strides, pads, 1, (1, 1))
 
 
-def _strided_forward(
+def _by_products_forward(
     x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
 ) -> tuple[jax.Array, Any]:
-    return _strided(x, kernel, strides, pads), (x, kernel)
+    return _by_products(x, kernel, strides, pads), (x, kernel)
 
 
-def _strided_backward(
+def _by_products_backward(
     strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
@@ -214,7 +197,7 @@ def _strided_backward(
     )
 
 
-_strided.defvjp(_strided_forward, _strided_backward)
+_by_products.defvjp(_by_products_forward, _by_products_backward)
 
 
 def input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
@@ -326,7 +309,7 @@ def strided_kernel_gradient(
     strides: tuple[int, int],
     pads: Pads,
 ) -> jax.Array:
-    """As `kernel_gradient`, of a convolution that steps over pixels.
+    """As `kernel_gradient`, of a convolution that may step over pixels.
 
     The rows and columns of the kernel that meet the same rows and columns of the input, modulo
     the steps, are the kernel of a convolution without steps over these alone.
@@ -342,6 +325,8 @@ def strided_kernel_gradient(
     Returns:
       (kh, kw, c, f).
     """
+    if strides == (1, 1):
+        return kernel_gradient(x, gradient, height, width, pads)
     (down, across), (rows, columns) = strides, gradient.shape[1:3]
     x, gradient = lax.optimization_barrier((x, gradient))
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
