@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import lax
 
 from cnn_jax.models.layers import Conv, convolve
-from cnn_jax.models.winograd import winograd_convolve
+from cnn_jax.models.winograd import kernel_gradient_in_tiles, winograd_convolve
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -27,10 +27,18 @@ WINOGRAD_MAPS = 48
 """From so many maps in and out 3x3 convolutions in float32 are those of `winograd`, but where JAX's
 `jax_default_matmul_precision` is `highest` or `float32`."""
 
+WINOGRAD_GRADIENT_MAPS = 32
+"""From so many on their gradients with respect to kernels are; without tiles these cost more passes
+over memory than the convolutions."""
 
-def convolutions_for(
-    platform: str, winograd_maps: int = WINOGRAD_MAPS
-) -> AbstractContextManager[Any]:
+PART = 2**22
+"""Bytes of shifted images that are written before they are multiplied: caches hold so many."""
+
+MOST_PARTS = 32
+"""More are not worth the time that compiling them takes."""
+
+
+def convolutions_for(platform: str, winograd: bool = True) -> AbstractContextManager[Any]:
     """Within it models are traced with the convolutions that are fast on a platform.
 
     Values are the same but for rounding. Only the reverse mode of differentiation is there for
@@ -38,7 +46,7 @@ def convolutions_for(
 
     Args:
       platform: of the devices, such as `cpu`.
-      winograd_maps: see `WINOGRAD_MAPS`.
+      winograd: whether those of `winograd` are among them.
     """
 
     def replace(
@@ -46,7 +54,7 @@ def convolutions_for(
     ) -> Any:
         module = context.module
         if isinstance(module, Conv) and context.method_name == "convolve":
-            return cpu_convolve(*args, *module.geometry, winograd_maps=winograd_maps, **kwargs)
+            return cpu_convolve(*args, *module.geometry, winograd=winograd, **kwargs)
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
@@ -60,7 +68,7 @@ def cpu_convolve(
     groups: int,
     dilation: tuple[int, int],
     *,
-    winograd_maps: int = WINOGRAD_MAPS,
+    winograd: bool = True,
 ) -> jax.Array:
     """What `cnn_jax.models.layers.convolve` gives, by the fastest way known on a CPU.
 
@@ -71,7 +79,7 @@ def cpu_convolve(
       padding: "SAME", "VALID", or pixels at ((top, bottom), (left, right)).
       groups: see `Conv`.
       dilation: see `Conv`.
-      winograd_maps: see `WINOGRAD_MAPS`.
+      winograd: whether 3x3 convolutions of many maps may be those of `winograd`.
     """
     height, width, inputs, features = kernel.shape
     if dilation == (1, 1):
@@ -82,12 +90,13 @@ def cpu_convolve(
             x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
         if groups == 1 and height >= strides[0] and width >= strides[1]:
-            # Products are what it costs then, and not the passes over tiles.
-            many = x.dtype == jnp.float32 and min(inputs, features) >= winograd_maps
             whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
-            if many and whole and not _precise():
+            winograd = winograd and whole and x.dtype == jnp.float32 and not _precise()
+            # Products are what it costs with many maps, and not the passes over tiles.
+            if winograd and min(inputs, features) >= WINOGRAD_MAPS:
                 return winograd_convolve(x, kernel, pads)
-            return _by_products(x, kernel, strides, pads)
+            in_tiles = winograd and min(inputs, features) >= WINOGRAD_GRADIENT_MAPS
+            return _by_products(x, kernel, strides, pads, in_tiles)
     return convolve(x, kernel, strides, padding, groups, dilation)
 
 
@@ -172,29 +181,33 @@ def depthwise_input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads)
     return _depthwise(gradient, kernel[::-1, ::-1], (1, 1), _around(kernel, pads))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _by_products(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, in_tiles: bool
 ) -> jax.Array:
-    """XLA's own convolution, with gradients that are fast on a CPU."""
+    """XLA's own convolution, with gradients that are fast on a CPU.
+
+    That of the kernel is a product of shifted images, or Winograd's.
+    """
     return convolve(x, kernel, strides, pads, 1, (1, 1))
 
 
 def _by_products_forward(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, in_tiles: bool
 ) -> tuple[jax.Array, Any]:
-    return _by_products(x, kernel, strides, pads), (x, kernel)
+    return _by_products(x, kernel, strides, pads, in_tiles), (x, kernel)
 
 
 def _by_products_backward(
-    strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
+    strides: tuple[int, int], pads: Pads, in_tiles: bool, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     height, width = kernel.shape[:2]
-    return (
-        strided_input_gradient(gradient, kernel, x.shape[1:3], strides, pads),
-        strided_kernel_gradient(x, gradient, height, width, strides, pads),
-    )
+    if in_tiles:
+        of_kernel = kernel_gradient_in_tiles(x, gradient, pads)
+    else:
+        of_kernel = strided_kernel_gradient(x, gradient, height, width, strides, pads)
+    return strided_input_gradient(gradient, kernel, x.shape[1:3], strides, pads), of_kernel
 
 
 _by_products.defvjp(_by_products_forward, _by_products_backward)
@@ -267,12 +280,13 @@ def strided_input_gradient(
 def kernel_gradient(
     x: jax.Array, gradient: jax.Array, height: int, width: int, pads: Pads
 ) -> jax.Array:
-    """The gradient with respect to the kernel of a convolution of stride 1, as one product.
+    """The gradient with respect to the kernel of a convolution of stride 1, as products.
 
     Element (i, j) of the kernel meets the input shifted by (i, j). Shifting the input along the
     width only and the output's gradient along the height only, against each other, puts all
     pairs into one product of matrices (kw c, b h w) and (b h w, kh f). Where the input has few
-    maps, as images have, it is shifted along both.
+    maps, as images have, it is shifted along both. Some rows are taken at a time, so that what
+    is written side by side is still in the caches when it is multiplied.
 
     Args:
       x: (b, h, w, c), the input.
@@ -286,19 +300,35 @@ def kernel_gradient(
     """
     (top, _), (left, _) = pads
     channels, features = x.shape[-1], gradient.shape[-1]
-    # Held fast: every shifted image would be computed anew from what came before.
-    x, gradient = lax.optimization_barrier((x, gradient))
-    x = _side_by_side(x, 2, [left - j for j in range(width)], gradient.shape[2])
-    if 2 * height * width * channels <= width * channels + height * features:
-        x = lax.optimization_barrier(x)
-        x = _side_by_side(x, 1, [top - i for i in range(height)], gradient.shape[1])
-        product = _product(x, gradient).reshape(height, width, channels, features)
+    along_both = 2 * height * width * channels <= width * channels + height * features
+    over = gradient if along_both else x
+    copied = width * channels + height * (width * channels if along_both else features)
+    total = jnp.zeros(())
+    for first, rows in _parts(over.shape[1], copied * over[..., 0].size * x.dtype.itemsize):
+        # Held fast: every shifted image would be computed anew from what came before, and all
+        # parts be put side by side before they are multiplied.
+        x, gradient, total = lax.optimization_barrier((x, gradient, total))
+        if along_both:
+            shifted = _side_by_side(x, 1, [top - i for i in range(height)], rows, first)
+            shifted = lax.optimization_barrier(shifted)
+            met = gradient[:, first : first + rows]
+        else:
+            # Row r of the input meets row r + top - i of the output.
+            shifted = x[:, first : first + rows]
+            met = _side_by_side(gradient, 1, [i - top for i in range(height)], rows, first)
+        moves = [left - j for j in range(width)]
+        total += _product(_side_by_side(shifted, 2, moves, gradient.shape[2]), met)
+    if along_both:
+        found = total.reshape(width, height, channels, features).transpose(1, 0, 2, 3)
     else:
-        # Row r of the input meets row r + top - i of the output.
-        gradient = _side_by_side(gradient, 1, [i - top for i in range(height)], x.shape[1])
-        product = _product(x, gradient).reshape(width, channels, height, features)
-        product = product.transpose(2, 0, 1, 3)
-    return product.astype(x.dtype)
+        found = total.reshape(width, channels, height, features).transpose(2, 0, 1, 3)
+    return found.astype(x.dtype)
+
+
+def _parts(rows: int, size: int) -> list[tuple[int, int]]:
+    """Rows in parts (first, number of rows) of which each is about `PART` of so many bytes."""
+    count = -(-rows // min(-(-size // PART), MOST_PARTS))
+    return [(first, min(count, rows - first)) for first in range(0, rows, count)]
 
 
 def strided_kernel_gradient(
@@ -340,7 +370,9 @@ def strided_kernel_gradient(
     return found
 
 
-def _side_by_side(x: jax.Array, axis: int, moves: list[int], length: int) -> jax.Array:
+def _side_by_side(
+    x: jax.Array, axis: int, moves: list[int], length: int, first: int = 0
+) -> jax.Array:
     """Images moved along an axis, zeros coming in, put side by side along the maps.
 
     A sum of padded images, which is faster in XLA than one put together.
@@ -350,17 +382,21 @@ def _side_by_side(x: jax.Array, axis: int, moves: list[int], length: int) -> jax
       axis: 1 or 2.
       moves: by how many pixels.
       length: of the axis in the result.
+      first: where on the axis of the moved images the result begins.
 
     Returns:
       (b, h, w, len(moves) c), with `length` in the place of h or w.
     """
     maps, zero = x.shape[-1], jnp.zeros((), x.dtype)
-    moved = []
-    for i, by in enumerate(moves):
-        pads = [(0, 0, 0)] * 3 + [(i * maps, (len(moves) - 1 - i) * maps, 0)]
-        pads[axis] = (by, length - x.shape[axis] - by, 0)
-        moved.append(lax.pad(x, zero, pads))
-    return functools.reduce(jnp.add, moved)
+
+    def moved(by: int, before: int, after: int) -> jax.Array:
+        pads = [(0, 0, 0)] * 3 + [(before * maps, after * maps, 0)]
+        pads[axis] = (by - first, length - x.shape[axis] - by + first, 0)
+        return lax.pad(x, zero, pads)
+
+    return functools.reduce(
+        jnp.add, [moved(by, i, len(moves) - 1 - i) for i, by in enumerate(moves)]
+    )
 
 
 def _product(x: jax.Array, y: jax.Array) -> jax.Array:

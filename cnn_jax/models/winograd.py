@@ -76,14 +76,35 @@ def _forward(x: jax.Array, kernel: jax.Array, pads: Pads) -> tuple[jax.Array, An
     return from_tiles(products, len(x), height, width), (x, kernel, tiles)
 
 
+def kernel_gradient_in_tiles(x: jax.Array, gradient: jax.Array, pads: Pads) -> jax.Array:
+    """The gradient with respect to the kernel alone, of a convolution as `winograd_convolve`.
+
+    Args:
+      x: (b, h, w, c), the input.
+      gradient: (b, h', w', f), with respect to the output.
+      pads: as in `winograd_convolve`.
+
+    Returns:
+      (3, 3, c, f).
+    """
+    # Held fast: every tile would be computed anew from what came before.
+    x, gradient = lax.optimization_barrier((x, gradient))
+    return _of_kernel(input_tiles(x, pads), gradient_tiles(gradient))
+
+
+def _of_kernel(tiles: Tiles, of_products: Tiles) -> jax.Array:
+    return from_kernel_tiles(
+        [tile.T @ other for tile, other in zip(tiles, of_products, strict=True)]
+    )
+
+
 def _backward(pads: Pads, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel, tiles = saved
     of_products = gradient_tiles(gradient)
     turned = kernel_tiles(kernel)
     of_tiles = [tile @ turned[i].T for i, tile in enumerate(of_products)]
-    of_turned = [tile.T @ other for tile, other in zip(tiles, of_products, strict=True)]
     of_x = from_input_tiles(of_tiles, x.shape, pads, gradient.shape)
-    return of_x, from_kernel_tiles(of_turned)
+    return of_x, _of_kernel(tiles, of_products)
 
 
 winograd_convolve.defvjp(_forward, _backward)

@@ -5,6 +5,7 @@ import pytest
 from family_checks import variables_of
 
 from cnn_jax import models
+from cnn_jax.models import cpu_convolution
 from cnn_jax.models.cpu_convolution import convolutions_for
 from cnn_jax.models.layers import Conv
 
@@ -60,6 +61,55 @@ def test_values_and_gradients_are_those_of_plain_convolutions(features, options)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("part", [1, 3000, 2**22])
+@pytest.mark.parametrize(
+    ("maps", "options"),
+    [
+        (4, {"kernel_size": 3}),
+        (4, {"kernel_size": (4, 3), "padding": ((2, 3), (0, 2))}),
+        (4, {"kernel_size": (5, 4), "strides": (3, 2), "padding": "VALID"}),
+        (1, {"kernel_size": 5}),
+        (1, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1))}),
+    ],
+)
+def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, options):
+    """A part is a row, some rows, or all of them; of one map, images move along both axes."""
+    layer = Conv(16, **options)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((2, 11, 10, maps), np.float32)
+    weights = random.standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    monkeypatch.setattr(cpu_convolution, "PART", part)
+    with convolutions_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_have_every_row_once():
+    for rows in range(1, 40):
+        for size in (1, cpu_convolution.PART * 5, cpu_convolution.PART * 1000):
+            parts = cpu_convolution._parts(rows, size)
+            assert [row for first, n in parts for row in range(first, first + n)] == [*range(rows)]
+            assert len(parts) <= cpu_convolution.MOST_PARTS
+            assert len(parts) > 1 or rows == 1 or size == 1
+
+
+def test_kernel_gradients_of_some_maps_are_taken_in_tiles():
+    layer, x = Conv(40), jax.random.normal(jax.random.key(1), (2, 7, 9, 32))
+    weights = np.random.default_rng(1).standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    with convolutions_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+        variables = layer.init(jax.random.key(0), x)
+        gradient = jax.grad(lambda variables: jnp.sum(layer.apply(variables, x)))
+        program = str(jax.make_jaxpr(gradient)(variables))
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert program.count("conv_general_dilated[") > 0
+    assert program.count("dot_general[") == 36
 
 
 @pytest.mark.parametrize(("features", "groups", "kernel_size"), [(4, 4, 3), (6, 1, 1), (6, 1, 3)])
