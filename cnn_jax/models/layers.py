@@ -274,15 +274,17 @@ def avg_pool(
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
     """The largest element of every window; its derivatives are one pass over the image."""
-    return _reduce(jnp.maximum, x, window)
+    return nn.max_pool(x, window, window)
 
 
 @_window_max.defjvp
 def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
-    pixels = _windows(x, window)
+    y = _window_max(x, window)
+    # Read from memory here: XLA then computes the largest along with what came before.
+    pixels = _windows(lax.optimization_barrier(x), window)
     rows = [_winners([pixels[:, :, i, :, j] for j in range(window[1])]) for i in range(window[0])]
-    of_rows, y = _winners([largest for _, largest in rows])
+    of_rows, _ = _winners([largest for _, largest in rows])
     shares = [
         jnp.stack([row * pixel for pixel in in_row], 3)
         for row, (in_row, _) in zip(of_rows, rows, strict=True)
