@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 from rich.console import Console
 
@@ -16,7 +15,6 @@ from cnn_jax.command_line import added_options, parse, quiet_libraries
 from cnn_jax.compilation_cache import no_cache, use_cache
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.experiment import Summary, train
-from cnn_jax.freed_memory import keep_freed_memory
 from cnn_jax.json_values import write_json
 from cnn_jax.parallel import Parallel
 from cnn_jax.processes import (
@@ -87,8 +85,6 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
 def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
-    if jax.default_backend() == "cpu":
-        keep_freed_memory()
     console = Console(quiet=not is_first())
     if not launch.compilation_cache:
         no_cache()

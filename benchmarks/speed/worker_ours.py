@@ -16,7 +16,6 @@ from cnn_jax import Checkpoints, Model, Optimizer, Parallel, Preprocess, Recipe,
 from cnn_jax.data import Dataset, InMemory, Split
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.experiment import Experiment
-from cnn_jax.freed_memory import keep_freed_memory
 from cnn_jax.parallel import make_mesh, placed, replicated
 from cnn_jax.training.program import Program
 from cnn_jax.training.state import TrainState, with_variables
@@ -57,7 +56,6 @@ class Ours:
 
     def compile(self) -> None:
         """Builds and compiles the program, and puts the data on the device."""
-        keep_freed_memory()  # As the experiments do.
         case, split = self._case, self._split
         recipe = recipe_of(case, self._dtype)
         mesh = make_mesh(Parallel(data=1))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import tyro
 
 from cnn_jax import models
@@ -17,7 +16,6 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import SplitName, evaluate
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.evaluation.restored import Restored, restore
-from cnn_jax.freed_memory import keep_freed_memory
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.run_folder import RunFolder
@@ -46,8 +44,6 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run."""
-        if jax.default_backend() == "cpu":
-            keep_freed_memory()
         found = evaluate(
             self.run,
             self.checkpoint,
