@@ -85,7 +85,7 @@ def cpu_convolve(
     if dilation == (1, 1):
         pads = _pads(x, kernel, strides, padding)
         if groups == x.shape[-1] == features and inputs == 1:
-            return _depthwise(x, kernel, strides, pads)
+            return _depthwise(_padded(x, pads), kernel, strides)
         if groups == 1 and height == width == 1:
             x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
             return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
@@ -116,20 +116,28 @@ def _matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return (flat @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
-    """A sum of shifted images, each times a number a map; summed in float32."""
+def _padded(x: jax.Array, pads: Pads) -> jax.Array:
+    """(b, h, w, c) with zeros around it, or with pixels cut off."""
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
+    """A sum of shifted images, each times a number a map; summed in float32.
+
+    Padded before, so that what gives the image writes it once, with its padding.
+    """
     total: Any = 0.0
-    for (i, j), shifted in _shifted(x, kernel, strides, pads):
+    for (i, j), shifted in _shifted(x, kernel, strides):
         total += shifted.astype(jnp.float32) * kernel[i, j, 0].astype(jnp.float32)
     return total.astype(x.dtype)
 
 
 def _shifted(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> list[tuple[tuple[int, int], jax.Array]]:
     """For each place (i, j) in a kernel the pixels (b, h', w', c) that it meets."""
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
     rows, columns = (
         (side - size) // stride + 1
         for side, size, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
@@ -142,30 +150,52 @@ def _shifted(
 
 
 def _depthwise_forward(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> tuple[jax.Array, Any]:
-    return _depthwise(x, kernel, strides, pads), (x, kernel)
+    return _depthwise(x, kernel, strides), (x, kernel)
 
 
 def _depthwise_backward(
-    strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
+    strides: tuple[int, int], saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    x, gradient = lax.optimization_barrier((x, gradient))
-    found = [
-        _lines(shifted.astype(jnp.float32), gradient.astype(jnp.float32))
-        for _, shifted in _shifted(x, kernel, strides, pads)
-    ]
-    found = [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(tuple(found))]
-    return (
-        strided_input_gradient(
-            gradient, kernel, x.shape[1:3], strides, pads, depthwise_input_gradient
-        ),
-        jnp.stack(found).reshape(kernel.shape).astype(kernel.dtype),
-    )
+    if strides == (1, 1):
+        (high, wide), (rows, columns) = kernel.shape[:2], gradient.shape[1:3]
+        around = _padded(gradient, ((high - 1, high - 1), (wide - 1, wide - 1)))
+        # Written once, padded, for both.
+        x, around = lax.optimization_barrier((x, around))
+        of_x = _depthwise(around, kernel[::-1, ::-1], (1, 1))
+        gradient = around[:, high - 1 : high - 1 + rows, wide - 1 : wide - 1 + columns]
+    else:
+        x, gradient = lax.optimization_barrier((x, gradient))
+        none = ((0, 0), (0, 0))
+        of_x = strided_input_gradient(
+            gradient, kernel, x.shape[1:3], strides, none, depthwise_input_gradient
+        )
+    return of_x, _depthwise_kernel_gradient(x, gradient, kernel, strides)
 
 
 _depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _depthwise_kernel_gradient(
+    x: jax.Array, gradient: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+) -> jax.Array:
+    """Some rows at a time, which all places of the kernel then find in the caches."""
+    total = jnp.zeros((kernel.shape[0] * kernel.shape[1], kernel.shape[3]))
+    size = max(x.size, gradient.size) * x.dtype.itemsize
+    for first, rows in _parts(gradient.shape[1], size):
+        x, gradient, total = lax.optimization_barrier((x, gradient, total))
+        top = first * strides[0]
+        met = x[:, top : top + (rows - 1) * strides[0] + kernel.shape[0]]
+        there = gradient[:, first : first + rows].astype(jnp.float32)
+        found = [
+            _lines(shifted.astype(jnp.float32), there)
+            for _, shifted in _shifted(met, kernel, strides)
+        ]
+        found = [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(tuple(found))]
+        total += jnp.stack(found)
+    return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _lines(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -178,7 +208,8 @@ def _lines(x: jax.Array, y: jax.Array) -> jax.Array:
 
 def depthwise_input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
     """As `input_gradient`, of a depthwise convolution with a kernel (kh, kw, 1, c)."""
-    return _depthwise(gradient, kernel[::-1, ::-1], (1, 1), _around(kernel, pads))
+    around = _padded(gradient, _around(kernel, pads))
+    return _depthwise(around, kernel[::-1, ::-1], (1, 1))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

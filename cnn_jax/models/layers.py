@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,8 +20,6 @@ from cnn_jax.models.initialisers import Init
 
 Padding = str | int | Sequence[tuple[int, int]]
 """`"SAME"`, `"VALID"`, so many pixels on every side, or ((top, bottom), (left, right))."""
-
-Combine = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Conv(nn.Module):
@@ -224,10 +222,10 @@ def max_pool(
 ) -> jax.Array:
     """The largest value of every window: (b, h, w, c) -> (b, h', w', c).
 
-    Windows that neither overlap nor are padded are compared element by element, since the
-    gradient of XLA's general pooling is slow on CPUs. The values are those of `nn.max_pool`,
-    and rows and columns that fill no window are left out as there. Where several elements are
-    largest, the gradient is shared among them, while `nn.max_pool` gives it to one.
+    The gradient of windows that neither overlap nor are padded is found by comparing their
+    elements, since that of XLA's general pooling is slow on CPUs. The values are those of
+    `nn.max_pool`, and rows and columns that fill no window are left out as there. Where several
+    elements are largest, the gradient is shared among them, while `nn.max_pool` gives it to one.
 
     Args:
       x: (b, h, w, c).
@@ -273,7 +271,10 @@ def avg_pool(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
-    """The largest element of every window; its derivatives are one pass over the image."""
+    """The largest element of every window; its derivatives are one pass over the image.
+
+    XLA's own, which on a CPU becomes one with the convolution and the ReLU before it.
+    """
     return nn.max_pool(x, window, window)
 
 
@@ -281,7 +282,7 @@ def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
 def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     y = _window_max(x, window)
-    # Read from memory here: XLA then computes the largest along with what came before.
+    # Read from memory, so that the largest still becomes one with what came before.
     pixels = _windows(lax.optimization_barrier(x), window)
     rows = [_winners([pixels[:, :, i, :, j] for j in range(window[1])]) for i in range(window[0])]
     of_rows, _ = _winners([largest for _, largest in rows])
@@ -313,8 +314,13 @@ def _winners(elements: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _window_sum(x: jax.Array, window: tuple[int, int]) -> jax.Array:
-    """The sum of every window; its derivatives are one pass over the image."""
-    return _reduce(jnp.add, x, window)
+    """The sum of every window; its derivatives are one pass over the image.
+
+    First along the width, then along the height: faster than all at once, and than `jnp.sum`.
+    """
+    windows = _windows(x, window)
+    lines = functools.reduce(jnp.add, [windows[:, :, :, :, j] for j in range(window[1])])
+    return functools.reduce(jnp.add, [lines[:, :, i] for i in range(window[0])])
 
 
 @_window_sum.defjvp
@@ -322,30 +328,11 @@ def _window_sum_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any
     return _window_sum(*primals, window), jnp.sum(_windows(tangents[0], window), (2, 4))
 
 
-def _whole(x: jax.Array, window: tuple[int, int]) -> jax.Array:
-    """The rows and columns of (b, h, w, c) that fill windows."""
-    rows, columns = (side // size for side, size in zip(x.shape[1:3], window, strict=True))
-    return x[:, : rows * window[0], : columns * window[1]]
-
-
 def _windows(x: jax.Array, window: tuple[int, int]) -> jax.Array:
-    """Windows of (b, h, w, c) as (b, h', height, w', width, c)."""
-    x = _whole(x, window)
-    b, h, w, c = x.shape
-    return x.reshape(b, h // window[0], window[0], w // window[1], window[1], c)
-
-
-def _reduce(combine: Combine, x: jax.Array, window: tuple[int, int]) -> jax.Array:
-    """The elements of every window combined, first along the width, then along the height.
-
-    Faster than combining all elements of a window at once, and than `jnp.max`.
-    """
-    x = _whole(x, window)
-    b, h, w, c = x.shape
-    x = x.reshape(b, h, w // window[1], window[1], c)
-    x = functools.reduce(combine, [x[:, :, :, j] for j in range(window[1])])
-    x = x.reshape(b, h // window[0], window[0], w // window[1], c)
-    return functools.reduce(combine, [x[:, :, i] for i in range(window[0])])
+    """Windows of (b, h, w, c) as (b, h', height, w', width, c); what fills none is left out."""
+    rows, columns = (side // size for side, size in zip(x.shape[1:3], window, strict=True))
+    x = x[:, : rows * window[0], : columns * window[1]]
+    return x.reshape(len(x), rows, window[0], columns, window[1], x.shape[-1])
 
 
 def _check_window(x: jax.Array, window: tuple[int, int], padding: Padding) -> None:

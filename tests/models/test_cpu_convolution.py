@@ -72,6 +72,8 @@ def test_values_and_gradients_are_those_of_plain_convolutions(features, options)
         (4, {"kernel_size": (5, 4), "strides": (3, 2), "padding": "VALID"}),
         (1, {"kernel_size": 5}),
         (1, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1))}),
+        (16, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1)), "groups": 16}),
+        (16, {"kernel_size": 4, "strides": (2, 3), "padding": "SAME", "groups": 16}),
     ],
 )
 def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, options):
