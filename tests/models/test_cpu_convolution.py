@@ -5,7 +5,7 @@ import pytest
 from family_checks import variables_of
 
 from cnn_jax import models
-from cnn_jax.models import cpu_convolution
+from cnn_jax.models import cpu_gradients
 from cnn_jax.models.cpu_convolution import convolutions_for
 from cnn_jax.models.layers import Conv
 
@@ -45,6 +45,8 @@ def value_and_gradients(layer, x, weights):
         (4, {"kernel_size": 3, "groups": 4}),
         (4, {"kernel_size": 5, "groups": 4, "strides": 2, "padding": 2}),
         (4, {"kernel_size": 3, "groups": 4, "strides": (1, 2), "padding": "SAME"}),
+        (4, {"kernel_size": (2, 3), "groups": 4, "strides": 3}),
+        (5, {"kernel_size": (2, 3), "strides": 3}),
         (8, {"kernel_size": 3, "groups": 4}),
         (5, {"kernel_size": 11, "padding": 5}),
         (5, {"kernel_size": 3, "padding": 4}),
@@ -83,7 +85,7 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, option
     x = random.standard_normal((2, 11, 10, maps), np.float32)
     weights = random.standard_normal(10_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
-    monkeypatch.setattr(cpu_convolution, "PART", part)
+    monkeypatch.setattr(cpu_gradients, "PART", part)
     with convolutions_for("cpu"):
         found = value_and_gradients(layer, x, weights)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
@@ -92,10 +94,10 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, option
 
 def test_parts_have_every_row_once():
     for rows in range(1, 40):
-        for size in (1, cpu_convolution.PART * 5, cpu_convolution.PART * 1000):
-            parts = cpu_convolution._parts(rows, size)
+        for size in (1, cpu_gradients.PART * 5, cpu_gradients.PART * 1000):
+            parts = cpu_gradients.in_parts(rows, size)
             assert [row for first, n in parts for row in range(first, first + n)] == [*range(rows)]
-            assert len(parts) <= cpu_convolution.MOST_PARTS
+            assert len(parts) <= cpu_gradients.MOST_PARTS
             assert len(parts) > 1 or rows == 1 or size == 1
 
 
