@@ -175,8 +175,17 @@ def kernel_gradient(
 
 
 def in_parts(rows: int, size: int) -> list[tuple[int, int]]:
-    """Rows in parts (first, number of rows) of which each is about `PART` of so many bytes."""
-    count = -(-rows // min(-(-size // PART), MOST_PARTS))
+    """Rows, in parts of about `PART` bytes, but no more than `MOST_PARTS`.
+
+    Args:
+      rows: how many there are.
+      size: bytes of all of them.
+
+    Returns:
+      (first row, number of rows) of each part.
+    """
+    parts = min(max(1, -(-size // PART)), MOST_PARTS)
+    count = -(-rows // parts)
     return [(first, min(count, rows - first)) for first in range(0, rows, count)]
 
 
