@@ -2,7 +2,6 @@
 
 from cnn_jax.duration import Duration, epochs, examples, percent, steps
 from cnn_jax.errors import UserError
-from cnn_jax.experiment import train
 from cnn_jax.launch import main
 from cnn_jax.parallel import Parallel
 from cnn_jax.recipe import (
@@ -19,6 +18,7 @@ from cnn_jax.recipe import (
     Recipe,
     Schedule,
 )
+from cnn_jax.run import train
 from cnn_jax.seeds import train_seeds
 
 __all__ = [

@@ -14,7 +14,6 @@ from rich.console import Console
 from cnn_jax.command_line import added_options, parse, quiet_libraries
 from cnn_jax.compilation_cache import no_cache, use_cache
 from cnn_jax.errors import UserError, shown_to_user
-from cnn_jax.experiment import Summary, train
 from cnn_jax.json_values import write_json
 from cnn_jax.parallel import Parallel
 from cnn_jax.processes import (
@@ -27,6 +26,7 @@ from cnn_jax.processes import (
     together,
 )
 from cnn_jax.recipe import Recipe
+from cnn_jax.run import Summary, train
 from cnn_jax.seeds import spread, train_seeds
 
 

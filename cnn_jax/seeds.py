@@ -13,11 +13,12 @@ from rich.console import Console
 
 from cnn_jax.data import Split
 from cnn_jax.errors import UserError
-from cnn_jax.experiment import Experiment, Summary, train
+from cnn_jax.experiment import Experiment
 from cnn_jax.parallel import Parallel
 from cnn_jax.processes import any_of, first_does, is_first
 from cnn_jax.recipe import Recipe
 from cnn_jax.recipe_data import load_data
+from cnn_jax.run import Summary, train
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.seeds_at_once import run_at_once
 from cnn_jax.training.stop import Stop, Stopped, StopRequest

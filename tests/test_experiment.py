@@ -211,7 +211,7 @@ def test_another_metric_starts_patience_anew(tiny, changed, finished, experiment
 
 def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch):
     """The signal comes when the first seed has finished its steps."""
-    from cnn_jax import experiment as module
+    from cnn_jax import run as module
     from cnn_jax.training import stop
 
     came = []

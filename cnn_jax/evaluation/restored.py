@@ -12,7 +12,7 @@ from cnn_jax.parallel import make_mesh
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.training.checkpoints import Checkpoints
-from cnn_jax.training.program import abstract_state
+from cnn_jax.training.recipe_functions import abstract_state
 from cnn_jax.training.state import Variables
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
 from cnn_jax import augment
+from cnn_jax.augment import output_shape
 from cnn_jax.data import check_batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
@@ -84,3 +89,22 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
         )
     if not 0 <= recipe.seed < 2**32:
         raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")
+
+
+def check_evaluation_size(recipe: Recipe, spec: DataSpec, model: nn.Module) -> None:
+    """Refuses images of another size in evaluation for a model that is made for one size.
+
+    Raises:
+      UserError: its parameters depend on the size.
+    """
+    shapes = []
+    for raw in {spec.image_shape, spec.evaluated_shape}:
+        image = jax.ShapeDtypeStruct((1, *output_shape(recipe.preprocess, raw)), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), image)
+        shapes.append(jax.tree.map(jnp.shape, variables["params"]))
+    if shapes[0] != shapes[-1]:
+        raise UserError(
+            f"{recipe.model.name} has other parameters for images of {spec.evaluated_shape[0]} "
+            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a "
+            "model that ends in a mean over all places"
+        )

@@ -30,7 +30,7 @@ from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.plan import Plan
-from cnn_jax.training.program import abstract_state, optimizer_of
+from cnn_jax.training.recipe_functions import abstract_state, optimizer_of
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Objective, make_objective, make_train_step
 

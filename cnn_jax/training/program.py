@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import linen as nn
-from jax.sharding import AbstractMesh, Mesh, Sharding
+from jax.sharding import Mesh, Sharding
 
-from cnn_jax import models
 from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.batch import Batch
 from cnn_jax.compilation_cache import Compilation, watched
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.errors import UserError
 from cnn_jax.models import parameter_count
 from cnn_jax.models.batch_axis import BatchAxis
 from cnn_jax.parallel import (
@@ -35,22 +29,29 @@ from cnn_jax.parallel import (
     placed,
     shardings,
     split,
-    state_sharding,
 )
 from cnn_jax.processes import of_first
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.losses import make_loss
-from cnn_jax.training.checks import check_recipe
+from cnn_jax.training.checks import check_evaluation_size, check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.lookahead import make_lookahead
-from cnn_jax.training.optimizers import make_optimizer, update_lines
+from cnn_jax.training.not_finite import first_not_finite
+from cnn_jax.training.optimizers import update_lines
 from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.plan import Plan
-from cnn_jax.training.schedules import make_schedule
+from cnn_jax.training.recipe_functions import (
+    abstract_state,
+    init_function,
+    optimizer_of,
+    parts_of,
+    schedule_of,
+)
+from cnn_jax.training.schedules import rates
 from cnn_jax.training.seal import Sealer
-from cnn_jax.training.state import TrainState, Variables, init_state, stream, with_variables
+from cnn_jax.training.state import TrainState, Variables, stream, with_variables
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
 _QUICK_COMPILE = {
@@ -113,10 +114,10 @@ class Program:
         self.optimizer = optimizer_of(recipe, self._model, plan, self.input_shape)
         self._lookahead = make_lookahead(recipe.lookahead, plan.total)
         if spec.evaluation_shape is not None:
-            _check_evaluation_size(recipe, spec, self._model)
+            check_evaluation_size(recipe, spec, self._model)
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
-        init = _init_function(recipe, self._model, self.optimizer, self.input_shape)
+        init = init_function(recipe, self._model, self.optimizer, self.input_shape)
         self.abstract_state = abstract_state(recipe, spec, mesh)
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
@@ -178,7 +179,7 @@ class Program:
             self.recipe.optimizer,
             self.abstract_state.params,
             self.frozen,
-            _parts(self.recipe, self._model, self.input_shape),
+            parts_of(self.recipe, self._model, self.input_shape),
         )
 
     @property
@@ -201,7 +202,7 @@ class Program:
         """
         if self._train_compiled is not None:
             return
-        self.rates = self._timed("init", lambda: _rates(self.schedule, self.plan.total))
+        self.rates = self._timed("init", lambda: rates(self.schedule, self.plan.total))
         kind = MappedStep if self._mapped else PartitionedStep
         build = kind(
             mesh=self.mesh,
@@ -333,18 +334,7 @@ class Program:
         batch = self._batch(
             state.seed, state.step, images, labels, jnp.asarray(indices), jnp.asarray(epochs)
         )
-        try:
-            with jax.disable_jit(), jax.debug_nans(True), jax.debug_infs(True):
-                train_step(state, batch)
-        except FloatingPointError as error:
-            package = str(Path(__file__).parent.parent)
-            places = [
-                f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
-                for frame in traceback.extract_tb(error.__traceback__)
-                if "site-packages" not in frame.filename or frame.filename.startswith(package)
-            ]
-            return f"{str(error).splitlines()[0]}\n  " + "\n  ".join(places[-3:])
-        return None
+        return first_not_finite(lambda: train_step(state, batch))
 
     def compile_seal(self) -> None:
         """Compiles what takes the seals of states, once."""
@@ -368,85 +358,3 @@ class Program:
     ) -> dict[str, float | int] | None:
         """Metrics over every example of a split, or None if `stop` became true on the way."""
         return self._evaluator(variables, split, stop)
-
-
-def _check_evaluation_size(recipe: Recipe, spec: DataSpec, model: nn.Module) -> None:
-    """Refuses images of another size in evaluation for a model that is made for one size.
-
-    Raises:
-      UserError: its parameters depend on the size.
-    """
-    shapes = []
-    for raw in {spec.image_shape, spec.evaluated_shape}:
-        image = jax.ShapeDtypeStruct((1, *output_shape(recipe.preprocess, raw)), jnp.float32)
-        variables = jax.eval_shape(model.init, jax.random.key(0), image)
-        shapes.append(jax.tree.map(jnp.shape, variables["params"]))
-    if shapes[0] != shapes[-1]:
-        raise UserError(
-            f"{recipe.model.name} has other parameters for images of {spec.evaluated_shape[0]} "
-            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a "
-            "model that ends in a mean over all places"
-        )
-
-
-def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
-    """The learning rate of a recipe by step."""
-    return make_schedule(recipe.schedule, recipe.optimizer.learning_rate, plan.total, plan.steps)
-
-
-def _rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
-    """The learning rate (steps,) of every step, looked up: a schedule computes on a device."""
-    rates = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), jnp.float32)))
-    return np.asarray(rates(jnp.arange(steps)))
-
-
-def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
-    """Shapes and layout of the state of a recipe's run, without computing anything."""
-    plan = Plan.of(recipe, spec.examples)
-    model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
-    init = _init_function(recipe, model, optimizer_of(recipe, model, plan, shape), shape)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(
-            leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
-        ),
-        jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.uint32)),
-    )
-
-
-def optimizer_of(
-    recipe: Recipe,
-    model: nn.Module,
-    plan: Plan,
-    input_shape: tuple[int, int, int],
-) -> optax.GradientTransformation:
-    """The optimizer of a recipe for a model.
-
-    Args:
-      recipe: what is trained.
-      model: its parameters are updated.
-      plan: its durations in steps.
-      input_shape: (h, w, c) of the images that the model is given.
-    """
-    return make_optimizer(
-        recipe.optimizer,
-        schedule_of(recipe, plan),
-        frozen_pattern(recipe.optimizer.freeze, model),
-        _parts(recipe, model, input_shape),
-        plan.steps,
-    )
-
-
-def _parts(recipe: Recipe, model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
-    """The model's parts in the order of computation, where the optimizer asks for them."""
-    by_layer = recipe.optimizer.layer_decay is not None
-    return models.parts(model, input_shape) if by_layer else []
-
-
-def _init_function(
-    recipe: Recipe,
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    input_shape: tuple[int, int, int],
-) -> Callable[[jax.Array], TrainState]:
-    kept = {"average": recipe.ema is not None, "slow": recipe.lookahead.every is not None}
-    return lambda seed: init_state(seed, model, optimizer, input_shape, **kept)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 from cnn_jax.duration import Duration
@@ -74,3 +77,9 @@ def _cosine(start: float, end: float, length: int) -> optax.Schedule:
     """Half a cosine from one value to another."""
     shape = optax.cosine_decay_schedule(1.0, length)
     return lambda count: end + (start - end) * shape(count)
+
+
+def rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
+    """The learning rate (steps,) of every step, looked up: a schedule computes on a device."""
+    computed = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), jnp.float32)))
+    return np.asarray(computed(jnp.arange(steps)))
