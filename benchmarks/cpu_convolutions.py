@@ -23,7 +23,7 @@ import tyro
 from benchmarks.case_step import case_step
 from cnn_jax.compilation import compiler_options
 from cnn_jax.errors import shown_to_user
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models.platform_layers import layers_for
 from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
@@ -50,7 +50,7 @@ def measure(net: str, rounds: int) -> dict[str, Any]:
     steps = {}
     for kind, winograd in KINDS.items():
         step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
-        with nullcontext() if winograd is None else convolutions_for("cpu", winograd):
+        with nullcontext() if winograd is None else layers_for("cpu", winograd):
             lowered = jax.jit(step).lower(state, batch)
         steps[kind] = lowered.compile(compiler_options(make_mesh(), lowered.as_text()))
     losses = {

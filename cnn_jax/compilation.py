@@ -8,7 +8,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models.platform_layers import layers_for
 
 _CONVOLUTION = re.compile(
     r"stablehlo\.convolution.*\[b, 0, 1, f\]x\[0, 1, i, o\].*, tensor<(?:\d+x){3}(\d+)x\w+>\)"
@@ -56,6 +56,6 @@ def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
       function: what `jax.jit` or `jax.pmap` gave, not traced before.
       *arguments: its arguments, or their shapes.
     """
-    with convolutions_for(mesh.devices.flat[0].platform):
+    with layers_for(mesh.devices.flat[0].platform):
         lowered = function.lower(*arguments)
     return lowered.compile(compiler_options(mesh, lowered.as_text()))

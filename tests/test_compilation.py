@@ -5,7 +5,7 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.compilation import compiled, compiler_options
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models.platform_layers import layers_for
 from cnn_jax.parallel import make_mesh
 
 ONEDNN = {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
@@ -32,7 +32,7 @@ def test_onednn_is_asked_for_where_it_is_faster(name, side, channels, dtype, opt
     def loss(variables, x):
         return jnp.sum(module.apply(variables, x))
 
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         program = jax.jit(jax.grad(loss)).lower(variables, x).as_text()
     assert compiler_options(make_mesh(), program) == options
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0.10.2")

@@ -58,6 +58,11 @@ def batch_axis(axis: BatchAxis) -> Iterator[None]:
         _current.reset(token)
 
 
+def current_axis() -> BatchAxis:
+    """How the batch is made up for the layers that are traced now."""
+    return _current.get()
+
+
 def _refuse(
     method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
 ) -> Any:
@@ -79,7 +84,7 @@ def group_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     Args:
       x: (b, ..., c).
     """
-    axis = _current.get()
+    axis = current_axis()
     size = len(x) if axis.group is None else min(axis.group, len(x))
     grouped = x.reshape(-1, size, *x.shape[1:]).astype(jnp.float32)
     over = tuple(range(1, grouped.ndim - 1))
@@ -91,7 +96,7 @@ def group_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def mean_over_groups(moment: jax.Array) -> jax.Array:
     """The mean (c,) of moments (g, c) over all groups of the batch."""
-    axis = _current.get()
+    axis = current_axis()
     mean = moment[0] if len(moment) == 1 else jnp.mean(moment, axis=0)
     if axis.name is not None and axis.group is not None:
         mean = lax.pmean(mean, axis.name)
@@ -107,7 +112,7 @@ def bernoulli(key: jax.Array, probability: float, shape: tuple[int, ...]) -> jax
       probability: of true.
       shape: (b, ...) of the part that is seen.
     """
-    name = _current.get().name
+    name = current_axis().name
     if name is None:
         return jax.random.bernoulli(key, probability, shape)
     whole = (shape[0] * lax.axis_size(name), *shape[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -12,9 +11,8 @@ from jax.typing import DTypeLike
 
 from cnn_jax.models.batch_axis import bernoulli
 from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import BatchNorm, Conv, Padding
+from cnn_jax.models.layers import Activation, BatchNorm, Conv, Padding
 
-Activation = Callable[[jax.Array], jax.Array]
 NormKind = Literal["batch", "group", "layer", "none"]
 
 
@@ -28,6 +26,7 @@ def normalise(
     momentum: float = 0.9,
     epsilon: float = 1e-5,
     zero_scale: bool = False,
+    activation: Activation | None = None,
 ) -> jax.Array:
     """A normalisation layer applied to (b, h, w, c), with a scale and a bias per map.
 
@@ -45,23 +44,26 @@ def normalise(
       momentum: what running statistics keep at each step; PyTorch's momentum is 1 - this.
       epsilon: added to the variance.
       zero_scale: whether the scale is 0 at first, so that nothing comes out; of `batch` only.
+      activation: applied to what comes out, or None.
     """
     match kind:
         case "batch":
-            return BatchNorm(
+            norm = BatchNorm(
                 momentum=momentum,
                 epsilon=epsilon,
                 scale_init=nn.initializers.zeros if zero_scale else nn.initializers.ones,
                 dtype=dtype,
                 name=name,
-            )(x, use_running_average=not train)
+            )
+            if train:
+                return norm(x, use_running_average=False, activation=activation)
+            x = norm(x, use_running_average=True)
         case "group":
             groups = next(n for n in (32, 16, 8, 4, 2, 1) if x.shape[-1] % n == 0)
-            return nn.GroupNorm(num_groups=groups, epsilon=epsilon, dtype=dtype, name=name)(x)
+            x = nn.GroupNorm(num_groups=groups, epsilon=epsilon, dtype=dtype, name=name)(x)
         case "layer":
-            return nn.LayerNorm(epsilon=epsilon, dtype=dtype, name=name)(x)
-        case "none":
-            return x
+            x = nn.LayerNorm(epsilon=epsilon, dtype=dtype, name=name)(x)
+    return x if activation is None else activation(x)
 
 
 class ConvNorm(nn.Module):
@@ -118,7 +120,7 @@ class ConvNorm(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
-        x = normalise(
+        return normalise(
             x,
             self.norm,
             train=train,
@@ -127,8 +129,8 @@ class ConvNorm(nn.Module):
             momentum=self.momentum,
             epsilon=self.epsilon,
             zero_scale=self.zero_scale,
+            activation=self.activation,
         )
-        return x if self.activation is None else self.activation(x)
 
 
 class SqueezeExcite(nn.Module):

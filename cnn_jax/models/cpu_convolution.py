@@ -7,18 +7,13 @@ code for. GPUs and TPUs have code of their own and are given plain convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import lax
 
 from cnn_jax.models.cpu_depthwise import depthwise, padded
 from cnn_jax.models.cpu_gradients import convolve_by_products
-from cnn_jax.models.layers import Conv, convolve
+from cnn_jax.models.layers import convolve
 from cnn_jax.models.winograd import Pads, winograd_convolve
 
 WINOGRAD_MAPS = 48
@@ -28,28 +23,6 @@ WINOGRAD_MAPS = 48
 WINOGRAD_GRADIENT_MAPS = 32
 """From so many on their gradients with respect to kernels are; without tiles these cost more passes
 over memory than the convolutions."""
-
-
-def convolutions_for(platform: str, winograd: bool = True) -> AbstractContextManager[Any]:
-    """Within it models are traced with the convolutions that are fast on a platform.
-
-    Values are the same but for rounding. Only the reverse mode of differentiation is there for
-    those of a CPU.
-
-    Args:
-      platform: of the devices, such as `cpu`.
-      winograd: whether those of `winograd` are among them.
-    """
-
-    def replace(
-        method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
-    ) -> Any:
-        module = context.module
-        if isinstance(module, Conv) and context.method_name == "convolve":
-            return cpu_convolve(*args, *module.geometry, winograd=winograd, **kwargs)
-        return method(*args, **kwargs)
-
-    return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
 
 
 def cpu_convolve(

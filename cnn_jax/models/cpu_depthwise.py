@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.models.cpu_gradients import in_parts, pads_around, strided_input_gradient
+from cnn_jax.models.cpu_gradients import pads_around, strided_input_gradient
+from cnn_jax.models.cpu_parts import in_parts
 from cnn_jax.models.winograd import Pads
 
 

@@ -11,14 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnn_jax.models.cpu_parts import in_parts
 from cnn_jax.models.layers import convolve
 from cnn_jax.models.winograd import Pads, kernel_gradient_in_tiles
-
-PART = 2**22
-"""Bytes of shifted images that are written before they are multiplied: caches hold so many."""
-
-MOST_PARTS = 32
-"""More are not worth the time that compiling them takes."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -172,21 +167,6 @@ def kernel_gradient(
     else:
         found = total.reshape(width, channels, height, features).transpose(2, 0, 1, 3)
     return found.astype(x.dtype)
-
-
-def in_parts(rows: int, size: int) -> list[tuple[int, int]]:
-    """Rows, in parts of about `PART` bytes, but no more than `MOST_PARTS`.
-
-    Args:
-      rows: how many there are.
-      size: bytes of all of them.
-
-    Returns:
-      (first row, number of rows) of each part.
-    """
-    parts = min(max(1, -(-size // PART)), MOST_PARTS)
-    count = -(-rows // parts)
-    return [(first, min(count, rows - first)) for first in range(0, rows, count)]
 
 
 def strided_kernel_gradient(

@@ -45,9 +45,9 @@ class DenseLayer(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """The new maps alone."""
         norm = functools.partial(normalise, kind=self.norm, train=train, dtype=self.dtype)
-        x = nn.relu(norm(x, name="norm1"))
+        x = norm(x, name="norm1", activation=nn.relu)
         x = _conv(self, self.bottleneck * self.growth, 1, name="conv1")(x)
-        x = nn.relu(norm(x, name="norm2"))
+        x = norm(x, name="norm2", activation=nn.relu)
         x = _conv(self, self.growth, 3, padding=1, name="conv2")(x)
         return Dropout(self.dropout, name="dropout")(x, train=train)
 
@@ -112,7 +112,7 @@ class Transition(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """The pooled maps."""
-        x = nn.relu(normalise(x, self.norm, train=train, dtype=self.dtype, name="norm"))
+        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm", activation=nn.relu)
         return avg_pool(_conv(self, self.features, 1, name="conv")(x), 2)
 
 
@@ -202,7 +202,7 @@ class DenseNet(nn.Module):
                 features = max(1, int(x.shape[-1] * self.reduction))
                 transition = Transition(features, self.norm, self.dtype, name=f"transition{i}")
                 x = transition(x, train=train)
-        x = nn.relu(normalise(x, self.norm, train=train, dtype=self.dtype, name="norm"))
+        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm", activation=nn.relu)
         x = tap(self, "embedding", global_mean(tap(self, "features", x)))
         head = Dense(self.num_classes, kernel_init="pytorch", dtype=self.dtype, name="head")
         return head(x).astype(jnp.float32)

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import Activation, ConvNorm, NormKind, SqueezeExcite, global_mean
+from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
 from cnn_jax.models.inverted_residual import Chain, InvertedResidual
-from cnn_jax.models.layers import Dense, Dropout, Padding, check_images, tap
+from cnn_jax.models.layers import Activation, Dense, Dropout, Padding, check_images, tap
 from cnn_jax.models.options import check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised

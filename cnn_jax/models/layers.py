@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +17,8 @@ from cnn_jax.errors import UserError
 from cnn_jax.models import initialisers
 from cnn_jax.models.batch_axis import bernoulli, group_moments, mean_over_groups
 from cnn_jax.models.initialisers import Init
+
+Activation = Callable[[jax.Array], jax.Array]
 
 Padding = str | int | Sequence[tuple[int, int]]
 """`"SAME"`, `"VALID"`, so many pixels on every side, or ((top, bottom), (left, right))."""
@@ -135,9 +137,16 @@ class BatchNorm(nn.BatchNorm):
 
     @nn.compact
     def __call__(  # type: ignore[override]
-        self, x: jax.Array, use_running_average: bool | None = None
+        self,
+        x: jax.Array,
+        use_running_average: bool | None = None,
+        activation: Activation | None = None,
     ) -> jax.Array:
-        """The normalised (b, ..., c), in `dtype`."""
+        """The normalised (b, ..., c) in `dtype`, with an activation of it if there is one.
+
+        The activation is nothing but what could follow; a platform may have a faster way for both
+        at once.
+        """
         running = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
@@ -147,13 +156,43 @@ class BatchNorm(nn.BatchNorm):
         scale = self.param("scale", self.scale_init, shape) if self.use_scale else None
         bias = self.param("bias", self.bias_init, shape) if self.use_bias else None
         if running:
-            means, variances = mean.value[None], variance.value[None]
-        else:
-            means, variances = group_moments(x)
-            if not self.is_initializing():
-                for stored, found in ((mean, means), (variance, variances)):
-                    moved = (1 - self.momentum) * mean_over_groups(found)
-                    stored.value = self.momentum * stored.value + moved
+            return self._normalised(
+                x, mean.value[None], variance.value[None], scale, bias, activation
+            )
+        y, means, variances = self.by_batch(x, scale, bias, activation)
+        if not self.is_initializing():
+            for stored, found in ((mean, means), (variance, variances)):
+                moved = (1 - self.momentum) * mean_over_groups(found)
+                stored.value = self.momentum * stored.value + moved
+        return y
+
+    def by_batch(
+        self,
+        x: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+        activation: Activation | None,
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """(b, ..., c) normalised by its own statistics, and these, (g, c) each.
+
+        A method, so that a platform can have a way of its own.
+        """
+        means, variances = group_moments(x)
+        return (
+            self._normalised(x, means, variances, scale, bias, activation),
+            means,
+            variances,
+        )
+
+    def _normalised(
+        self,
+        x: jax.Array,
+        means: jax.Array,
+        variances: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+        activation: Activation | None,
+    ) -> jax.Array:
         factor = lax.rsqrt(variances + self.epsilon)
         if scale is not None:
             factor *= scale
@@ -164,8 +203,9 @@ class BatchNorm(nn.BatchNorm):
         offset = -means * factor
         if bias is not None:
             offset += bias
-        y = grouped * factor[over] + offset[over]
-        return y.reshape(x.shape).astype(self.dtype or x.dtype)
+        y = (grouped * factor[over] + offset[over]).reshape(x.shape)
+        y = y.astype(self.dtype or x.dtype)
+        return y if activation is None else activation(y)
 
 
 class Dropout(nn.Module):

@@ -12,9 +12,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import Activation, ConvNorm, NormKind, SqueezeExcite, global_mean
+from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
 from cnn_jax.models.inverted_residual import Chain, InvertedResidual, flat_names
-from cnn_jax.models.layers import Dense, Dropout, check_images, tap
+from cnn_jax.models.layers import Activation, Dense, Dropout, check_images, tap
 from cnn_jax.models.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 from cnn_jax.models.residual import rematerialised, rising_rates

@@ -49,9 +49,9 @@ class PreActBasicBlock(nn.Module):
         """(b, h, w, c) -> (b, h/strides, w/strides, features)."""
         conv = functools.partial(preact_conv, norm=self.norm, dtype=self.dtype)
         norm = functools.partial(normalise, kind=self.norm, train=train, dtype=self.dtype)
-        first = nn.relu(norm(x, name="norm1"))
+        first = norm(x, name="norm1", activation=nn.relu)
         y = conv(self.features, 3, self.strides, name="conv1")(first)
-        y = nn.relu(norm(y, name="norm2"))
+        y = norm(y, name="norm2", activation=nn.relu)
         if self.dropout:
             y = Dropout(self.dropout, name="dropout")(y, train=train)
         y = conv(self.features, 3, name="conv2")(y)
@@ -89,11 +89,11 @@ class PreActBottleneck(nn.Module):
         """(b, h, w, c) -> (b, h/strides, w/strides, features)."""
         conv = functools.partial(preact_conv, norm=self.norm, dtype=self.dtype)
         norm = functools.partial(normalise, kind=self.norm, train=train, dtype=self.dtype)
-        first = nn.relu(norm(x, name="norm1"))
+        first = norm(x, name="norm1", activation=nn.relu)
         y = conv(self.features // 4, 1, name="conv1")(first)
-        y = nn.relu(norm(y, name="norm2"))
+        y = norm(y, name="norm2", activation=nn.relu)
         y = conv(self.features // 4, 3, self.strides, name="conv2")(y)
-        y = nn.relu(norm(y, name="norm3"))
+        y = norm(y, name="norm3", activation=nn.relu)
         y = conv(self.features, 1, name="conv3")(y)
         if x.shape != y.shape:
             x = conv(self.features, 1, self.strides, name="shortcut")(first)
@@ -186,8 +186,8 @@ class PreActResNet(nn.Module):
                 rates=rates[stage],
                 name=f"stage{stage + 1}",
             )(x, train=train)
-        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm")
-        x = tap(self, "features", nn.relu(x))
+        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm", activation=nn.relu)
+        x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
         x = Dropout(self.dropout, name="dropout")(x, train=train)
         x = Dense(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")(x)

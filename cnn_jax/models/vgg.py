@@ -49,8 +49,9 @@ class Stage(nn.Module):
                 dtype=self.dtype,
                 name=f"conv{i}",
             )(x)
-            x = normalise(x, self.norm, train=train, dtype=self.dtype, name=f"norm{i}")
-            x = nn.relu(x)
+            x = normalise(
+                x, self.norm, train=train, dtype=self.dtype, name=f"norm{i}", activation=nn.relu
+            )
         return x
 
 

@@ -83,8 +83,8 @@ class WideResNet(nn.Module):
                 rates=rates[stage],
                 name=f"stage{stage + 1}",
             )(x, train=train)
-        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm")
-        x = tap(self, "features", nn.relu(x))
+        x = normalise(x, self.norm, train=train, dtype=self.dtype, name="norm", activation=nn.relu)
+        x = tap(self, "features", x)
         x = tap(self, "embedding", global_mean(x))
         x = Dense(self.num_classes, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.float32)

@@ -5,9 +5,9 @@ import pytest
 from family_checks import variables_of
 
 from cnn_jax import models
-from cnn_jax.models import cpu_gradients
-from cnn_jax.models.cpu_convolution import convolutions_for
+from cnn_jax.models import cpu_parts
 from cnn_jax.models.layers import Conv
+from cnn_jax.models.platform_layers import layers_for
 
 
 def value_and_gradients(layer, x, weights):
@@ -58,7 +58,7 @@ def test_values_and_gradients_are_those_of_plain_convolutions(features, options)
     x = random.standard_normal((2, 9, 10, 4), np.float32)
     weights = random.standard_normal(10_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
@@ -85,8 +85,8 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, option
     x = random.standard_normal((2, 11, 10, maps), np.float32)
     weights = random.standard_normal(10_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
-    monkeypatch.setattr(cpu_gradients, "PART", part)
-    with convolutions_for("cpu"):
+    monkeypatch.setattr(cpu_parts, "PART", part)
+    with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -94,10 +94,10 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, option
 
 def test_parts_have_every_row_once():
     for rows in range(1, 40):
-        for size in (0, 1, cpu_gradients.PART * 5, cpu_gradients.PART * 1000):
-            parts = cpu_gradients.in_parts(rows, size)
+        for size in (0, 1, cpu_parts.PART * 5, cpu_parts.PART * 1000):
+            parts = cpu_parts.in_parts(rows, size)
             assert [row for first, n in parts for row in range(first, first + n)] == [*range(rows)]
-            assert len(parts) <= cpu_gradients.MOST_PARTS
+            assert len(parts) <= cpu_parts.MOST_PARTS
             assert len(parts) > 1 or rows == 1 or size <= 1
 
 
@@ -105,7 +105,7 @@ def test_kernel_gradients_of_some_maps_are_taken_in_tiles():
     layer, x = Conv(40), jax.random.normal(jax.random.key(1), (2, 7, 9, 32))
     weights = np.random.default_rng(1).standard_normal(10_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
         variables = layer.init(jax.random.key(0), x)
         gradient = jax.grad(lambda variables: jnp.sum(layer.apply(variables, x)))
@@ -122,7 +122,7 @@ def test_bfloat16_stays_bfloat16(features, groups, kernel_size):
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 4)).astype(jnp.bfloat16)
     weights = jnp.ones(10_000)
     wanted = value_and_gradients(layer, x, weights)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert ours.dtype == theirs.dtype
@@ -136,7 +136,7 @@ def test_only_programs_for_a_cpu_have_them():
     variables = layer.init(jax.random.key(0), x)
 
     def convolutions(platform):
-        with convolutions_for(platform):
+        with layers_for(platform):
             # Traced anew, whatever was traced before.
             program = jax.make_jaxpr(lambda x: layer.apply(variables, x))(x)
         return str(program).count("conv_general_dilated")
@@ -157,7 +157,7 @@ def test_second_derivatives():
         )
 
     wanted = jax.grad(slope)(variables)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = jax.grad(slope)(variables)
     np.testing.assert_allclose(
         found["params"]["kernel"], wanted["params"]["kernel"], rtol=1e-3, atol=1e-3
@@ -173,7 +173,7 @@ def test_gradients_of_single_examples():
         return jax.grad(lambda v: jnp.sum(jnp.sin(layer.apply(v, x))))(variables)
 
     wanted = jax.vmap(gradient)(x)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = jax.vmap(gradient)(x)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -184,7 +184,7 @@ def test_a_whole_model_has_the_same_logits_and_activations():
     options = {"stages": stages, "width": 0.5, "stem": "small"}
     module, variables, x = variables_of("mobilenet_v2", (12, 12, 3), **options)
     wanted = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
-    with convolutions_for("cpu"):
+    with layers_for("cpu"):
         found = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
     assert list(found) == list(wanted)
     np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
@@ -195,7 +195,7 @@ def test_the_definition_is_taken_where_precision_is_asked_for():
     variables = conv.init(jax.random.key(1), x)
 
     def program():
-        with convolutions_for("cpu"):
+        with layers_for("cpu"):
             return str(jax.make_jaxpr(conv.apply)(variables, x))
 
     assert "conv_general_dilated" not in program()
