@@ -92,9 +92,9 @@ $(TORCH):
 bench-loop: $(INSTALLED) ## measure what the training loop costs over the compiled step alone
 	@$(RUN) benchmarks/loop_overhead.py $(ARGS)
 
-.PHONY: bench-conv
-bench-conv: $(INSTALLED) ## measure what our convolutions on a CPU gain over XLA's own; ARGS='--nets airbench94'
-	@$(RUN) -m benchmarks.cpu_convolutions $(ARGS)
+.PHONY: bench-layers
+bench-layers: $(INSTALLED) ## measure what our layers on a CPU gain over XLA's own; ARGS='--nets airbench94'
+	@$(RUN) -m benchmarks.cpu_layers $(ARGS)
 
 .PHONY: bench-profile
 bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'

@@ -13,7 +13,13 @@ from cnn_jax.models.cpu_norm import cpu_normalise
 from cnn_jax.models.layers import BatchNorm, Conv
 
 
-def layers_for(platform: str, winograd: bool = True) -> AbstractContextManager[Any]:
+def layers_for(
+    platform: str,
+    *,
+    convolutions: bool = True,
+    winograd: bool = True,
+    normalisation: bool = True,
+) -> AbstractContextManager[Any]:
     """Within it models are traced with the layers that are fast on a platform.
 
     Values are the same but for rounding. Only the reverse mode of differentiation is there for
@@ -21,16 +27,18 @@ def layers_for(platform: str, winograd: bool = True) -> AbstractContextManager[A
 
     Args:
       platform: of the devices, such as `cpu`.
-      winograd: whether the convolutions of `winograd` are among them.
+      convolutions: whether convolutions are among them.
+      winograd: whether those of `winograd` are.
+      normalisation: whether batch normalisation is.
     """
 
     def replace(
         method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
         module, name = context.module, context.method_name
-        if isinstance(module, Conv) and name == "convolve":
+        if convolutions and isinstance(module, Conv) and name == "convolve":
             return cpu_convolve(*args, *module.geometry, winograd=winograd, **kwargs)
-        if isinstance(module, BatchNorm) and name == "by_batch":
+        if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
         return method(*args, **kwargs)

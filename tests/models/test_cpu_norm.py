@@ -159,7 +159,7 @@ def test_where_nothing_comes_out_relu_lets_no_gradient_through():
     assert not jnp.any(jax.grad(value)(maps))
 
 
-@pytest.mark.parametrize("case", ["groups", "bfloat16", "vectors", "evaluation", "gpu"])
+@pytest.mark.parametrize("case", ["groups", "bfloat16", "vectors", "evaluation", "gpu", "off"])
 def test_elsewhere_the_plain_layer_is_used(case, monkeypatch):
     called = counted(monkeypatch)
     x = images()
@@ -176,7 +176,7 @@ def test_elsewhere_the_plain_layer_is_used(case, monkeypatch):
 
     with batch_axis(axis):
         wanted = apply()
-        with layers_for("gpu" if case == "gpu" else "cpu"):
+        with layers_for("gpu" if case == "gpu" else "cpu", normalisation=case != "off"):
             found = apply()
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
     assert not called
