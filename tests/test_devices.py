@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 from cnn_jax import Recipe, train
 from cnn_jax.json_values import from_json
+from cnn_jax.models import cpu_norm
 import json
+cpu_norm.LEAST = 0  # the images of the test are small
 recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
 train(recipe, Path(sys.argv[2]))
 """
@@ -102,8 +104,10 @@ from cnn_jax import Parallel, Recipe
 from cnn_jax.data import InMemory, Order
 from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.json_values import from_json
+from cnn_jax.models import cpu_norm
 from cnn_jax.training.program import Program
 
+cpu_norm.LEAST = 0  # its images are, too
 parallel.SMALL = 64  # the model of the test is small
 recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
 dataset = load_data(recipe.data)
@@ -179,6 +183,8 @@ import json, sys
 from pathlib import Path
 from cnn_jax import Recipe, train, train_seeds
 from cnn_jax.json_values import from_json
+from cnn_jax.models import cpu_norm
+cpu_norm.LEAST = 0
 recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
 together = train_seeds(recipe, Path(sys.argv[2]), 3, at_once=True)
 print(json.dumps(together))
