@@ -1,0 +1,54 @@
+"""ResNet-20 on CIFAR-10 by Muon: 93.5 % in 50 epochs, where the paper took 182 for 91.25 %.
+
+The net is that of He et al. 2015, section 4.2. Its kernels and the last layer are trained by Muon
+(Jordan 2024, https://kellerjordan.github.io/posts/muon/), biases and scales by Adam, as
+`optax.contrib.muon` has it. Images are varied as for airbench94
+(https://arxiv.org/abs/2404.00498): reflected at the border before they are cropped, mirrored in
+every other epoch. As there all 50,000 training images are learnt from, nothing is validated, and
+the last state is tested, on six views of each image. Learning rate and decay were not searched
+for: their product, 1e-3, is what the recipe of `cifar10_resnet20` takes off the kernels at a step,
+0.2 times 5e-4 times the ten steps that momentum sums up.
+
+Command: python experiments/cifar10_resnet20_muon.py
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 118 minutes
+Expected: test accuracy 93.5 % (n=1, seed 0) on all 10,000 test images
+"""
+
+from cnn_jax import (
+    Augment,
+    Checkpoints,
+    Data,
+    Loss,
+    Model,
+    Optimizer,
+    Recipe,
+    Schedule,
+    epochs,
+    main,
+    percent,
+    steps,
+)
+
+recipe = Recipe(
+    name="cifar10_resnet20_muon",
+    data=Data("cifar10", validation=0),
+    augment=Augment(pad_crop=4, pad_mode="reflect", mirror="alternating"),
+    model=Model("resnet20"),
+    loss=Loss(label_smoothing=0.1),
+    optimizer=Optimizer(
+        "muon",
+        learning_rate=0.02,
+        options={"beta": 0.9},
+        weight_decay=0.05,
+        factors=("norm=0.25",),
+    ),
+    schedule=Schedule("linear", warmup=percent(10)),
+    batch_size=128,
+    duration=epochs(50),
+    views="six",
+    log_every=steps(100),
+    checkpoints=Checkpoints(every=steps(1000)),
+)
+
+if __name__ == "__main__":
+    main(recipe)
