@@ -322,9 +322,14 @@ def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
 def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     y = _window_max(x, window)
-    # Read from memory, so that the largest still becomes one with what came before.
-    pixels = _windows(lax.optimization_barrier(x), window)
-    rows = [_winners([pixels[:, :, i, :, j] for j in range(window[1])]) for i in range(window[0])]
+    high, wide = (side * size for side, size in zip(y.shape[1:3], window, strict=True))
+
+    # Sliced and not reshaped: of a reshaped image XLA for CPUs (jaxlib 0.12.0) forgets that it is
+    # the same memory, and writes the gradient of what came before over it while it is read.
+    def pixels(i: int, j: int) -> jax.Array:
+        return x[:, i : high : window[0], j : wide : window[1]]
+
+    rows = [_winners([pixels(i, j) for j in range(window[1])]) for i in range(window[0])]
     of_rows, _ = _winners([largest for _, largest in rows])
     shares = [
         jnp.stack([row * pixel for pixel in in_row], 3)

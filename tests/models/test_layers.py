@@ -45,6 +45,20 @@ def test_pooling_is_that_of_flax_in_value_and_gradient(shape, window):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.parametrize("activation", [jnp.tanh, nn.sigmoid, jnp.exp, nn.relu])
+def test_the_gradient_of_what_is_pooled_is_right_in_a_compiled_program(activation):
+    """Those whose gradient is read from their value were overwritten while they were compared."""
+    x = jax.random.normal(jax.random.key(0), (8, 14, 14, 64))
+    weights = jax.random.normal(jax.random.key(1), (8, 7, 7, 64))
+
+    def loss(x, pool):
+        return jnp.sum(pool(activation(x), (2, 2), (2, 2)) * weights)
+
+    found = jax.jit(jax.grad(lambda x: loss(x, max_pool)))(x)
+    expected = jax.grad(lambda x: loss(x, nn.max_pool))(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_pooling_by_hand():
     x = jnp.array([[1.0, 2, 9], [4, 3, 9], [9, 9, 9]])[None, :, :, None]
     assert max_pool(x, 2).tolist() == [[[[4.0]]]]
