@@ -96,8 +96,14 @@ class Running:
         return sum(self.steps[mode] * self.seconds[mode] for mode in self.steps)
 
     def round(self, mode: str) -> None:
-        """Adds the images a second of a round."""
+        """Adds the images a second of a round, after a step that is not counted.
+
+        While the process waited for its turn, a virtual machine's host may have taken back the
+        memory that it had freed; the first step has to fetch it again, page by page.
+        """
         count = self.steps["train" if mode == "loop" else mode]
+        if mode != "loop":
+            self.worker.ask(mode, 1, limit=10 * self._limits.step)
         seconds = self.worker.ask(mode, count, limit=10 * self._limits.step)
         self.found.setdefault(mode, []).append(count * self._batch / seconds)
 
