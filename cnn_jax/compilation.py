@@ -28,11 +28,12 @@ _SHARE = 1 / 8
 _ONEDNN: dict[str, bool | str] = {
     "xla_cpu_use_onednn": True,
     "xla_cpu_experimental_onednn_custom_call": True,
-    # XLA's library YNNPACK is left what is a product alone: it would take convolutions before
-    # oneDNN can, and in bfloat16 what it fuses with convolutions, sums and sums of products gives
-    # NaN in evaluations of residual nets (jaxlib 0.12.0).
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 }
+
+_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
+"""What XLA gives to its library YNNPACK; convolutions it would take before oneDNN can."""
+
+_PRODUCTS, _SUMS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE"
 
 
 def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
@@ -41,8 +42,10 @@ def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
     On the CPU oneDNN's convolutions are several times as fast as XLA's own in bfloat16, and in
     float32 faster where they give few maps: a step of LeNet-5 takes two thirds of the time, one
     of ResNet-20 nine tenths. Elsewhere they are no faster, and programs that call them cannot be
-    kept in the compilation cache. Older versions of jaxlib know the options and ignore them, or
-    do not know them and refuse.
+    kept in the compilation cache. In bfloat16 YNNPACK is left products alone: what it fuses with
+    convolutions, sums and sums of products gives NaN in evaluations of residual nets (jaxlib
+    0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them and
+    refuse.
 
     Args:
       mesh: the devices.
@@ -51,8 +54,11 @@ def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
     version = tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2])
     if mesh.devices.flat[0].platform != "cpu" or version < (0, 12):
         return {}
-    wanted = "bf16" in program or _share_of_few(program) >= _SHARE
-    return dict(_ONEDNN) if wanted else {}
+    if "bf16" in program:
+        return _ONEDNN | {_YNNPACK: _PRODUCTS}
+    if _share_of_few(program) >= _SHARE:
+        return _ONEDNN | {_YNNPACK: f"{_PRODUCTS},{_SUMS}"}
+    return {}
 
 
 def _share_of_few(program: str) -> float:

@@ -8,20 +8,19 @@ from cnn_jax.compilation import compiled, compiler_options
 from cnn_jax.models.platform_layers import layers_for
 from cnn_jax.parallel import make_mesh
 
-ONEDNN = {
-    "xla_cpu_use_onednn": True,
-    "xla_cpu_experimental_onednn_custom_call": True,
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
-}
+ONEDNN = {"xla_cpu_use_onednn": True, "xla_cpu_experimental_onednn_custom_call": True}
+YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
+PRODUCTS = ONEDNN | {YNNPACK: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+AND_SUMS = ONEDNN | {YNNPACK: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 @pytest.mark.parametrize(
     ("name", "side", "channels", "dtype", "options"),
     [
-        ("lenet5_relu", 28, 1, "float32", ONEDNN),
+        ("lenet5_relu", 28, 1, "float32", AND_SUMS),
         ("simple_cnn", 28, 1, "float32", {}),
-        ("simple_cnn", 28, 1, "bfloat16", ONEDNN),
-        ("resnet20", 32, 3, "float32", ONEDNN),
+        ("simple_cnn", 28, 1, "bfloat16", PRODUCTS),
+        ("resnet20", 32, 3, "float32", AND_SUMS),
         # Few maps in the first convolution only, which is little of the work.
         ("wide_resnet40_4", 32, 3, "float32", {}),
         ("mobilenet_v3_small", 32, 3, "float32", {}),
