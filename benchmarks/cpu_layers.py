@@ -1,4 +1,4 @@
-"""What training steps on a CPU gain by the layers of `cnn_jax.models.platform_layers`.
+"""What training steps on a CPU gain by layers of `models.platform_layers`, and by oneDNN.
 
     make bench-layers
     make bench-layers ARGS="--nets mobilenet_v2 --without normalisation --rounds 4"
@@ -26,8 +26,9 @@ from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
 
-Kind = Literal["convolutions", "winograd", "normalisation"]
-"""As `layers_for` names them; convolutions are those of `winograd` too."""
+Kind = Literal["convolutions", "winograd", "normalisation", "onednn"]
+"""Layers as `layers_for` names them, where convolutions are those of `winograd` too; or what
+`compiler_options` asks for."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ def measure(net: str, without: tuple[Kind, ...], rounds: int) -> dict[str, Any]:
     steps = {}
     for kind in (None, *without):
         step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
-        with layers_for("cpu", **({} if kind is None else {kind: False})):
+        with layers_for("cpu", **({} if kind in (None, "onednn") else {kind: False})):
             lowered = jax.jit(step).lower(state, batch)
-        steps[kind] = lowered.compile(compiler_options(make_mesh(), lowered.as_text()))
+        wanted = {} if kind == "onednn" else compiler_options(make_mesh(), lowered.as_text())
+        steps[kind] = lowered.compile(wanted)
     losses = {
         kind: float(step(step(state, batch)[0], batch)[1]["loss"]) for kind, step in steps.items()
     }

@@ -40,9 +40,9 @@ def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
     """Options of XLA for programs with convolutions.
 
     On the CPU oneDNN's convolutions are several times as fast as XLA's own in bfloat16, and in
-    float32 faster where they give few maps: a step of LeNet-5 takes two thirds of the time, one
-    of ResNet-20 nine tenths. Elsewhere they are no faster, and programs that call them cannot be
-    kept in the compilation cache. In bfloat16 YNNPACK is left products alone: what it fuses with
+    float32 faster where they give few maps (`make bench-layers ARGS="--without onednn"`).
+    Elsewhere they are no faster, and programs that call them cannot be kept in the compilation
+    cache. In bfloat16 YNNPACK is left products alone: what it fuses with
     convolutions, sums and sums of products gives NaN in evaluations of residual nets (jaxlib
     0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them and
     refuse.

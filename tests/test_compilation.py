@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
-from cnn_jax.compilation import compiled, compiler_options
+from cnn_jax.compilation import _share_of_few, compiled, compiler_options
 from cnn_jax.models.platform_layers import layers_for
 from cnn_jax.parallel import make_mesh
 
@@ -40,6 +40,22 @@ def test_onednn_is_asked_for_where_it_is_faster(name, side, channels, dtype, opt
     assert compiler_options(make_mesh(), program) == options
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0.10.2")
     assert compiler_options(make_mesh(), program) == {}
+
+
+def test_the_share_of_convolutions_of_few_maps_is_that_of_their_multiplications():
+    """4x4 pixels: 2 maps to 16 by 3x3, 16 to 32 by 1x1, and a product of (3, 5) and (5, 7)."""
+
+    def program(x, few, many, left, right):
+        layout = ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(x, few, (1, 1), "SAME", dimension_numbers=layout)
+        x = jax.lax.conv_general_dilated(x, many, (1, 1), "SAME", dimension_numbers=layout)
+        return x, left @ right
+
+    shapes = (1, 4, 4, 2), (3, 3, 2, 16), (1, 1, 16, 32), (3, 5), (5, 7)
+    text = jax.jit(program).lower(*map(jnp.zeros, shapes)).as_text()
+    few, many, product = 16 * 9 * 2 * 16, 16 * 16 * 32, 3 * 5 * 7
+    assert _share_of_few(text) == few / (few + many + product)
+    assert _share_of_few("") == 0
 
 
 def test_evaluation_in_bfloat16_is_finite_and_near_float32():

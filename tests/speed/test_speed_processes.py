@@ -59,6 +59,24 @@ def test_one_that_is_too_slow_is_ended_and_left_out(worker):
     assert (running, found) == ({}, {"why": "> 0.5 s a step"})
 
 
+def test_a_round_begins_with_a_step_that_is_not_counted():
+    class Asked:
+        def __init__(self):
+            self.commands = []
+
+        def ask(self, command, count, limit):
+            self.commands.append((command, count))
+            return 100.0 if len(self.commands) == 1 else 2.0
+
+    limits = Limits(rounds=1, seconds=1.0, budget=1.0, step=0.5, compile=1.0)
+    one = Running({}, limits, batch=4)
+    one.worker, one.steps = Asked(), {"train": 3}
+    one.round("train")
+    one.round("loop")
+    assert one.worker.commands == [("train", 1), ("train", 3), ("loop", 3)]
+    assert one.found == {"train": [6.0], "loop": [6.0]}
+
+
 def test_all_are_given_the_same_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     monkeypatch.setenv("XLA_FLAGS", "--something")
