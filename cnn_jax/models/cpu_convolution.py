@@ -11,18 +11,19 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.models.cpu_depthwise import depthwise, padded
+from cnn_jax.models.cpu_depthwise import depthwise
 from cnn_jax.models.cpu_gradients import convolve_by_products
+from cnn_jax.models.cpu_sums import padded
 from cnn_jax.models.layers import convolve
 from cnn_jax.models.winograd import Pads, winograd_convolve
 
-WINOGRAD_MAPS = 48
-"""From so many maps in and out 3x3 convolutions in float32 are those of `winograd`, but where JAX's
-`jax_default_matmul_precision` is `highest` or `float32`."""
+WINOGRAD_MAPS = 32
+"""From so many maps on, in and out in the harmonic mean, 3x3 convolutions in float32 are those of
+`winograd`, but where JAX's `jax_default_matmul_precision` is `highest` or `float32`. Products grow
+as maps in times maps out, passes over tiles as their sum."""
 
-WINOGRAD_GRADIENT_MAPS = 32
-"""From so many on their gradients with respect to kernels are; without tiles these cost more passes
-over memory than the convolutions."""
+WINOGRAD_VALUE_MAPS = 48
+"""From so many on their values are, where no gradient is asked for."""
 
 
 def cpu_convolve(
@@ -58,11 +59,10 @@ def cpu_convolve(
         if every_pixel and groups == 1:
             whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
             winograd = winograd and whole and x.dtype == jnp.float32 and not _precise()
-            # Products are what it costs with many maps, and not the passes over tiles.
-            if winograd and min(inputs, features) >= WINOGRAD_MAPS:
-                return winograd_convolve(x, kernel, pads)
-            in_tiles = winograd and min(inputs, features) >= WINOGRAD_GRADIENT_MAPS
-            return convolve_by_products(x, kernel, strides, pads, in_tiles)
+            maps = 2 * inputs * features / (inputs + features)
+            if winograd and maps >= WINOGRAD_MAPS:
+                return winograd_convolve(x, kernel, pads, maps >= WINOGRAD_VALUE_MAPS)
+            return convolve_by_products(x, kernel, strides, pads)
     return convolve(x, kernel, strides, padding, groups, dilation)
 
 

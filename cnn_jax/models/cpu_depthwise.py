@@ -1,9 +1,8 @@
-"""Depthwise convolutions as sums of shifted images, which a CPU does fast."""
+"""Depthwise convolutions as sums of shifted images, in both directions."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ from jax import lax
 
 from cnn_jax.models.cpu_gradients import pads_around, strided_input_gradient
 from cnn_jax.models.cpu_parts import in_parts
+from cnn_jax.models.cpu_sums import padded, shifted, sum_of_shifted
 from cnn_jax.models.winograd import Pads
 
 
@@ -29,25 +29,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.
     Returns:
       (b, h', w', c).
     """
-    total: Any = 0.0
-    for (i, j), shifted in _shifted(x, kernel, strides):
-        total += shifted.astype(jnp.float32) * kernel[i, j, 0].astype(jnp.float32)
-    return total.astype(x.dtype)
-
-
-def _shifted(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int]
-) -> list[tuple[tuple[int, int], jax.Array]]:
-    """For each place (i, j) in a kernel the pixels (b, h', w', c) that it meets."""
-    rows, columns = (
-        (side - size) // stride + 1
-        for side, size, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
-    )
-    bottom, right = strides[0] * (rows - 1) + 1, strides[1] * (columns - 1) + 1
-    return [
-        ((i, j), x[:, i : i + bottom : strides[0], j : j + right : strides[1]])
-        for i, j in itertools.product(*map(range, kernel.shape[:2]))
-    ]
+    return sum_of_shifted(x, kernel, strides)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> tuple[jax.Array, Any]:
@@ -89,8 +71,7 @@ def _kernel_gradient(
         met = x[:, top : top + (rows - 1) * strides[0] + kernel.shape[0]]
         there = gradient[:, first : first + rows].astype(jnp.float32)
         found = [
-            _lines(shifted.astype(jnp.float32), there)
-            for _, shifted in _shifted(met, kernel, strides)
+            _lines(pixels.astype(jnp.float32), there) for _, pixels in shifted(met, kernel, strides)
         ]
         found = [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(tuple(found))]
         total += jnp.stack(found)
@@ -109,9 +90,3 @@ def _input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.A
     """As `input_gradient`, of a depthwise convolution with a kernel (kh, kw, 1, c)."""
     around = padded(gradient, pads_around(kernel, pads))
     return depthwise(around, kernel[::-1, ::-1], (1, 1))
-
-
-def padded(x: jax.Array, pads: Pads) -> jax.Array:
-    """(b, h, w, c) with zeros around it, or with pixels cut off."""
-    zero = jnp.zeros((), x.dtype)
-    return lax.pad(x, zero, ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cnn_jax.models.layers import convolve
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Tiles = list[jax.Array]
 """36 arrays (b rows columns, maps): one for each place in a tile, row by row."""
@@ -49,8 +51,10 @@ OF_OUTPUT = np.array(
 )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def winograd_convolve(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def winograd_convolve(
+    x: jax.Array, kernel: jax.Array, pads: Pads, value_in_tiles: bool = True
+) -> jax.Array:
     """A convolution of stride 1 with a kernel of 3x3.
 
     Only the reverse mode of differentiation is there.
@@ -59,14 +63,20 @@ def winograd_convolve(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
       x: (b, h, w, c).
       kernel: (3, 3, c, f).
       pads: pixels of zeros at ((top, bottom), (left, right)).
+      value_in_tiles: whether the value is, also where no gradient is asked for, and with it nothing
+        gained from having the tiles of x; else it is XLA's own.
 
     Returns:
       (b, h', w', f).
     """
-    return _forward(x, kernel, pads)[0]
+    if not value_in_tiles:
+        return convolve(x, kernel, (1, 1), pads, 1, (1, 1))
+    return _forward(x, kernel, pads, value_in_tiles)[0]
 
 
-def _forward(x: jax.Array, kernel: jax.Array, pads: Pads) -> tuple[jax.Array, Any]:
+def _forward(
+    x: jax.Array, kernel: jax.Array, pads: Pads, value_in_tiles: bool
+) -> tuple[jax.Array, Any]:
     tiles = input_tiles(x, pads)
     turned = kernel_tiles(kernel)
     products = [tile @ turned[i] for i, tile in enumerate(tiles)]
@@ -76,35 +86,18 @@ def _forward(x: jax.Array, kernel: jax.Array, pads: Pads) -> tuple[jax.Array, An
     return from_tiles(products, len(x), height, width), (x, kernel, tiles)
 
 
-def kernel_gradient_in_tiles(x: jax.Array, gradient: jax.Array, pads: Pads) -> jax.Array:
-    """The gradient with respect to the kernel alone, of a convolution as `winograd_convolve`.
-
-    Args:
-      x: (b, h, w, c), the input.
-      gradient: (b, h', w', f), with respect to the output.
-      pads: as in `winograd_convolve`.
-
-    Returns:
-      (3, 3, c, f).
-    """
-    # Held fast: every tile would be computed anew from what came before.
-    x, gradient = lax.optimization_barrier((x, gradient))
-    return _of_kernel(input_tiles(x, pads), gradient_tiles(gradient))
-
-
-def _of_kernel(tiles: Tiles, of_products: Tiles) -> jax.Array:
-    return from_kernel_tiles(
-        [tile.T @ other for tile, other in zip(tiles, of_products, strict=True)]
-    )
-
-
-def _backward(pads: Pads, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(
+    pads: Pads, value_in_tiles: bool, saved: Any, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel, tiles = saved
+    # Held fast: every row of tiles would be computed anew from what came before.
+    gradient = lax.optimization_barrier(gradient)
     of_products = gradient_tiles(gradient)
     turned = kernel_tiles(kernel)
     of_tiles = [tile @ turned[i].T for i, tile in enumerate(of_products)]
     of_x = from_input_tiles(of_tiles, x.shape, pads, gradient.shape)
-    return of_x, _of_kernel(tiles, of_products)
+    of_kernel = [tile.T @ other for tile, other in zip(tiles, of_products, strict=True)]
+    return of_x, from_kernel_tiles(of_kernel)
 
 
 winograd_convolve.defvjp(_forward, _backward)

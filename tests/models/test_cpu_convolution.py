@@ -74,6 +74,11 @@ def test_values_and_gradients_are_those_of_plain_convolutions(features, options)
         (4, {"kernel_size": (5, 4), "strides": (3, 2), "padding": "VALID"}),
         (1, {"kernel_size": 5}),
         (1, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1))}),
+        (1, {"kernel_size": 7, "strides": 2, "padding": 3}),
+        (3, {"kernel_size": (5, 4), "strides": (2, 3), "padding": ((1, 2), (2, 1))}),
+        (3, {"kernel_size": 3, "strides": 3, "padding": 2}),
+        (4, {"kernel_size": 3, "strides": 2, "padding": ((0, 1), (1, 0))}),
+        (4, {"kernel_size": 5, "strides": (3, 2), "padding": 4}),
         (16, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1)), "groups": 16}),
         (16, {"kernel_size": 4, "strides": (2, 3), "padding": "SAME", "groups": 16}),
     ],
@@ -101,19 +106,48 @@ def test_parts_have_every_row_once():
             assert len(parts) > 1 or rows == 1 or size <= 1
 
 
-def test_kernel_gradients_of_some_maps_are_taken_in_tiles():
+def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
     layer, x = Conv(40), jax.random.normal(jax.random.key(1), (2, 7, 9, 32))
     weights = np.random.default_rng(1).standard_normal(10_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
     with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
         variables = layer.init(jax.random.key(0), x)
-        gradient = jax.grad(lambda variables: jnp.sum(layer.apply(variables, x)))
-        program = str(jax.make_jaxpr(gradient)(variables))
+        gradient = jax.grad(lambda variables, x: jnp.sum(layer.apply(variables, x)), (0, 1))
+        program = str(jax.make_jaxpr(gradient)(variables, x))
+        alone = str(jax.make_jaxpr(layer.apply)(variables, x))
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert program.count("conv_general_dilated[") > 0
-    assert program.count("dot_general[") == 36
+    assert program.count("conv_general_dilated[") == 0
+    assert program.count("dot_general[") == 3 * 36
+    assert alone.count("conv_general_dilated[") == 1
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "convolutions"),
+    [
+        (1, {"kernel_size": 5, "padding": 2}, 0),
+        (3, {"kernel_size": 3, "strides": 2, "padding": 1}, 0),
+        (3, {"kernel_size": 2, "padding": "VALID"}, 0),
+        (3, {"kernel_size": (3, 4)}, 1),
+        (3, {"kernel_size": 3, "dtype": "bfloat16"}, 1),
+    ],
+)
+def test_few_products_are_added_as_shifted_images(maps, options, convolutions):
+    """Where a gradient is asked for."""
+    layer, x = Conv(6, **options), jax.random.normal(jax.random.key(1), (2, 7, 9, maps))
+    variables = layer.init(jax.random.key(0), x)
+    wanted = layer.apply(variables, x)
+    with layers_for("cpu"):
+        alone = str(jax.make_jaxpr(layer.apply)(variables, x))
+        # Traced anew, as a function that is not known.
+        value = jax.make_jaxpr(lambda v: jax.vjp(lambda v: layer.apply(v, x), v)[0])
+        program = str(value(variables))
+        found, _ = jax.vjp(lambda v: layer.apply(v, x), variables)
+    assert alone.count("conv_general_dilated[") == 1
+    assert program.count("conv_general_dilated[") == convolutions
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("features", "groups", "kernel_size"), [(4, 4, 3), (6, 1, 1), (6, 1, 3)])
