@@ -46,11 +46,6 @@ def kernel_gradient(
     """
     (down, across), ((top, _), (left, _)) = strides, pads
     channels, features = x.shape[-1], gradient.shape[-1]
-    if channels == across == 1 and gradient.shape[2] % 2 == 0:
-        # One map is little to write at a time: two pixels of the output are taken as one.
-        pairs = gradient.reshape(*gradient.shape[:2], -1, 2 * features)
-        both = kernel_gradient(x, pairs, height, width + 1, (down, 2), pads)
-        return both[:, :width, :, :features] + both[:, 1:, :, features:]
     x = _in_steps(x, strides)
     # Steps of zeros before the image, and how many of their pixels are none of the padding.
     (top, above), (left, before) = (
