@@ -13,7 +13,7 @@ from benchmarks.speed.cases import CASES, LEARNING_RATE, MOMENTUM, draw_images
 from cnn_jax import models
 from cnn_jax.batch import Batch
 from cnn_jax.errors import unknown
-from cnn_jax.training.state import TrainState, init_state
+from cnn_jax.state import TrainState, init_state
 
 
 class CaseStep(NamedTuple):

@@ -19,10 +19,10 @@ import jax
 import tyro
 
 from benchmarks.case_step import case_step
-from cnn_jax.compilation import compiler_options
+from cnn_jax.devices.compilation import compiler_options
+from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import shown_to_user
-from cnn_jax.models.platform_layers import layers_for
-from cnn_jax.parallel import make_mesh
+from cnn_jax.layers.cpu.platform import layers_for
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
 

@@ -21,13 +21,13 @@ import tyro
 from rich.console import Console
 
 from cnn_jax import Augment, Data, Model, Optimizer, Preprocess, Recipe, steps
+from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.errors import shown_to_user
-from cnn_jax.experiment import Experiment
-from cnn_jax.training.checkpoints import Checkpoints
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.state import TrainState
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, Progress
 from cnn_jax.training.metrics_log import MetricsLog
-from cnn_jax.training.state import TrainState
 
 
 @dataclass(frozen=True)

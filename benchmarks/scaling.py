@@ -26,11 +26,11 @@ import numpy as np
 import tyro
 
 from cnn_jax import Augment, Data, Model, Optimizer, Parallel, Recipe, steps
-from cnn_jax.collectives import collectives
 from cnn_jax.data import InMemory, Order
+from cnn_jax.data.recipe_data import data_spec, load_data
+from cnn_jax.devices.collectives import collectives
+from cnn_jax.devices.mesh import make_mesh, replicated
 from cnn_jax.errors import shown_to_user
-from cnn_jax.parallel import make_mesh, replicated
-from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.training.program import Program
 
 

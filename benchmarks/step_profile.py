@@ -18,9 +18,9 @@ import jax
 import tyro
 
 from benchmarks.case_step import case_step
-from cnn_jax.compilation import compiled
+from cnn_jax.devices.compilation import compiled
+from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import shown_to_user
-from cnn_jax.parallel import make_mesh
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_eval_step, make_train_step
 

@@ -1,9 +1,9 @@
 """cnn_jax: a functional JAX codebase for research on convolutional networks."""
 
+from cnn_jax.devices.mesh import Parallel
 from cnn_jax.duration import Duration, epochs, examples, percent, steps
 from cnn_jax.errors import UserError
 from cnn_jax.launch import main
-from cnn_jax.parallel import Parallel
 from cnn_jax.recipe import (
     Augment,
     Checkpoints,
@@ -18,8 +18,8 @@ from cnn_jax.recipe import (
     Recipe,
     Schedule,
 )
-from cnn_jax.run import train
-from cnn_jax.seeds import train_seeds
+from cnn_jax.runs.run import train
+from cnn_jax.runs.seeds import train_seeds
 
 __all__ = [
     "Augment",

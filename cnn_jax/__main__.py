@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import subcommand
 
-from cnn_jax.command_line import parse, quiet_libraries
+from cnn_jax.commands.command_line import parse, quiet_libraries
 from cnn_jax.commands.data import DataCommand
 from cnn_jax.commands.export import Export
 from cnn_jax.commands.launch import LaunchProcesses
@@ -15,7 +15,7 @@ from cnn_jax.commands.models import Models
 from cnn_jax.commands.plan import PlanCost
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
 from cnn_jax.commands.template import TemplateCommand
-from cnn_jax.compilation_cache import use_cache
+from cnn_jax.devices.compilation_cache import use_cache
 from cnn_jax.errors import shown_to_user
 
 Command = (

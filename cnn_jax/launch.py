@@ -11,12 +11,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cnn_jax.command_line import added_options, parse, quiet_libraries
-from cnn_jax.compilation_cache import no_cache, use_cache
-from cnn_jax.errors import UserError, shown_to_user
-from cnn_jax.json_values import write_json
-from cnn_jax.parallel import Parallel
-from cnn_jax.processes import (
+from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
+from cnn_jax.devices.compilation_cache import no_cache, use_cache
+from cnn_jax.devices.mesh import Parallel
+from cnn_jax.devices.processes import (
     Processes,
     connect,
     connected,
@@ -25,9 +23,11 @@ from cnn_jax.processes import (
     process_index,
     together,
 )
+from cnn_jax.errors import UserError, shown_to_user
+from cnn_jax.json_values import write_json
 from cnn_jax.recipe import Recipe
-from cnn_jax.run import Summary, train
-from cnn_jax.seeds import spread, train_seeds
+from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.seeds import spread, train_seeds
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ Goyal et al. reach 76.3 % (top-1 error 23.74 ± 0.09).
 
 Command: python experiments/imagenet2012_resnet50.py --data-dir WHERE/TFDS/LIES
 Expected: not run on ImageNet yet; on a small generated set of its name it runs from end to end
-(tests/test_imagenet_recipes.py)
+(tests/runs/test_imagenet_recipes.py)
 """
 
 from cnn_jax import (

@@ -14,7 +14,7 @@ The paper reaches 78.1 %.
 
 Command: python experiments/imagenet2012_resnet50_a3.py --data-dir WHERE/TFDS/LIES
 Expected: not run on ImageNet yet; on a small generated set of its name it runs from end to end
-(tests/test_imagenet_recipes.py)
+(tests/runs/test_imagenet_recipes.py)
 """
 
 from cnn_jax import (

@@ -16,7 +16,11 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import jax  # noqa: E402
+
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs  # noqa: E402
+
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +54,14 @@ def changed():
         return recipe
 
     return change
+
+
+@pytest.fixture(scope="session")
+def init():
+    """Maps (module, images) and perhaps a seed to the initial variables."""
+
+    def make(module, x, seed=0):
+        # Most of the time of small tests is spent compiling the random numbers of `init`.
+        return jax.jit(module.init, compiler_options=QUICK)(jax.random.key(seed), x)
+
+    return make

@@ -15,10 +15,10 @@ from benchmarks.speed.worker import serve
 from cnn_jax import Checkpoints, Model, Optimizer, Parallel, Preprocess, Recipe, Schedule, steps
 from cnn_jax.data import Dataset, InMemory, Split
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.experiment import Experiment
-from cnn_jax.parallel import make_mesh, placed, replicated
+from cnn_jax.devices.mesh import make_mesh, placed, replicated
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.state import TrainState, with_variables
 from cnn_jax.training.program import Program
-from cnn_jax.training.state import TrainState, with_variables
 
 LONGEST = 10_000
 """Steps of the recipe, and so the most of a round."""

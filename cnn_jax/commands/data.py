@@ -22,10 +22,10 @@ from cnn_jax.data import (
     describe,
     fetch,
 )
+from cnn_jax.data.recipe_data import read_data
 from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Data, Preprocess
-from cnn_jax.recipe_data import read_data
 from cnn_jax.report.contact_sheet import augmentation_sheet
 
 

@@ -25,8 +25,8 @@ from cnn_jax.data.memory import Order
 from cnn_jax.data.pieces import Pieces, Shuffled, check_workers, default_workers
 from cnn_jax.data.streamed import Interpolation, StreamedSplit
 from cnn_jax.data.streaming import streamed
+from cnn_jax.devices.mesh import batch_sharding, make_mesh, placed
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import batch_sharding, make_mesh, placed
 from cnn_jax.recipe import Augment, Data, Preprocess
 
 _EXAMPLES = 64

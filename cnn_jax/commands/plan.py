@@ -13,11 +13,11 @@ import tyro
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.commands.recipe_file import read_recipe
+from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, replicated
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import Parallel, batch_sharding, make_mesh, replicated
 from cnn_jax.recipe import Recipe
-from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.training.cost_plan import Compiled, CostPlan, plan_cost
 from cnn_jax.training.program import Program
 

@@ -15,9 +15,9 @@ from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import SplitName, evaluate
 from cnn_jax.evaluation.predict import predict
-from cnn_jax.evaluation.restored import Restored, restore
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
+from cnn_jax.restored import Restored, restore
 from cnn_jax.run_folder import RunFolder
 
 

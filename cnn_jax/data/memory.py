@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import Sharding
 
 from cnn_jax.data.dataset import Split
+from cnn_jax.devices.mesh import placed
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import placed
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:

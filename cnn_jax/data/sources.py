@@ -12,7 +12,7 @@ import numpy as np
 
 from cnn_jax.data import decoded
 from cnn_jax.data.images import UnreadableImage
-from cnn_jax.user_cache import user_cache
+from cnn_jax.devices.user_cache import user_cache
 
 _READ_AT_ONCE = 256
 

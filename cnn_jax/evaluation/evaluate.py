@@ -11,10 +11,10 @@ from cnn_jax.augment.views import Views
 from cnn_jax.data import Dataset
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.pieces import check_workers
+from cnn_jax.data.recipe_data import load_data, read_data
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.restored import restore
-from cnn_jax.recipe_data import load_data, read_data
+from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
 

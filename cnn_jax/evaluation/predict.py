@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import preprocess
-from cnn_jax.compilation import compiled
 from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
 from cnn_jax.data.streaming import views
+from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.restored import Restored
+from cnn_jax.restored import Restored
 from cnn_jax.training.evaluator import make_model, normalisation
 from cnn_jax.training.step import apply_to_views
 

@@ -12,10 +12,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import BatchNorm, Conv, Dense, check_images, max_pool, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import BatchNorm, Conv, Dense, check_images, max_pool, tap
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.whitening import FROZEN, WhiteningConv, with_fitted_whitening
 from cnn_jax.models.registry import register
-from cnn_jax.models.whitening import FROZEN, WhiteningConv, with_fitted_whitening
 
 _gelu = functools.partial(nn.gelu, approximate=False)
 

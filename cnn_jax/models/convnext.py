@@ -11,12 +11,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import StochasticDepth, global_mean
-from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import StochasticDepth, global_mean
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.residual import rematerialised
+from cnn_jax.layers.scaling import Stem
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import rematerialised
-from cnn_jax.models.scaling import Stem
 
 # torchvision draws from a normal distribution cut at ±2, which are 100 deviations.
 _init = nn.initializers.normal(0.02)

@@ -11,9 +11,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean, normalise
-from cnn_jax.models.layers import Conv, Dense, Dropout, avg_pool, check_images, max_pool, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Conv, Dense, Dropout, avg_pool, check_images, max_pool, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean, normalise
+from cnn_jax.layers.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 
 # The variance 2/fan_in of the reference, and not cut off as that of "he_normal" is.
@@ -28,7 +28,7 @@ class DenseLayer(nn.Module):
     Attributes:
       growth: number of new maps.
       bottleneck: maps of the 1x1 convolution, in multiples of growth.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate of the new maps.
       dtype: what it computes in.
 
@@ -101,7 +101,7 @@ class Transition(nn.Module):
 
     Attributes:
       features: number of output maps.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
     """
 
@@ -145,7 +145,7 @@ class DenseNet(nn.Module):
       bottleneck: maps of the 1x1 convolutions, in multiples of growth.
       reduction: part of the maps that transitions keep, the paper's theta.
       stem: "small" for images of about 32 pixels: the stem of the form for CIFAR.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate of every layer's new maps; the paper's is 0.2 where data are not augmented.
       remat: compute the inside of layers a second time for the gradient, instead of keeping it.
       dtype: what it computes in.

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
-from cnn_jax.models.inverted_residual import Chain, InvertedResidual
-from cnn_jax.models.layers import Activation, Dense, Dropout, Padding, check_images, tap
-from cnn_jax.models.options import check_rate
+from cnn_jax.layers.basic import Activation, Dense, Dropout, Padding, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
+from cnn_jax.layers.inverted_residual import Chain, InvertedResidual
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.residual import rematerialised
+from cnn_jax.layers.scaling import Stem, check_factor, check_table, round_width, strides_for
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import rematerialised
-from cnn_jax.models.scaling import Stem, check_factor, check_table, round_width, strides_for
 
 STAGES = (
     (1, 3, 1, 16, 1),
@@ -61,7 +61,7 @@ class EfficientNet(nn.Module):
         before scaling.
       stem: "small" for images of about 32 pixels: neither the stem nor the first stage that
         halves the image does so.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       norm_momentum: what running statistics keep at each step.
       norm_epsilon: added to the variance.
       dropout: rate before the last layer.

@@ -6,10 +6,10 @@ import functools
 
 from flax import linen as nn
 
-from cnn_jax.models.blocks import ConvNorm
+from cnn_jax.layers.basic import Activation, Padding
+from cnn_jax.layers.blocks import ConvNorm
+from cnn_jax.layers.inverted_residual import flat_names
 from cnn_jax.models.efficientnet import STAGES, EfficientNet
-from cnn_jax.models.inverted_residual import flat_names
-from cnn_jax.models.layers import Activation, Padding
 from cnn_jax.models.registry import register
 
 

@@ -11,10 +11,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_rate
-from cnn_jax.models.pooling import adaptive_avg_pool, ceil_max_pool
+from cnn_jax.layers.basic import Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.pooling import adaptive_avg_pool, ceil_max_pool
 from cnn_jax.models.registry import register
 
 Widths = tuple[int, int, int, int, int, int]
@@ -45,7 +45,7 @@ class Inception(nn.Module):
     Attributes:
       widths: maps of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
       factor: of these numbers.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: branch1, branch2_reduce, branch2, branch3_reduce, branch3, branch4.
@@ -81,7 +81,7 @@ class AuxiliaryHead(nn.Module):
       features: maps of the convolution.
       hidden: units of the first dense layer.
       dropout: rate before the last layer.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: conv, dense1, head.
@@ -149,7 +149,7 @@ class GoogLeNet(nn.Module):
       aux_heads: whether there are auxiliary heads.
       stem: "small" for images of about 32 pixels: conv1 is 3x3 with stride 1, and nothing is
         pooled before inception3a.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       aux_dropout: rate before the last layer of the auxiliary heads.
       remat: compute the inside of inception modules a second time for the gradient, instead of

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import ConvNorm, NormKind
-from cnn_jax.models.layers import max_pool
+from cnn_jax.layers.basic import max_pool
+from cnn_jax.layers.blocks import ConvNorm, NormKind
 
 
 class Step(NamedTuple):
@@ -40,7 +40,7 @@ class Mixed(nn.Module):
       projection: maps of a 1x1 convolution after 3x3 mean pooling; None for 3x3/2 max pooling
         alone.
       width: factor of all numbers of maps.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
     """
 

@@ -11,11 +11,11 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.basic import Dense, Dropout, avg_pool, check_images, max_pool, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.pooling import adaptive_avg_pool
 from cnn_jax.models.inception_mixed import MIXED, Mixed, conv_norm, scaled
-from cnn_jax.models.layers import Dense, Dropout, avg_pool, check_images, max_pool, tap
-from cnn_jax.models.options import check_rate
-from cnn_jax.models.pooling import adaptive_avg_pool
 from cnn_jax.models.registry import register
 
 
@@ -27,7 +27,7 @@ class AuxiliaryHead(nn.Module):
     Attributes:
       num_classes: number of logits.
       width: factor of the numbers of maps.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: conv0, conv1, head.
@@ -98,7 +98,7 @@ class InceptionV3(nn.Module):
       aux_heads: whether there is the auxiliary head.
       stem: "small" for images of about 32 pixels: no stride, no pooling and no unpadded
         convolution before mixed5b.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       remat: compute the inside of mixed modules a second time for the gradient, instead of
         keeping it.

@@ -14,9 +14,9 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models import initialisers
+from cnn_jax.layers import initialisers
+from cnn_jax.layers.basic import Conv, Dense, check_images, tap
 from cnn_jax.models.digit_codes import codes
-from cnn_jax.models.layers import Conv, Dense, check_images, tap
 from cnn_jax.models.registry import register
 
 C3_INPUTS: tuple[tuple[int, ...], ...] = (

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_initialisers, check_positive, check_rate
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.initialisers import Init
+from cnn_jax.layers.options import check_initialisers, check_positive, check_rate
 from cnn_jax.models.registry import register
 
 SIDE = 32
@@ -32,7 +32,7 @@ class LeNet5ReLU(nn.Module):
       padding: zero pixels around the images; by default as many as bring the shorter side to
         32, as the paper centres its 28x28 digits in 32x32.
       dropout: rate after every hidden dense layer.
-      kernel_init: see `cnn_jax.models.initialisers`.
+      kernel_init: see `cnn_jax.layers.initialisers`.
       bias_init: see there.
       dtype: what it computes in.
     """

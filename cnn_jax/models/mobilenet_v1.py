@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.inverted_residual import Chain
-from cnn_jax.models.layers import Dense, Dropout, check_images, tap
-from cnn_jax.models.options import check_rate
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.inverted_residual import Chain
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.residual import rematerialised
+from cnn_jax.layers.scaling import Stem, check_factor, check_table, round_width, strides_for
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import rematerialised
-from cnn_jax.models.scaling import Stem, check_factor, check_table, round_width, strides_for
 
 # Of a depthwise kernel (h, w, 1, c) the fan-in h w is also what each input map leads to.
 _depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -28,7 +28,7 @@ class SeparableConv(nn.Module):
     Attributes:
       features: number of output maps.
       strides: of the depthwise convolution.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
     """
 
@@ -72,7 +72,7 @@ class MobileNetV1(nn.Module):
       stages: (maps, blocks, stride of the first block) of each stage.
       stem: "small" for images of about 32 pixels: neither the stem nor the first stage that
         halves the image does so.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       remat: compute the inside of blocks a second time for the gradient, instead of keeping it.
       dtype: what it computes in.

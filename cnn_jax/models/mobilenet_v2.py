@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.inverted_residual import Chain, InvertedResidual, flat_names
-from cnn_jax.models.layers import Dense, Dropout, check_images, tap
-from cnn_jax.models.options import check_rate
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.inverted_residual import Chain, InvertedResidual, flat_names
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.residual import rematerialised, rising_rates
+from cnn_jax.layers.scaling import Stem, check_factor, check_table, round_width, strides_for
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import rematerialised, rising_rates
-from cnn_jax.models.scaling import Stem, check_factor, check_table, round_width, strides_for
 
 STAGES = (
     (1, 16, 1, 1),
@@ -53,7 +53,7 @@ class MobileNetV2(nn.Module):
       stages: (expansion, maps, blocks, stride of the first block) of each stage.
       stem: "small" for images of about 32 pixels: neither the stem nor the first stage that
         halves the image does so.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).

@@ -12,13 +12,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
-from cnn_jax.models.inverted_residual import Chain, InvertedResidual, flat_names
-from cnn_jax.models.layers import Activation, Dense, Dropout, check_images, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Activation, Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
+from cnn_jax.layers.inverted_residual import Chain, InvertedResidual, flat_names
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.residual import rematerialised, rising_rates
+from cnn_jax.layers.scaling import Stem, check_factor, check_table, round_width, strides_for
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import rematerialised, rising_rates
-from cnn_jax.models.scaling import Stem, check_factor, check_table, round_width, strides_for
 
 Row = tuple[int, int, int, bool, Literal["relu", "hard_swish"], int]
 """Kernel size, expanded maps, maps, squeeze and excitation, activation, stride of a block."""
@@ -81,7 +81,7 @@ class MobileNetV3(nn.Module):
       hidden: units of the dense layer before the last.
       stem: "small" for images of about 32 pixels: neither the stem nor the first block that
         halves the image does so.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).

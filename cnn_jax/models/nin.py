@@ -10,10 +10,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Conv, Dropout, avg_pool, check_images, tap
-from cnn_jax.models.options import check_rate
-from cnn_jax.models.pooling import ceil_max_pool, ceil_sides
+from cnn_jax.layers.basic import Conv, Dropout, avg_pool, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.options import check_rate
+from cnn_jax.layers.pooling import ceil_max_pool, ceil_sides
 from cnn_jax.models.registry import register
 
 _start = nn.initializers.normal(0.05)
@@ -27,7 +27,7 @@ class MLPConv(nn.Module):
     Attributes:
       widths: maps of the convolutions.
       kernel_size: side in pixels of the first kernel.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
     """
 
@@ -65,7 +65,7 @@ class NiN(nn.Module):
     Attributes:
       num_classes: number of logits.
       widths: maps of the convolutions of each mlpconv layer, the head excepted.
-      norm: see `cnn_jax.models.blocks.normalise`; before every ReLU but the head's.
+      norm: see `cnn_jax.layers.blocks.normalise`; before every ReLU but the head's.
       dropout: rate after both poolings.
       dtype: what it computes in.
     """

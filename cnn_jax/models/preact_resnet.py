@@ -10,15 +10,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import NormKind, StochasticDepth, global_mean, normalise
-from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.registry import register
-from cnn_jax.models.residual import (
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import NormKind, StochasticDepth, global_mean, normalise
+from cnn_jax.layers.residual import (
     Stage,
     check_stages,
     rematerialised,
     rising_rates,
 )
+from cnn_jax.models.registry import register
 
 
 class PreActBasicBlock(nn.Module):
@@ -31,7 +31,7 @@ class PreActBasicBlock(nn.Module):
       strides: of the first convolution.
       rate: of stochastic depth.
       dropout: rate between the convolutions (https://arxiv.org/abs/1605.07146, section 2.4).
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: norm1, conv1, norm2, conv2, shortcut.
@@ -72,7 +72,7 @@ class PreActBottleneck(nn.Module):
       features: number of output maps; the first two convolutions have a quarter of them.
       strides: of the 3x3 convolution.
       rate: of stochastic depth.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: norm1, conv1, norm2, conv2, norm3, conv3, shortcut.
@@ -141,7 +141,7 @@ class PreActResNet(nn.Module):
       width: maps of the stem and of the blocks of the first stage, doubled by every stage;
         bottlenecks put out four times as many.
       stem: "imagenet" 7x7 with stride 2 and pooling, "small" 3x3 for about 32 pixels.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).

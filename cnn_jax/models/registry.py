@@ -9,7 +9,7 @@ from typing import Any
 from flax import linen as nn
 
 from cnn_jax.errors import UserError, unknown
-from cnn_jax.models import options as model_options
+from cnn_jax.layers import options as model_options
 
 DTYPES = ("float32", "bfloat16")
 """What a model can compute in."""

@@ -13,12 +13,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, SqueezeExcite, StochasticDepth, global_mean
-from cnn_jax.models.layers import Dense, Dropout, check_images, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, SqueezeExcite, StochasticDepth, global_mean
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.residual import Stage, rematerialised, rising_rates
+from cnn_jax.layers.scaling import Stem, round_width
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import Stage, rematerialised, rising_rates
-from cnn_jax.models.scaling import Stem, round_width
 
 
 class RegNetBlock(nn.Module):
@@ -33,7 +33,7 @@ class RegNetBlock(nn.Module):
       rate: of stochastic depth.
       squeeze_excite: units of squeeze and excitation after the 3x3 convolution, as a part of the
         block's input maps; 0 for none.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
     """
 
@@ -94,7 +94,7 @@ class RegNet(nn.Module):
       squeeze_excite: units of squeeze and excitation, as a part of a block's input maps; 0 for
         none.
       stem: "small" for images of about 32 pixels: neither stem nor first stage halve the image.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).

@@ -12,11 +12,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import NormKind, global_mean
-from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_positive
-from cnn_jax.models.registry import register
-from cnn_jax.models.residual import (
+from cnn_jax.layers.basic import Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import NormKind, global_mean
+from cnn_jax.layers.options import check_positive
+from cnn_jax.layers.residual import (
     BasicBlock,
     Bottleneck,
     Stage,
@@ -25,6 +24,7 @@ from cnn_jax.models.residual import (
     rematerialised,
     rising_rates,
 )
+from cnn_jax.models.registry import register
 
 
 class ResNet(nn.Module):
@@ -54,7 +54,7 @@ class ResNet(nn.Module):
       group_width: maps of each of these groups in the first stage, where `width` is 64.
       squeeze_excite: whether branches end in squeeze and excitation.
       stem: "small" for images of about 32 pixels: 3x3 convolution, no stride, no pooling.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       zero_scale: the last scale of every branch starts at 0, and so every block as the identity
         (https://arxiv.org/abs/1706.02677, section 5.1).
       dropout: rate before the last layer.

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.models.blocks import NormKind, global_mean
-from cnn_jax.models.layers import Dense, Dropout, check_images, tap
-from cnn_jax.models.registry import register
-from cnn_jax.models.residual import (
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
+from cnn_jax.layers.blocks import NormKind, global_mean
+from cnn_jax.layers.residual import (
     BasicBlock,
     Stage,
     check_stages,
@@ -21,7 +20,8 @@ from cnn_jax.models.residual import (
     rematerialised,
     rising_rates,
 )
-from cnn_jax.models.whitening import Whitened, WhiteningConv
+from cnn_jax.layers.whitening import Whitened, WhiteningConv
+from cnn_jax.models.registry import register
 
 
 class CifarResNet(Whitened, nn.Module):
@@ -39,14 +39,14 @@ class CifarResNet(Whitened, nn.Module):
       width: maps of the first stage, doubled by every stage.
       shortcut: of blocks that change shape: "A", as in the paper, every second pixel and zeros
         as further maps, or "B", 1x1 convolution and normalisation.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       zero_scale: the last scale of every branch starts at 0, and so every block as the identity
         (https://arxiv.org/abs/1706.02677, section 5.1).
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).
       whiten: put a fixed 2x2 convolution that makes patches white, and a ReLU, before the stem; it
-        takes a pixel from height and width. See `cnn_jax.models.whitening`.
+        takes a pixel from height and width. See `cnn_jax.layers.whitening`.
       remat: compute the inside of blocks a second time for the gradient, instead of keeping it.
       dtype: what it computes in.
     """

@@ -10,12 +10,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, StochasticDepth, global_mean
-from cnn_jax.models.layers import Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, StochasticDepth, global_mean
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.residual import Stage, rematerialised, rising_rates
+from cnn_jax.layers.scaling import Stem
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import Stage, rematerialised, rising_rates
-from cnn_jax.models.scaling import Stem
 
 
 class ShuffleBlock(nn.Module):
@@ -28,7 +28,7 @@ class ShuffleBlock(nn.Module):
       features: number of output maps, even.
       strides: of the depthwise convolutions.
       rate: of stochastic depth, of blocks without a stride.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: branch conv1, depthwise, conv2; with a stride also shortcut_depthwise and
@@ -94,7 +94,7 @@ class ShuffleNetV2(nn.Module):
       depths: blocks of the stages.
       last_width: maps of the last convolution.
       stem: "small" for images of about 32 pixels: no stride, no pooling.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch (so that its half of
         the maps is zero); it rises linearly over the blocks (https://arxiv.org/abs/1603.09382).

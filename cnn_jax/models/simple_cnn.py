@@ -11,12 +11,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import normalise
-from cnn_jax.models.initialisers import Init
-from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_initialisers, check_positive, check_rate
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import normalise
+from cnn_jax.layers.initialisers import Init
+from cnn_jax.layers.options import check_initialisers, check_positive, check_rate
+from cnn_jax.layers.whitening import Whitened, WhiteningConv
 from cnn_jax.models.registry import register
-from cnn_jax.models.whitening import Whitened, WhiteningConv
 
 
 class SimpleCNN(Whitened, nn.Module):
@@ -32,8 +32,8 @@ class SimpleCNN(Whitened, nn.Module):
         convolution's bias, which the normalisation would subtract again.
       dropout: rate after every hidden dense layer.
       whiten: begin with a fixed 2x2 convolution that makes patches white, and a ReLU; it takes a
-        pixel from height and width. See `cnn_jax.models.whitening`.
-      kernel_init: see `cnn_jax.models.initialisers`.
+        pixel from height and width. See `cnn_jax.layers.whitening`.
+      kernel_init: see `cnn_jax.layers.initialisers`.
       bias_init: see there.
       dtype: what it computes in.
     """

@@ -11,10 +11,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import ConvNorm, NormKind, global_mean
-from cnn_jax.models.layers import Conv, Dropout, check_images, tap
-from cnn_jax.models.options import check_positive, check_rate
-from cnn_jax.models.pooling import ceil_max_pool
+from cnn_jax.layers.basic import Conv, Dropout, check_images, tap
+from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import ceil_max_pool
 from cnn_jax.models.registry import register
 
 
@@ -26,7 +26,7 @@ class Fire(nn.Module):
     Attributes:
       squeeze: maps of the first convolution.
       expand: maps of each of the two others.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: squeeze, expand1x1, expand3x3.
@@ -80,7 +80,7 @@ class SqueezeNet(nn.Module):
       pools: numbers of the layers after which is pooled: 1 for the stem, 2 for fire2, and so on.
       stem: "small" for images of about 32 pixels: 3x3 convolution, no stride, no pooling
         after it.
-      norm: see `cnn_jax.models.blocks.normalise`; before every ReLU but the head's.
+      norm: see `cnn_jax.layers.blocks.normalise`; before every ReLU but the head's.
       dropout: rate before the head.
       remat: compute the inside of fire modules a second time for the gradient, instead of
         keeping it.

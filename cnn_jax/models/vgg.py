@@ -10,10 +10,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import NormKind, normalise
-from cnn_jax.models.layers import Conv, Dense, Dropout, check_images, max_pool, tap
-from cnn_jax.models.options import check_positive, check_rate
-from cnn_jax.models.pooling import adaptive_avg_pool
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.blocks import NormKind, normalise
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import adaptive_avg_pool
 from cnn_jax.models.registry import register
 
 
@@ -26,7 +26,7 @@ class Stage(nn.Module):
     Attributes:
       features: maps of every convolution.
       depth: number of convolutions.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dtype: what it computes in.
 
     Parameters: conv1, norm1, conv2, norm2, ...
@@ -82,7 +82,7 @@ class VGG(nn.Module):
       hidden: units of the dense layers before the last.
       pool_size: side in pixels of the maps that the dense layers take: images of any size are
         averaged to it.
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate after every hidden dense layer.
       remat: compute the inside of stages a second time for the gradient, instead of keeping it.
       dtype: what it computes in.

@@ -10,12 +10,12 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.models.blocks import NormKind, global_mean, normalise
-from cnn_jax.models.layers import Dense, check_images, tap
-from cnn_jax.models.options import check_positive, check_rate
+from cnn_jax.layers.basic import Dense, check_images, tap
+from cnn_jax.layers.blocks import NormKind, global_mean, normalise
+from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.residual import Stage, rematerialised, rising_rates
 from cnn_jax.models.preact_resnet import PreActBasicBlock, preact_conv
 from cnn_jax.models.registry import register
-from cnn_jax.models.residual import Stage, rematerialised, rising_rates
 
 
 class WideResNet(nn.Module):
@@ -38,7 +38,7 @@ class WideResNet(nn.Module):
       dropout: rate between the two convolutions of every block (section 2.4).
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
         over the blocks (https://arxiv.org/abs/1603.09382).
-      norm: see `cnn_jax.models.blocks.normalise`.
+      norm: see `cnn_jax.layers.blocks.normalise`.
       remat: compute the inside of blocks a second time for the gradient, instead of keeping it.
       dtype: what it computes in.
     """

@@ -12,7 +12,7 @@ import numpy as np
 from flax import traverse_util
 
 from cnn_jax.errors import UserError
-from cnn_jax.training.state import Variables
+from cnn_jax.state import Variables
 
 HEAD = re.compile(r"params/(?:.*/)?head/[^/]+")
 """Finds the arrays of the layers that give the logits."""

@@ -12,7 +12,7 @@ import numpy as np
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained.matching import Found, Report, assemble, paths
 from cnn_jax.pretrained.patterns import NameTable, Rows
-from cnn_jax.training.state import Variables
+from cnn_jax.state import Variables
 
 Flattened = Mapping[str, tuple[int, int, int]]
 """(c, h, w) of the maps that a dense layer takes flattened, by the layer's path: PyTorch

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from cnn_jax import models
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.restored import Restored
 from cnn_jax.models.cost import shapes
-from cnn_jax.parallel import make_mesh
 from cnn_jax.pretrained.weights import load
 from cnn_jax.recipe import Data, Init, Model, Preprocess, Recipe
+from cnn_jax.restored import Restored
 
 IMAGENET = "imagenet"
 """What `--init-from` takes for a model's published weights."""

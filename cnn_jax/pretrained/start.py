@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
-from cnn_jax.parallel import on_host
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.recipe import Recipe

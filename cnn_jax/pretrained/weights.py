@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.restored import restore
 from cnn_jax.json_values import to_json
 from cnn_jax.pretrained.matching import Found, Report, assemble, paths
 from cnn_jax.pretrained.names import export_weights, import_weights, renamed
@@ -21,7 +20,8 @@ from cnn_jax.pretrained.naming import Naming, best_naming, namings, read_naming
 from cnn_jax.pretrained.orbax_folder import is_orbax, read_orbax
 from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
 from cnn_jax.pretrained.torch_file import read_torch
-from cnn_jax.training.state import Variables
+from cnn_jax.restored import restore
+from cnn_jax.state import Variables
 
 _READERS = {
     ".safetensors": read_safetensors,

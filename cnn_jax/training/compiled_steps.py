@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, Sharding
 
 from cnn_jax.batch import Batch
-from cnn_jax.compilation import compiled
-from cnn_jax.models.batch_axis import BatchAxis
-from cnn_jax.parallel import DATA, batch_sharding, batches_sharding, replicated, shardings
-from cnn_jax.training.state import TrainState
+from cnn_jax.devices.compilation import compiled
+from cnn_jax.devices.mesh import DATA, batch_sharding, batches_sharding, replicated, shardings
+from cnn_jax.layers.batch_axis import BatchAxis
+from cnn_jax.state import TrainState
 from cnn_jax.training.step import Metrics, TrainStep
 
 CompiledStep = Callable[..., tuple[TrainState, Metrics]]

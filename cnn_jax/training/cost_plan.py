@@ -15,23 +15,23 @@ from jax.sharding import AbstractMesh, Mesh
 
 from cnn_jax.augment import output_shape
 from cnn_jax.batch import Batch
-from cnn_jax.collectives import Collective, collectives
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.collectives import Collective, collectives
+from cnn_jax.devices.mesh import DATA, FSDP
+from cnn_jax.layers.batch_axis import BatchAxis
 from cnn_jax.models import parameter_count
-from cnn_jax.models.batch_axis import BatchAxis
 from cnn_jax.models.cost import multiply_adds_of
-from cnn_jax.parallel import DATA, FSDP
+from cnn_jax.optimisation.frozen import check_frozen, frozen_pattern
+from cnn_jax.optimisation.lookahead import make_lookahead
+from cnn_jax.optimisation.parameter_rules import check_factors
+from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.recipe import Recipe
+from cnn_jax.state import TrainState
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import make_model
-from cnn_jax.training.frozen import check_frozen, frozen_pattern
-from cnn_jax.training.lookahead import make_lookahead
-from cnn_jax.training.parameter_rules import check_factors
-from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import abstract_state, optimizer_of
-from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Objective, make_objective, make_train_step
 
 
@@ -40,9 +40,9 @@ class Traffic:
     """What the devices send each other in a step, for one purpose.
 
     Attributes:
-      kind: of the operation, as in `cnn_jax.collectives.KINDS`.
+      kind: of the operation, as in `cnn_jax.devices.collectives.KINDS`.
       what: the arrays.
-      bytes: of them on one device, each whole, as `cnn_jax.collectives` counts.
+      bytes: of them on one device, each whole, as `cnn_jax.devices.collectives` counts.
     """
 
     kind: str

@@ -16,13 +16,12 @@ from jax.sharding import Mesh, NamedSharding
 from cnn_jax import models
 from cnn_jax.augment import evaluation_batch
 from cnn_jax.augment.views import WEIGHTS
-from cnn_jax.compilation import compiled
 from cnn_jax.data import Split, evaluation_batches
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
-from cnn_jax.errors import UserError
-from cnn_jax.parallel import (
+from cnn_jax.devices.compilation import compiled
+from cnn_jax.devices.mesh import (
     batch_sharding,
     gathered,
     placed,
@@ -30,11 +29,12 @@ from cnn_jax.parallel import (
     replicated,
     shardings,
 )
+from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
+from cnn_jax.state import Variables
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.input import evaluation_feed
-from cnn_jax.training.state import Variables
 from cnn_jax.training.step import make_eval_step
 
 _IN_FLIGHT = 2

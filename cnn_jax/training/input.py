@@ -15,7 +15,7 @@ from cnn_jax.data.feed import Feed
 from cnn_jax.data.memory import InMemory, Order
 from cnn_jax.data.pieces import InTurn, Pieces, Shuffled, default_workers
 from cnn_jax.data.streamed import StreamedSplit
-from cnn_jax.parallel import batch_sharding, placed_parts
+from cnn_jax.devices.mesh import batch_sharding, placed_parts
 
 _AHEAD = 2
 """Batches that lie on the devices before their step."""

@@ -14,15 +14,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.checkpoints.checkpoints import Checkpoints, value_of
 from cnn_jax.data.dataset import Examples
 from cnn_jax.errors import UserError
-from cnn_jax.training.checkpoints import Checkpoints, value_of
+from cnn_jax.optimisation.paths import parameter_paths
+from cnn_jax.state import TrainState
 from cnn_jax.training.display import Display
 from cnn_jax.training.input import Given, Input
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
-from cnn_jax.training.paths import parameter_paths
 from cnn_jax.training.program import Program
-from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Metrics
 from cnn_jax.training.stop import Stopped
 

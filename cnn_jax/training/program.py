@@ -13,12 +13,11 @@ from jax.sharding import Mesh, Sharding
 
 from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.batch import Batch
-from cnn_jax.compilation_cache import Compilation, watched
+from cnn_jax.checkpoints.seal import Sealer
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.models import parameter_count
-from cnn_jax.models.batch_axis import BatchAxis
-from cnn_jax.parallel import (
+from cnn_jax.devices.compilation_cache import Compilation, watched
+from cnn_jax.devices.mesh import (
     Compile,
     Parallel,
     batch_sharding,
@@ -30,17 +29,21 @@ from cnn_jax.parallel import (
     shardings,
     split,
 )
-from cnn_jax.processes import of_first
+from cnn_jax.devices.processes import of_first
+from cnn_jax.layers.batch_axis import BatchAxis
+from cnn_jax.models import parameter_count
+from cnn_jax.optimisation.frozen import check_frozen, frozen_pattern
+from cnn_jax.optimisation.lookahead import make_lookahead
+from cnn_jax.optimisation.optimizers import update_lines
+from cnn_jax.optimisation.parameter_rules import check_factors
+from cnn_jax.optimisation.schedules import rates
 from cnn_jax.recipe import Recipe
+from cnn_jax.state import TrainState, Variables, stream, with_variables
 from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_evaluation_size, check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
-from cnn_jax.training.frozen import check_frozen, frozen_pattern
-from cnn_jax.training.lookahead import make_lookahead
 from cnn_jax.training.not_finite import first_not_finite
-from cnn_jax.training.optimizers import update_lines
-from cnn_jax.training.parameter_rules import check_factors
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import (
     abstract_state,
@@ -49,9 +52,6 @@ from cnn_jax.training.recipe_functions import (
     parts_of,
     schedule_of,
 )
-from cnn_jax.training.schedules import rates
-from cnn_jax.training.seal import Sealer
-from cnn_jax.training.state import TrainState, Variables, stream, with_variables
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
 _QUICK_COMPILE = {
@@ -71,10 +71,10 @@ class Program:
       recipe: what is trained; its seed is not used here.
       spec: facts of the data.
       mesh: the devices.
-      compile: `jit` or `pmap`, see `cnn_jax.parallel.Parallel`.
+      compile: `jit` or `pmap`, see `cnn_jax.devices.mesh.Parallel`.
       debug: keep the state that a step is given, so that `explain` can repeat the step; every
         step is a call.
-      steps_per_call: see `cnn_jax.parallel.Parallel`.
+      steps_per_call: see `cnn_jax.devices.mesh.Parallel`.
       workers: processes that read a streamed set, see `cnn_jax.training.input`.
 
     Attributes:

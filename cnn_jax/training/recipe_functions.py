@@ -13,14 +13,14 @@ from jax.sharding import AbstractMesh, Mesh
 from cnn_jax import models
 from cnn_jax.augment import output_shape
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.parallel import state_sharding
+from cnn_jax.devices.mesh import state_sharding
+from cnn_jax.optimisation.frozen import frozen_pattern
+from cnn_jax.optimisation.optimizers import make_optimizer
+from cnn_jax.optimisation.schedules import make_schedule
 from cnn_jax.recipe import Recipe
+from cnn_jax.state import TrainState, init_state
 from cnn_jax.training.evaluator import make_model
-from cnn_jax.training.frozen import frozen_pattern
-from cnn_jax.training.optimizers import make_optimizer
 from cnn_jax.training.plan import Plan
-from cnn_jax.training.schedules import make_schedule
-from cnn_jax.training.state import TrainState, init_state
 
 
 def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:

@@ -13,12 +13,12 @@ from flax import linen as nn
 from cnn_jax.augment import averaged, views_of
 from cnn_jax.augment.views import Views
 from cnn_jax.batch import Batch
-from cnn_jax.models.batch_axis import WHOLE, BatchAxis, batch_axis
+from cnn_jax.layers.batch_axis import WHOLE, BatchAxis, batch_axis
+from cnn_jax.optimisation.frozen import frozen_norms, stopped
+from cnn_jax.optimisation.lookahead import SetBack
+from cnn_jax.state import TrainState, Variables, stream
 from cnn_jax.tasks import classification
 from cnn_jax.tasks.losses import LossFn
-from cnn_jax.training.frozen import frozen_norms, stopped
-from cnn_jax.training.lookahead import SetBack
-from cnn_jax.training.state import TrainState, Variables, stream
 
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -91,7 +91,7 @@ def make_train_step(
       lookahead: sets the variables back to their slow copy, if there is one.
       accumulate: parts that a batch is split into; normalisation layers see one part at a time.
       update_norms: whether the norms of updates are returned too.
-      frozen: pattern of the paths of parameters that stay, see `cnn_jax.training.frozen`.
+      frozen: pattern of the paths of parameters that stay, see `cnn_jax.optimisation.frozen`.
       axis: what batch statistics are taken over, and the mapped axis, if the step is given a part
         of the batch on every device.
       gathered: lays out parameters as the model is applied with them.

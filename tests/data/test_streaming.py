@@ -9,11 +9,11 @@ import pytest
 import toy_tfds  # noqa: F401  (registers the set)
 
 from cnn_jax.data.catalog import load
+from cnn_jax.data.recipe_data import read_data
 from cnn_jax.data.splits import with_examples, with_validation
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
-from cnn_jax.recipe_data import read_data
 
 
 @pytest.fixture(scope="module")

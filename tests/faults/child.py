@@ -14,8 +14,8 @@ import threading
 import time
 
 from cnn_jax import Recipe, main
+from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.json_values import from_json
-from cnn_jax.training.checkpoints import Checkpoints
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.program import Program
 

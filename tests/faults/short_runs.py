@@ -9,8 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cnn_jax.evaluation.restored import restore
 from cnn_jax.json_values import read_json, to_json
+from cnn_jax.restored import restore
 
 CHILD = str(Path(__file__).parent / "child.py")
 

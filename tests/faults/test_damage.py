@@ -13,8 +13,8 @@ import short_runs as runs
 from rich.console import Console
 
 from cnn_jax import UserError, steps, train
-from cnn_jax.experiment import Experiment
-from cnn_jax.training.checkpoints import Unreadable
+from cnn_jax.checkpoints.checkpoints import Unreadable
+from cnn_jax.runs.experiment import Experiment
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_state_that_is_not_finite_is_not_gone_on_with(recipe, half, experiment
     import jax
     import jax.numpy as jnp
 
-    from cnn_jax.training.checkpoints import Checkpoints
+    from cnn_jax.checkpoints.checkpoints import Checkpoints
 
     checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints)
     state = experiment.program.init(0)

@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import Dense, tap
+from cnn_jax.layers.basic import Dense, tap
 
 
 class Block(nn.Module):

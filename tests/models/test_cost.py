@@ -8,7 +8,7 @@ from jax import lax
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import Conv, Dense
+from cnn_jax.layers.basic import Conv, Dense
 
 
 class Wrapped(nn.Module):

@@ -10,8 +10,8 @@ from family_checks import (
 from flax import linen as nn
 
 from cnn_jax import models
+from cnn_jax.layers.blocks import StochasticDepth
 from cnn_jax.models import efficientnet
-from cnn_jax.models.blocks import StochasticDepth
 
 # The first block has the shape of its input, so adds it; the second halves the image.
 TINY = {"stages": ((1, 3, 1, 32, 1), (2, 5, 2, 16, 1)), "width": 0.5, "stem": "small"}

@@ -22,8 +22,8 @@ from published_counts import COUNTS
 from tiny_models import CLASSES, TINY
 
 from cnn_jax import models
-from cnn_jax.compilation import compiled
-from cnn_jax.parallel import make_mesh
+from cnn_jax.devices.compilation import compiled
+from cnn_jax.devices.mesh import make_mesh
 
 # The only models that take one size of images.
 FIXED_SIZE = {"lenet5"}

@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.models import options, registry
+from cnn_jax.layers import options
+from cnn_jax.models import registry
 
 
 class Probe(nn.Module):

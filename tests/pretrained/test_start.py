@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from cnn_jax import UserError, steps, train
-from cnn_jax.evaluation.restored import restore
 from cnn_jax.pretrained.weights import export
+from cnn_jax.restored import restore
 
 QUIET = Console(quiet=True)
 

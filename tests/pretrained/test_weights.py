@@ -11,14 +11,14 @@ from torch_writer import Storages, write_zip
 
 from cnn_jax import Data, Model, Preprocess, Recipe, steps
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.restored import restore
 from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.names import import_weights
 from cnn_jax.pretrained.naming import best_naming, namings
 from cnn_jax.pretrained.safetensors_file import read_safetensors, write_safetensors
 from cnn_jax.pretrained.weights import export, load
-from cnn_jax.run import train
-from cnn_jax.training.state import init_state, with_variables
+from cnn_jax.restored import restore
+from cnn_jax.runs.run import train
+from cnn_jax.state import init_state, with_variables
 
 
 def assert_same(a, b):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from cnn_jax.models.layers import Conv, Dense
+from cnn_jax.layers.basic import Conv, Dense
 from cnn_jax.models.registry import register
 
 

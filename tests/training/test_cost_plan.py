@@ -14,8 +14,8 @@ from jax.sharding import AbstractMesh
 
 from cnn_jax import UserError
 from cnn_jax.batch import Batch
+from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.json_values import to_json
-from cnn_jax.recipe_data import data_spec, load_data
 from cnn_jax.training.cost_plan import activations, plan_cost
 
 PROGRAM = """
@@ -26,9 +26,9 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import Parallel, Recipe
-from cnn_jax.recipe_data import data_spec, load_data
+from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.json_values import from_json
-from cnn_jax.parallel import make_mesh, replicated
+from cnn_jax.devices.mesh import make_mesh, replicated
 from cnn_jax.training.cost_plan import Compiled, plan_cost
 from cnn_jax.training.program import Program
 

@@ -6,8 +6,8 @@ import pytest
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.state import init_state, stream
 from cnn_jax.tasks.losses import LOSSES
-from cnn_jax.training.state import init_state, stream
 from cnn_jax.training.step import make_eval_step, make_train_step
 
 LOSS = LOSSES["cross_entropy"]

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from cnn_jax import Parallel, UserError, steps, train
-from cnn_jax.evaluation.restored import restore
-from cnn_jax.experiment import Experiment
+from cnn_jax.restored import restore
+from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.program import Program
 from cnn_jax.training.stop import Stopped, StopRequest

@@ -1,0 +1,1 @@
+"""States of a run on disk: written whole, sealed, found again."""

@@ -1,0 +1,452 @@
+"""Checkpoints of a run through Orbax: asynchronous, atomic, the latest and the best kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import (
+    AnyPreservationPolicy,
+    BestN,
+    PreservationContext,
+    PreservationPolicy,
+)
+
+from cnn_jax import recipe
+from cnn_jax.checkpoints.files import (
+    BROKEN,
+    REPLACED,
+    check_alone,
+    lay_aside,
+    read_metrics,
+    reason,
+    sealed,
+    settle,
+    steps_in,
+    unsealed,
+    with_checksum,
+)
+from cnn_jax.checkpoints.seal import Seal, Sealer
+from cnn_jax.devices.processes import first_does, is_first
+from cnn_jax.errors import UserError
+from cnn_jax.optimisation.paths import path_name
+from cnn_jax.state import TrainState
+from cnn_jax.tasks.classification import LOWER_IS_BETTER
+
+Progress = dict[str, Any]
+"""What the loop has to know besides the state, as JSON."""
+
+
+class SaveError(UserError):
+    """A checkpoint could not be written; those before it are whole."""
+
+    exit_code = 74  # EX_IOERR
+
+
+def value_of(metrics: Mapping[str, float], metric: str) -> float:
+    """A metric turned so that more is better; what is not a number is worst."""
+    value = float(metrics[metric])
+    if math.isnan(value):
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+class Unreadable(UserError):
+    """A checkpoint is damaged.
+
+    Attributes:
+      step: which.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+@dataclass
+class _Latest(PreservationPolicy):
+    """Keeps the newest n of those that are due, and the newest of all."""
+
+    n: int
+    scheduled: Callable[[int], bool]
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: PreservationContext
+    ) -> Sequence[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*steps[-1:], *[step for step in steps if self.scheduled(step)][-self.n :]}
+        return [step in kept for step in steps]
+
+
+class Checkpoints:
+    """The checkpoints of one run folder.
+
+    Args:
+      directory: where they lie; made if it is not there, unless read only.
+      config: how many are kept, and by which metric the best is chosen.
+      read_only: never writes or deletes anything.
+      scheduled: whether a checkpoint of a step is due whatever happens, unlike those that are saved
+        when a run is stopped: of these the newest is kept as well, until a newer one is there.
+      sealer: what takes the seals of states, if there is one; else made for the first state.
+      lock: held while Orbax works, where several threads have checkpoints: it serves one at a
+        time. Saving is then not asynchronous.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: recipe.Checkpoints,
+        *,
+        read_only: bool = False,
+        scheduled: Callable[[int], bool] = lambda step: True,
+        sealer: Callable[[], Sealer] | None = None,
+        lock: AbstractContextManager[Any] | None = None,
+    ) -> None:
+        self._shared = lock is not None
+        self._lock = threading.RLock() if lock is None else lock
+        self.directory = directory.resolve()
+        self._sealer = sealer
+        self._scheduled = scheduled
+        self.broken: list[str] = []
+        self.metric = config.metric
+        if read_only and not self.directory.is_dir():
+            raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
+        if not read_only:
+            self.broken = first_does(self._tidy)
+        with self._lock:
+            self._manager = self._open(read_only, config)
+
+    def _tidy(self) -> list[str]:
+        """Settles what was under way, and lays checkpoints with damaged metrics aside."""
+        said = []
+        settle(self.directory)
+        for step in steps_in(self.directory):
+            try:
+                read_metrics(self.directory / str(step))
+            except ValueError as error:
+                said.append(str(self._unreadable(step, str(error))))
+                lay_aside(self.directory / str(step), BROKEN)
+        return said
+
+    def _open(self, read_only: bool, config: recipe.Checkpoints) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                # Has the metrics stored; one that only reads must not stumble over damaged ones.
+                best_fn=None if read_only else self._key,
+                preservation_policy=AnyPreservationPolicy(
+                    [
+                        _Latest(config.keep_latest, self._scheduled),
+                        BestN(
+                            get_metric_fn=self._key,
+                            n=config.keep_best,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+                create=not read_only,
+                read_only=read_only,
+                cleanup_tmp_directories=not read_only,
+            ),
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "progress": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    def _key(self, metrics: Mapping[str, float]) -> tuple[float, int]:
+        # Of equally good checkpoints the first is the best: later ones did not improve on it.
+        return value_of(metrics, self.metric), -int(metrics["step"])
+
+    def steps(self) -> list[int]:
+        """Steps of all whole checkpoints, rising."""
+        return steps_in(self.directory)
+
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint, if there is any."""
+        return max(self.steps(), default=None)
+
+    def best(self) -> int | None:
+        """Step of the best validated checkpoint, if there is any."""
+        return next(iter(self.ranked()), None)
+
+    def ranked(self) -> list[int]:
+        """Steps of the validated checkpoints, the best first."""
+        found = {step: self.metrics(step) for step in self.steps()}
+        validated = [step for step, metrics in found.items() if metrics]
+        return sorted(validated, key=lambda step: self._key(found[step]), reverse=True)
+
+    def metrics(self, step: int) -> dict[str, Any]:
+        """Validation metrics stored with a checkpoint.
+
+        Empty where it was not validated, or where they are not what was written: what cannot be
+        compared is not the best.
+        """
+        try:
+            return read_metrics(self.directory / str(step))
+        except ValueError:
+            return {}
+
+    def _seal(self, state: Any) -> Seal:
+        if self._sealer is None:
+            made = Sealer(state)
+            self._sealer = lambda: made
+        return self._sealer()(state)
+
+    def find(self, which: str) -> int:
+        """The step meant by `best`, `latest` or a number.
+
+        Raises:
+          UserError: there is none, or not that one.
+        """
+        steps = self.steps()
+        run = self.directory.parent
+        if not steps:
+            raise UserError(f"no checkpoint in {run}")
+        if which == "latest":
+            return steps[-1]
+        if which == "best":
+            best = self.best()
+            if best is None:
+                raise UserError(
+                    f"no checkpoint in {run} was validated, so none is best; there are: "
+                    f"latest, {', '.join(map(str, steps))}"
+                )
+            return best
+        if not which.isdigit() or int(which) not in steps:
+            raise UserError(
+                f"no checkpoint {which!r} in {run}; there are: best, latest, "
+                f"{', '.join(map(str, steps))}"
+            )
+        return int(which)
+
+    def save(
+        self, state: TrainState, step: int, progress: Progress, metrics: Mapping[str, Any] | None
+    ) -> None:
+        """Starts to write a checkpoint; returns once the state has been copied.
+
+        Args:
+          state: what is saved.
+          step: the number of updates it has had.
+          progress: what the loop has to know besides.
+          metrics: validation metrics at this step, if it was validated.
+
+        Raises:
+          SaveError: this or the save before could not be written.
+        """
+        self.wait()
+        stored = None if metrics is None else with_checksum({**metrics, "step": step})
+        saved = sealed(progress, self._seal(state).sums)
+        try:
+            with self._lock:
+                # A stop may have saved this very step before it was validated: that checkpoint is
+                # laid aside until the new one is whole.
+                replaced = step in self._manager.all_steps()
+                if replaced:
+                    first_does(lambda: self._replace(step))
+                    self._manager.reload()
+                self._manager.save(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardSave(_fields(state)),
+                        progress=ocp.args.JsonSave(saved),
+                    ),
+                    metrics=stored,
+                    force=True,
+                )
+                if replaced or self._shared:
+                    self.wait()
+                if replaced and is_first():
+                    settle(self.directory)
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def _replace(self, step: int) -> None:
+        lay_aside(self.directory / str(step), REPLACED)
+
+    def wait(self) -> None:
+        """Returns when everything is on disk.
+
+        Raises:
+          SaveError: it could not be written.
+        """
+        try:
+            with self._lock:
+                self._manager.wait_until_finished()
+                self._manager.check_for_errors()
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> SaveError:
+        whole = ", ".join(str(step) for step in self.steps()) or "none"
+        return SaveError(
+            f"a checkpoint could not be written to {self.directory}: {reason(error)}. Whole "
+            f"checkpoints there: {whole}. When that is mended, the same command goes on from the "
+            "newest."
+        )
+
+    def restore(self, step: int, template: TrainState) -> tuple[TrainState, Progress]:
+        """A saved state, laid out on the devices as the template is.
+
+        Args:
+          step: one of `steps()`.
+          template: a state of `jax.ShapeDtypeStruct` with shardings.
+
+        Raises:
+          Unreadable: the checkpoint is not what was written.
+          UserError: it holds another model's or optimizer's state.
+        """
+        self.wait()
+        self._compare(step, template)
+        try:
+            with self._lock:
+                restored = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(_fields(template)),
+                        progress=ocp.args.JsonRestore(),
+                    ),
+                )
+            progress, sums = unsealed(restored.progress)
+        except jax.errors.JaxRuntimeError:
+            raise
+        except Exception as error:
+            raise self._unreadable(step, reason(error)) from error
+        state = template.replace(**restored.state)  # type: ignore[attr-defined]
+        found = self._seal(state)
+        changed = sorted(name for name, now in found.sums.items() if sums.get(name) != now)
+        if changed:
+            raise self._unreadable(step, f"{changed[0]} is not what was saved")
+        if int(state.step) != step:
+            raise self._unreadable(step, f"it holds the state after {int(state.step)} steps")
+        if found.wild:
+            raise self._unreadable(step, f"{found.wild[0]} is not finite")
+        return state, progress
+
+    def restore_first(
+        self, steps: Sequence[int], template: TrainState
+    ) -> tuple[TrainState, Progress, list[str]]:
+        """The first of several states that is what was saved.
+
+        Those before it, which are not, are laid aside as `STEP.broken`, so that the run can come
+        to their steps again.
+
+        Args:
+          steps: which states, in this order.
+          template: a state of `jax.ShapeDtypeStruct` with shardings.
+
+        Returns:
+          The state, the loop's progress, and for each one laid aside what is wrong with it.
+
+        Raises:
+          Unreadable: none is what was saved.
+          UserError: it holds another model's or optimizer's state.
+        """
+        if jax.process_count() > 1:
+            # What all restore together is known to be whole before.
+            said, steps = first_does(lambda: self._whole(steps))
+            self._reload()
+            return *self.restore(steps[0], template), said
+        broken: list[Unreadable] = []
+        for step in steps:
+            try:
+                state, progress = self.restore(step, template)
+            except Unreadable as error:
+                broken.append(error)
+                continue
+            self.leave([error.step for error in broken], BROKEN)
+            return state, progress, [str(error) for error in broken]
+        raise broken[0]
+
+    def _whole(self, steps: Sequence[int]) -> tuple[list[str], list[int]]:
+        """What is wrong with the first steps, which are laid aside, and those from a whole one."""
+        broken: list[Unreadable] = []
+        for index, step in enumerate(steps):
+            try:
+                check_alone(self.directory / str(step))
+            except ValueError as error:
+                broken.append(self._unreadable(step, str(error)))
+                continue
+            for failed in broken:
+                lay_aside(self.directory / str(failed.step), BROKEN)
+            return [str(error) for error in broken], list(steps[index:])
+        raise broken[0]
+
+    def leave(self, steps: Sequence[int], end: str) -> None:
+        """Lays checkpoints aside, under names with the end `end`."""
+        if not steps:
+            return
+
+        def aside() -> None:
+            for step in steps:
+                lay_aside(self.directory / str(step), end)
+
+        first_does(aside)
+        self._reload()
+
+    def _reload(self) -> None:
+        with self._lock:
+            self._manager.reload()
+
+    def _unreadable(self, step: int, reason: str) -> Unreadable:
+        others = ", ".join(str(other) for other in self.steps() if other != step) or "none"
+        return Unreadable(
+            f"checkpoint {step} in {self.directory.parent} cannot be used: {reason}. "
+            f"Others there: {others}",
+            step,
+        )
+
+    def _compare(self, step: int, template: TrainState) -> None:
+        try:
+            with self._lock:
+                stored = _shapes(self._manager.item_metadata(step).state)
+        except Exception as error:
+            raise self._unreadable(step, reason(error)) from error
+        if not stored:
+            raise self._unreadable(step, "its description of the state is missing")
+        wanted = _shapes(template)
+        lines = [
+            f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "
+            f"{wanted.get(path, 'not there')} in the recipe"
+            for path in sorted(stored.keys() | wanted.keys())
+            if stored.get(path) != wanted.get(path)
+        ]
+        if lines:
+            more = f"\n  and {len(lines) - 8} more" if len(lines) > 8 else ""
+            raise UserError(
+                f"checkpoint {step} in {self.directory.parent} is of another model or "
+                "optimizer:\n" + "\n".join(lines[:8]) + more
+            )
+
+    def close(self) -> None:
+        """Waits for what is being written and frees the threads."""
+        with self._lock:
+            self._manager.close()
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """A state by field, without the slow copy where there is none.
+
+    Orbax takes an empty field for one that is missing in the checkpoints of runs that began
+    before there was such a copy.
+    """
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if name != "slow" or value is not None}
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        path_name(path): f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
+        for path, leaf in leaves
+        if hasattr(leaf, "shape")
+    }

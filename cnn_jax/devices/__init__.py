@@ -1,0 +1,1 @@
+"""Where programs run: meshes of devices, processes, compilation."""

@@ -1,0 +1,91 @@
+"""How programs that apply a model are compiled for the devices of a mesh."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import re
+from typing import Any
+
+from jax.sharding import Mesh
+
+from cnn_jax.layers.cpu.platform import layers_for
+
+_PRODUCT = re.compile(
+    r"stablehlo\.(?:convolution\(.* = \[b, 0, 1, f\]x\[0, 1, i, o\]->"
+    r"|dot_general .* contracting_dims = \[(?P<contracted>[\d, ]+)\])"
+    r".* : \(tensor<(?P<left>[\dx]+)x\w+>, tensor<(?P<right>[\dx]+)x\w+>\)"
+    r" -> tensor<(?P<out>[\dx]+)x\w+>"
+)
+"""A forward convolution or a product of matrices in the text of a program."""
+
+_FEW = 16
+"""XLA's own convolutions on a CPU are made for more maps than this."""
+
+_SHARE = 1 / 8
+"""Of all multiplications, from which on it matters how such convolutions are done."""
+
+_ONEDNN: dict[str, bool | str] = {
+    "xla_cpu_use_onednn": True,
+    "xla_cpu_experimental_onednn_custom_call": True,
+}
+
+_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
+"""What XLA gives to its library YNNPACK; convolutions it would take before oneDNN can."""
+
+_PRODUCTS, _SUMS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE"
+
+
+def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
+    """Options of XLA for programs with convolutions.
+
+    On the CPU oneDNN's convolutions are several times as fast as XLA's own in bfloat16, and in
+    float32 faster where they give few maps (`make bench-layers ARGS="--without onednn"`).
+    Elsewhere they are no faster, and programs that call them cannot be kept in the compilation
+    cache. In bfloat16 YNNPACK is left products alone: what it fuses with
+    convolutions, sums and sums of products gives NaN in evaluations of residual nets (jaxlib
+    0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them and
+    refuse.
+
+    Args:
+      mesh: the devices.
+      program: its text in StableHLO.
+    """
+    version = tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2])
+    if mesh.devices.flat[0].platform != "cpu" or version < (0, 12):
+        return {}
+    if "bf16" in program:
+        return _ONEDNN | {_YNNPACK: _PRODUCTS}
+    if _share_of_few(program) >= _SHARE:
+        return _ONEDNN | {_YNNPACK: f"{_PRODUCTS},{_SUMS}"}
+    return {}
+
+
+def _share_of_few(program: str) -> float:
+    """The part of all multiplications that is in convolutions which give few maps."""
+    few = total = 0
+    for found in _PRODUCT.finditer(program):
+        left, right, out = ([int(n) for n in found[i].split("x")] for i in ("left", "right", "out"))
+        if found["contracted"]:
+            total += math.prod(out) * math.prod(
+                left[int(i)] for i in found["contracted"].split(",")
+            )
+            continue
+        count = math.prod(out) * math.prod(right[:3])
+        total += count
+        if right[3] <= _FEW:
+            few += count
+    return few / total if total else 0.0
+
+
+def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
+    """A jitted or pmapped function that applies a model, compiled as is best for a mesh.
+
+    Args:
+      mesh: the devices.
+      function: what `jax.jit` or `jax.pmap` gave, not traced before.
+      *arguments: its arguments, or their shapes.
+    """
+    with layers_for(mesh.devices.flat[0].platform):
+        lowered = function.lower(*arguments)
+    return lowered.compile(compiler_options(mesh, lowered.as_text()))

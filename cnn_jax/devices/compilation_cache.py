@@ -1,0 +1,208 @@
+"""JAX's cache of compiled programs on disk: switched on, bounded, and never in a run's way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from cnn_jax.devices.user_cache import user_cache
+
+_MAX_BYTES = 2**30
+"""Beyond this the programs that were not used for the longest time are deleted."""
+
+_MIN_SECONDS = 0.5
+"""Programs that compile faster than this are not stored."""
+
+_MOMENT = 0.1
+"""Seconds in which single operations compile, and no program with a model."""
+
+_READING = "Error reading persistent compilation cache entry"
+_WRITING = "Error writing persistent compilation cache entry"
+
+
+@dataclass
+class Compilation:
+    """How a program was come by.
+
+    Attributes:
+      seconds: to trace and to compile or load it.
+      loaded: programs that came from the cache.
+      built: programs that were compiled, without those of a moment, which no cache is for.
+      problem: why one could not be read or stored, if JAX said so.
+    """
+
+    seconds: float = 0.0
+    loaded: int = 0
+    built: int = 0
+    problem: str | None = None
+    _hit: bool = False
+
+    def __add__(self, other: Compilation) -> Compilation:
+        return Compilation(
+            self.seconds + other.seconds,
+            self.loaded + other.loaded,
+            self.built + other.built,
+            self.problem or other.problem,
+        )
+
+    def __str__(self) -> str:
+        if self.loaded and not self.built:
+            return f"from the cache in {self.seconds:.1f} s"
+        told = f" ({self.problem})" if self.problem else ""
+        return f"compiled in {self.seconds:.1f} s{told}"
+
+
+_watching = threading.local()
+"""The `Compilation` that a thread is about."""
+
+_listening = False
+
+
+def default_folder() -> Path:
+    """Where programs lie unless JAX_COMPILATION_CACHE_DIR says otherwise."""
+    return user_cache() / "compiled"
+
+
+def use_cache() -> str | None:
+    """Switches the cache on for this process, before it compiles anything.
+
+    What the environment says of JAX's own settings stays: JAX_COMPILATION_CACHE_DIR,
+    JAX_COMPILATION_CACHE_MAX_SIZE, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, and
+    JAX_ENABLE_COMPILATION_CACHE=false, which switches it off.
+
+    Returns:
+      Why there is no cache, where its folder cannot be used.
+    """
+    if not jax.config.jax_enable_compilation_cache:
+        return None
+    folder = jax.config.jax_compilation_cache_dir or str(default_folder())
+    if "://" not in folder and (why := _unusable(Path(folder))) is not None:
+        # XLA's own cache of tuned kernels lies there too, and ends a run that cannot write it.
+        _set("jax_compilation_cache_dir", None)
+        return f"compiled programs are not kept: {folder} cannot be used ({why})"
+    _set("jax_compilation_cache_dir", folder)
+    for name, value in (
+        ("jax_compilation_cache_max_size", _MAX_BYTES),
+        ("jax_persistent_cache_min_compile_time_secs", _MIN_SECONDS),
+    ):
+        if name.upper() not in os.environ:
+            _set(name, value)
+    return None
+
+
+def no_cache() -> None:
+    """Switches the cache off for this process."""
+    _set("jax_enable_compilation_cache", False)
+
+
+def _set(name: str, value: Any) -> None:
+    """Changes a setting of JAX; a cache that is already open would keep the old one."""
+    if getattr(jax.config, name) != value:
+        jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
+def _unusable(folder: Path) -> str | None:
+    """Why nothing can be written in a folder, if nothing can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Compilation]:
+    """Within it what this thread compiles is counted, and what the cache complains of is kept.
+
+    A damaged entry is deleted, so that the next start of a program replaces it: JAX would compile
+    it anew every time and leave what lies there.
+    """
+    _listen()
+    found = _watching.compilation = Compilation()
+    began = time.perf_counter()
+    try:
+        yield found
+    finally:
+        found.seconds = time.perf_counter() - began
+        _watching.compilation = None
+
+
+def _listen() -> None:
+    """Hears JAX's events and warnings, once a process."""
+    global _listening
+    if not _listening:
+        _listening = True
+        jax.monitoring.register_event_listener(_on_event)
+        jax.monitoring.register_event_duration_secs_listener(_on_duration)
+    if warnings.showwarning is not _on_warning:
+        _on_warning.plain = warnings.showwarning  # type: ignore[attr-defined]
+        warnings.showwarning = _on_warning
+    # By default a warning that was given once is not given again.
+    for text in (_READING, _WRITING):
+        warnings.filterwarnings("always", message=text)
+
+
+def _on_event(event: str, **_: Any) -> None:
+    found = getattr(_watching, "compilation", None)
+    if found is not None and event == "/jax/compilation_cache/cache_hits":
+        found._hit = True
+
+
+def _on_duration(event: str, duration_secs: float, **_: Any) -> None:
+    found = getattr(_watching, "compilation", None)
+    # Comes last, and also for what the cache had.
+    if found is not None and event == "/jax/core/compile/backend_compile_duration":
+        found.loaded += found._hit
+        found.built += not found._hit and duration_secs > _MOMENT
+        found._hit = False
+
+
+def _on_warning(message: Warning | str, *rest: Any, **named: Any) -> None:
+    text = str(message)
+    if not text.startswith((_READING, _WRITING)):
+        _on_warning.plain(message, *rest, **named)  # type: ignore[attr-defined]
+        return
+    reading = text.startswith(_READING)
+    if reading:
+        _delete_damaged(text.partition("'")[2].partition("'")[0])
+    found = getattr(_watching, "compilation", None)
+    if found is not None:
+        found.problem = _problem(text, reading=reading)
+
+
+def _problem(text: str, *, reading: bool) -> str:
+    reason = text.partition("': ")[2]
+    if reading:
+        return f"the cache could not be read: {reason}"
+    if "bad_alloc" in reason:
+        # What jaxlib 0.12 says of every program that calls oneDNN.
+        return "XLA cannot store programs that call oneDNN"
+    return f"not stored in the cache: {reason}"
+
+
+def _delete_damaged(name: str) -> None:
+    """Deletes the programs of a name that cannot be unpacked.
+
+    Where JAX packs them otherwise than by zlib, which has a checksum, all of the name go.
+    """
+    for entry in Path(jax.config.jax_compilation_cache_dir).glob(f"{name}-*-cache"):
+        # Others may delete or write in the same folder.
+        with contextlib.suppress(OSError):
+            try:
+                zlib.decompress(entry.read_bytes())
+            except zlib.error:
+                entry.unlink()

@@ -1,0 +1,1 @@
+"""What nets are made of: layers, blocks and their options."""

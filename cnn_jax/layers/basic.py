@@ -1,0 +1,396 @@
+"""The layers that models share."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+
+from cnn_jax.errors import UserError
+from cnn_jax.layers import initialisers
+from cnn_jax.layers.batch_axis import bernoulli, group_moments, mean_over_groups
+from cnn_jax.layers.initialisers import Init
+
+Activation = Callable[[jax.Array], jax.Array]
+
+Padding = str | int | Sequence[tuple[int, int]]
+"""`"SAME"`, `"VALID"`, so many pixels on every side, or ((top, bottom), (left, right))."""
+
+
+class Conv(nn.Module):
+    """A convolution (b, h, w, c) -> (b, h', w', features), computed in `dtype`.
+
+    Attributes:
+      features: number of output maps.
+      kernel_size: side of the kernel in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal).
+      padding: see `Padding`.
+      groups: inputs and outputs are split into so many groups that do not see each other.
+      dilation: distance in pixels between neighbouring kernel elements.
+      use_bias: add a trainable number per output map.
+      kernel_init: see `cnn_jax.layers.initialisers`.
+      bias_init: see there.
+      dtype: what it computes in; parameters are float32.
+
+    Parameters: kernel (kh, kw, c / groups, features), bias (features,).
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int] = 3
+    strides: int | tuple[int, int] = 1
+    padding: Padding = "SAME"
+    groups: int = 1
+    dilation: int | tuple[int, int] = 1
+    use_bias: bool = True
+    kernel_init: Init = "he_normal"
+    bias_init: Init = "zeros"
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The convolution of images (b, h, w, c)."""
+        shape = (*_pair(self.kernel_size), x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", initialisers.kernel(self.kernel_init), shape, jnp.float32)
+        y = self.convolve(x.astype(self.dtype), kernel.astype(self.dtype))
+        if self.use_bias:
+            init = initialisers.bias(self.bias_init, fan_in=math.prod(shape[:-1]))
+            bias = self.param("bias", init, (self.features,), jnp.float32)
+            y += bias.astype(self.dtype)
+        return y
+
+    @property
+    def geometry(self) -> tuple[Any, ...]:
+        """Strides, padding, groups and dilation as `convolve` takes them."""
+        return _pair(self.strides), _sides(self.padding), self.groups, _pair(self.dilation)
+
+    def convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        """The sums of products alone; a method, so that a platform can have a way of its own."""
+        return convolve(x, kernel, *self.geometry)
+
+
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: str | Sequence[tuple[int, int]],
+    groups: int,
+    dilation: tuple[int, int],
+) -> jax.Array:
+    """The convolution of x (b, h, w, c) with a kernel (kh, kw, c / groups, f)."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=padding,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+class Dense(nn.Module):
+    """A full connection (..., c) -> (..., features), computed in `dtype`.
+
+    Attributes:
+      features: number of outputs.
+      use_bias: add a trainable number per output.
+      kernel_init: see `cnn_jax.layers.initialisers`.
+      bias_init: see there.
+      dtype: what it computes in; parameters are float32.
+
+    Parameters: kernel (c, features), bias (features,).
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Init = "he_normal"
+    bias_init: Init = "zeros"
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The product of (..., c) with the kernel, plus the bias."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", initialisers.kernel(self.kernel_init), shape, jnp.float32)
+        y = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        if self.use_bias:
+            init = initialisers.bias(self.bias_init, fan_in=shape[0])
+            bias = self.param("bias", init, (self.features,), jnp.float32)
+            y += bias.astype(self.dtype)
+        return y
+
+
+class BatchNorm(nn.BatchNorm):
+    """Batch normalisation of (b, ..., c) by statistics of the batch, or by running ones.
+
+    As flax's, with its fields and variables, but for what it takes statistics of: the whole
+    batch wherever its parts lie, or groups of examples, as `cnn_jax.layers.batch_axis` says. In
+    groups the running statistics move to the mean of the groups'.
+    """
+
+    @nn.compact
+    def __call__(  # type: ignore[override]
+        self,
+        x: jax.Array,
+        use_running_average: bool | None = None,
+        activation: Activation | None = None,
+    ) -> jax.Array:
+        """The normalised (b, ..., c) in `dtype`, with an activation of it if there is one.
+
+        The activation is nothing but what could follow; a platform may have a faster way for both
+        at once.
+        """
+        running = nn.merge_param(
+            "use_running_average", self.use_running_average, use_running_average
+        )
+        shape = (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", lambda: jnp.zeros(shape, jnp.float32))
+        variance = self.variable("batch_stats", "var", lambda: jnp.ones(shape, jnp.float32))
+        scale = self.param("scale", self.scale_init, shape) if self.use_scale else None
+        bias = self.param("bias", self.bias_init, shape) if self.use_bias else None
+        if running:
+            return self._normalised(
+                x, mean.value[None], variance.value[None], scale, bias, activation
+            )
+        y, means, variances = self.by_batch(x, scale, bias, activation)
+        if not self.is_initializing():
+            for stored, found in ((mean, means), (variance, variances)):
+                moved = (1 - self.momentum) * mean_over_groups(found)
+                stored.value = self.momentum * stored.value + moved
+        return y
+
+    def by_batch(
+        self,
+        x: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+        activation: Activation | None,
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """(b, ..., c) normalised by its own statistics, and these, (g, c) each.
+
+        A method, so that a platform can have a way of its own.
+        """
+        means, variances = group_moments(x)
+        return (
+            self._normalised(x, means, variances, scale, bias, activation),
+            means,
+            variances,
+        )
+
+    def _normalised(
+        self,
+        x: jax.Array,
+        means: jax.Array,
+        variances: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+        activation: Activation | None,
+    ) -> jax.Array:
+        factor = lax.rsqrt(variances + self.epsilon)
+        if scale is not None:
+            factor *= scale
+        grouped = x.reshape(len(means), -1, *x.shape[1:])
+        over = (slice(None), *(None,) * (x.ndim - 1), slice(None))
+        # A product and a sum a value: nothing between is kept for the gradients, and theirs are a
+        # product and a sum as well.
+        offset = -means * factor
+        if bias is not None:
+            offset += bias
+        y = (grouped * factor[over] + offset[over]).reshape(x.shape)
+        y = y.astype(self.dtype or x.dtype)
+        return y if activation is None else activation(y)
+
+
+class Dropout(nn.Module):
+    """Leaves out values of (b, ...) at random in training, and scales up those that stay.
+
+    Attributes:
+      rate: probability to be left out.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """(b, ...) -> (b, ...)."""
+        if not train or self.rate == 0:
+            return x
+        stays = bernoulli(self.make_rng("dropout"), 1 - self.rate, x.shape)
+        return jnp.where(stays, x / (1 - self.rate), jnp.zeros_like(x))
+
+
+def check_images(x: jax.Array, *, smallest: tuple[int, int], model: str) -> None:
+    """Checks that `x` are images (b, h, w, c) of a float type and at least `smallest` pixels.
+
+    Raises:
+      UserError: they are not; raised while tracing, since shapes are known then.
+    """
+    if x.ndim != 4:
+        raise UserError(f"{model} takes images (b, h, w, c), not an array of shape {x.shape}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise UserError(f"{model} takes normalised images of a float type, not {x.dtype}")
+    height, width = x.shape[1:3]
+    if height < smallest[0] or width < smallest[1]:
+        raise UserError(
+            f"images of {height}x{width} pixels are too small for {model}: it needs at least "
+            f"{smallest[0]}x{smallest[1]}; resize or pad them (preprocess.size) or take away stages"
+        )
+
+
+def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """`x`, which `activations` then finds under `name`; where nobody asks it does nothing.
+
+    For points that are no submodule's output, such as what follows a ReLU or a pooling. The
+    name must differ from those of the submodules.
+    """
+    module.sow("intermediates", name, x)
+    return x
+
+
+def max_pool(
+    x: jax.Array,
+    window: int | tuple[int, int],
+    strides: int | tuple[int, int] | None = None,
+    padding: Padding = "VALID",
+) -> jax.Array:
+    """The largest value of every window: (b, h, w, c) -> (b, h', w', c).
+
+    The gradient of windows that neither overlap nor are padded is found by comparing their
+    elements, since that of XLA's general pooling is slow on CPUs. The values are those of
+    `nn.max_pool`, and rows and columns that fill no window are left out as there. Where several
+    elements are largest, the gradient is shared among them, while `nn.max_pool` gives it to one.
+
+    Args:
+      x: (b, h, w, c).
+      window: side in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal); the window itself by default.
+      padding: see `Padding`; padded pixels never win.
+
+    Raises:
+      UserError: an unpadded window is larger than the image.
+    """
+    window = _pair(window)
+    strides = window if strides is None else _pair(strides)
+    _check_window(x, window, padding)
+    if strides == window and padding == "VALID" and math.prod(window) <= 16:
+        return _window_max(x, window)
+    return nn.max_pool(x, window, strides, _sides(padding))
+
+
+def avg_pool(
+    x: jax.Array,
+    window: int | tuple[int, int],
+    strides: int | tuple[int, int] | None = None,
+    padding: Padding = "VALID",
+) -> jax.Array:
+    """The mean of every window: (b, h, w, c) -> (b, h', w', c); padded pixels are not counted.
+
+    Args:
+      x: (b, h, w, c).
+      window: side in pixels, or (height, width).
+      strides: step in pixels, or (vertical, horizontal); the window itself by default.
+      padding: see `Padding`.
+
+    Raises:
+      UserError: an unpadded window is larger than the image.
+    """
+    window = _pair(window)
+    strides = window if strides is None else _pair(strides)
+    _check_window(x, window, padding)
+    if strides == window and padding == "VALID" and math.prod(window) <= 16:
+        return _window_sum(x, window) / math.prod(window)
+    return nn.avg_pool(x, window, strides, _sides(padding), count_include_pad=False)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _window_max(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """The largest element of every window; its derivatives are one pass over the image.
+
+    XLA's own, which on a CPU becomes one with the convolution and the ReLU before it.
+    """
+    return nn.max_pool(x, window, window)
+
+
+@_window_max.defjvp
+def _window_max_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    y = _window_max(x, window)
+    high, wide = (side * size for side, size in zip(y.shape[1:3], window, strict=True))
+
+    # Sliced and not reshaped: of a reshaped image XLA for CPUs (jaxlib 0.12.0) forgets that it is
+    # the same memory, and writes the gradient of what came before over it while it is read.
+    def pixels(i: int, j: int) -> jax.Array:
+        return x[:, i : high : window[0], j : wide : window[1]]
+
+    rows = [_winners([pixels(i, j) for j in range(window[1])]) for i in range(window[0])]
+    of_rows, _ = _winners([largest for _, largest in rows])
+    shares = [
+        jnp.stack([row * pixel for pixel in in_row], 3)
+        for row, (in_row, _) in zip(of_rows, rows, strict=True)
+    ]
+    return y, jnp.sum(jnp.stack(shares, 2) * _windows(dx, window), (2, 4))
+
+
+def _winners(elements: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+    """How much each element has of being the largest, which sums to one, and the largest.
+
+    Elements are compared with each other only. Compared with the largest that was found before,
+    none might equal it: XLA may compute them anew, with other last bits.
+    """
+    largest, *others = elements
+    ahead = []
+    for element in others:
+        level = jnp.where(element == largest, 0.5, 0.0)
+        ahead.append(jnp.where(element > largest, 1.0, level).astype(element.dtype))
+        largest = jnp.maximum(largest, element)
+    shares, left = [], jnp.ones_like(largest)
+    for share in reversed(ahead):
+        shares.append(left * share)
+        left *= 1 - share
+    return [left, *reversed(shares)], largest
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _window_sum(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """The sum of every window; its derivatives are one pass over the image.
+
+    First along the width, then along the height: faster than all at once, and than `jnp.sum`.
+    """
+    windows = _windows(x, window)
+    lines = functools.reduce(jnp.add, [windows[:, :, :, :, j] for j in range(window[1])])
+    return functools.reduce(jnp.add, [lines[:, :, i] for i in range(window[0])])
+
+
+@_window_sum.defjvp
+def _window_sum_jvp(window: tuple[int, int], primals: Any, tangents: Any) -> Any:
+    return _window_sum(*primals, window), jnp.sum(_windows(tangents[0], window), (2, 4))
+
+
+def _windows(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """Windows of (b, h, w, c) as (b, h', height, w', width, c); what fills none is left out."""
+    rows, columns = (side // size for side, size in zip(x.shape[1:3], window, strict=True))
+    x = x[:, : rows * window[0], : columns * window[1]]
+    return x.reshape(len(x), rows, window[0], columns, window[1], x.shape[-1])
+
+
+def _check_window(x: jax.Array, window: tuple[int, int], padding: Padding) -> None:
+    if padding == "VALID" and (x.shape[1] < window[0] or x.shape[2] < window[1]):
+        raise UserError(
+            f"images are too small for this model: only {x.shape[1]}x{x.shape[2]} pixels are "
+            f"left where a window of {window[0]}x{window[1]} is pooled"
+        )
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _sides(padding: Padding) -> str | Sequence[tuple[int, int]]:
+    return [(padding, padding)] * 2 if isinstance(padding, int) else padding

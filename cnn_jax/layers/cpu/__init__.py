@@ -1,0 +1,1 @@
+"""The same layers written for a CPU, with the same results."""

@@ -1,0 +1,82 @@
+"""Convolutions written as what a CPU does fast, for programs that run on one.
+
+XLA has slow code for some convolutions on a CPU: depthwise ones, and most gradients with respect
+to kernels. They are the same sums as products of matrices and shifted images, which it has fast
+code for. GPUs and TPUs have code of their own and are given plain convolutions.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from cnn_jax.layers.basic import convolve
+from cnn_jax.layers.cpu.depthwise import depthwise
+from cnn_jax.layers.cpu.gradients import convolve_by_products
+from cnn_jax.layers.cpu.sums import padded
+from cnn_jax.layers.cpu.winograd import Pads, winograd_convolve
+
+WINOGRAD_MAPS = 32
+"""From so many maps on, in and out in the harmonic mean, 3x3 convolutions in float32 are those of
+`winograd`, but where JAX's `jax_default_matmul_precision` is `highest` or `float32`. Products grow
+as maps in times maps out, passes over tiles as their sum."""
+
+WINOGRAD_VALUE_MAPS = 48
+"""From so many on their values are, where no gradient is asked for."""
+
+
+def cpu_convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    padding: str | Pads,
+    groups: int,
+    dilation: tuple[int, int],
+    *,
+    winograd: bool = True,
+) -> jax.Array:
+    """What `cnn_jax.layers.basic.convolve` gives, by the fastest way known on a CPU.
+
+    Args:
+      x: (b, h, w, c).
+      kernel: (kh, kw, c / groups, features).
+      strides: steps in pixels.
+      padding: "SAME", "VALID", or pixels at ((top, bottom), (left, right)).
+      groups: see `Conv`.
+      dilation: see `Conv`.
+      winograd: whether 3x3 convolutions of many maps may be those of `winograd`.
+    """
+    height, width, inputs, features = kernel.shape
+    if dilation == (1, 1):
+        pads = _pads(x, kernel, strides, padding)
+        every_pixel = height >= strides[0] and width >= strides[1]
+        if every_pixel and groups == x.shape[-1] == features and inputs == 1:
+            return depthwise(padded(x, pads), kernel, strides)
+        if groups == 1 and height == width == 1:
+            x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+            return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
+        if every_pixel and groups == 1:
+            whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
+            winograd = winograd and whole and x.dtype == jnp.float32 and not _precise()
+            maps = 2 * inputs * features / (inputs + features)
+            if winograd and maps >= WINOGRAD_MAPS:
+                return winograd_convolve(x, kernel, pads, maps >= WINOGRAD_VALUE_MAPS)
+            return convolve_by_products(x, kernel, strides, pads)
+    return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def _precise() -> bool:
+    """Whether JAX was asked for products as precise as there are, as a user would on a GPU."""
+    return jax.config.jax_default_matmul_precision in ("highest", "float32")
+
+
+def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: str | Pads) -> Pads:
+    if not isinstance(padding, str):
+        return padding
+    return tuple(lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding))  # type: ignore[return-value]
+
+
+def _matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    flat = x.reshape(-1, x.shape[-1])
+    return (flat @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])

@@ -1,0 +1,46 @@
+"""Layers written as what a platform does fast, for programs that run there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from flax import linen as nn
+
+from cnn_jax.layers.basic import BatchNorm, Conv
+from cnn_jax.layers.cpu.convolution import cpu_convolve
+from cnn_jax.layers.cpu.norm import cpu_normalise
+
+
+def layers_for(
+    platform: str,
+    *,
+    convolutions: bool = True,
+    winograd: bool = True,
+    normalisation: bool = True,
+) -> AbstractContextManager[Any]:
+    """Within it models are traced with the layers that are fast on a platform.
+
+    Values are the same but for rounding. Only the reverse mode of differentiation is there for
+    those of a CPU.
+
+    Args:
+      platform: of the devices, such as `cpu`.
+      convolutions: whether convolutions are among them.
+      winograd: whether those of `winograd` are.
+      normalisation: whether batch normalisation is.
+    """
+
+    def replace(
+        method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
+    ) -> Any:
+        module, name = context.module, context.method_name
+        if convolutions and isinstance(module, Conv) and name == "convolve":
+            return cpu_convolve(*args, *module.geometry, winograd=winograd, **kwargs)
+        if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
+            found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
+            return method(*args, **kwargs) if found is None else found
+        return method(*args, **kwargs)
+
+    return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()

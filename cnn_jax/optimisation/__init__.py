@@ -1,0 +1,1 @@
+"""What updates parameters: optimizers, learning rates, rules by path."""

@@ -1,0 +1,62 @@
+"""A trained model from a run folder, on whatever devices there are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from cnn_jax.checkpoints.checkpoints import Checkpoints
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.mesh import make_mesh
+from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import RunFolder
+from cnn_jax.state import Variables
+from cnn_jax.training.recipe_functions import abstract_state
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A model as it stood at a checkpoint.
+
+    Attributes:
+      recipe: how it was trained.
+      spec: facts of the data it was trained on.
+      step: the updates it had had.
+      variables: what it is applied with in evaluation: the averages where there are any.
+      mesh: the devices they lie on.
+      crop: part of the shorter side that the central square has which is cut out of a user's
+        image before it is resized; None takes the whole image.
+    """
+
+    recipe: Recipe
+    spec: DataSpec
+    step: int
+    variables: Variables
+    mesh: Mesh
+    crop: float | None = None
+
+
+def restore(run: Path, checkpoint: str = "best") -> Restored:
+    """Restores a run's model.
+
+    Args:
+      run: a run folder.
+      checkpoint: `best`, `latest` or a step; of a run without validation the best is the latest.
+
+    Raises:
+      UserError: this is no run folder, or it holds no such checkpoint.
+    """
+    folder = RunFolder(run)
+    recipe, mesh = folder.recipe(), make_mesh()
+    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, read_only=True)
+    try:
+        spec = folder.data_spec()
+        if checkpoint == "best" and "validation" not in spec.examples:
+            checkpoint = "latest"
+        step = checkpoints.find(checkpoint)
+        state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
+    finally:
+        checkpoints.close()
+    return Restored(recipe, spec, step, state.evaluated, mesh, recipe.data.central_crop)

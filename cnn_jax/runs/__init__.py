@@ -1,0 +1,1 @@
+"""From a recipe and a folder to a finished run, for one seed or several."""

@@ -1,0 +1,135 @@
+"""What all seeds of a recipe share: the data on the devices and the compiled program."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.data import Dataset, InMemory, Order, Split
+from cnn_jax.data.pieces import check_workers
+from cnn_jax.data.recipe_data import data_spec, load_data
+from cnn_jax.data.streamed import StreamedSplit
+from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, placed, replicated
+from cnn_jax.devices.processes import first_does
+from cnn_jax.recipe import Recipe
+from cnn_jax.state import TrainState
+from cnn_jax.training.compiled_steps import Whole
+from cnn_jax.training.input import HeldInput, Input, StreamedInput
+from cnn_jax.training.program import FITTED_TO, Program
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe made ready to run with any seed.
+
+    Attributes:
+      recipe: what is trained.
+      dataset: the data, with a validation part if the recipe asks for one.
+      program: the compiled functions.
+      train: the training examples on the devices; None where they are read from disk.
+      workers: processes that read from disk, by default as many as there are processors.
+      lock: see `cnn_jax.checkpoints.checkpoints.Checkpoints`.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    program: Program
+    train: InMemory | None
+    workers: int | None = None
+    lock: contextlib.AbstractContextManager[Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        data_dir: Path | None = None,
+        *,
+        parallel: Parallel | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        dataset: Dataset | None = None,
+        debug: bool = False,
+        workers: int | None = None,
+    ) -> Experiment:
+        """Reads the data and builds the program.
+
+        Args:
+          recipe: what is trained.
+          data_dir: where data sets lie, by default as TFDS has it.
+          parallel: how it is laid over the devices.
+          devices: by default all of all processes.
+          dataset: the data, if they have been read.
+          debug: see `cnn_jax.training.program.Program`.
+          workers: processes that read a set which streams; 0 reads in threads of this one.
+
+        Raises:
+          UserError: something in the recipe is unknown or does not fit.
+        """
+        parallel = parallel or Parallel()
+        mesh = make_mesh(parallel, devices)
+        if dataset is None:
+            found: list[Dataset] = []
+            # What has to be fetched is fetched by one process, and lies there for the others.
+            first_does(lambda: found.append(load_data(recipe.data, data_dir)))
+            dataset = found[0] if found else load_data(recipe.data, data_dir)
+        check_workers(workers)
+        spec = data_spec(dataset, recipe.preprocess)
+        program = Program(
+            recipe,
+            spec,
+            mesh,
+            parallel.compile,
+            debug=debug,
+            steps_per_call=parallel.steps_per_call,
+            workers=workers,
+        )
+        train = None
+        if isinstance(dataset.train, Split):
+            train = InMemory(dataset.train, replicated(mesh))
+        return cls(recipe, dataset, program, train, workers)
+
+    def step_arrays(self) -> tuple[Whole, Whole]:
+        """The images and labels that a training step is compiled for."""
+        if self.train is not None:
+            return self.train.images, self.train.labels
+        size, spread = self.recipe.batch_size, batch_sharding(self.program.mesh)
+        shape = (size, *self.dataset.train.image_shape)
+        return (
+            jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=spread),
+            jax.ShapeDtypeStruct((size,), jnp.int32, sharding=spread),
+        )
+
+    def input(self, seed: int, skipped: int = 0) -> Input:
+        """What gives the steps of a run their examples.
+
+        Args:
+          seed: of the run.
+          skipped: batches that are left out.
+        """
+        plan, train = self.program.plan, self.dataset.train
+        if self.train is not None:
+            return HeldInput(self.train, Order(seed, plan.examples, plan.batch_size))
+        assert isinstance(train, StreamedSplit)
+        return StreamedInput(
+            train,
+            seed=seed,
+            batch_size=plan.batch_size,
+            end=plan.total + skipped,
+            mesh=self.program.mesh,
+            workers=self.workers,
+        )
+
+    def start(self, seed: int) -> TrainState:
+        """The state before the first step, with random parameters."""
+        if not self.program.fits:
+            return self.program.init(seed)
+        if self.train is not None:
+            return self.program.start(seed, self.train.images)
+        first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
+        return self.program.start(seed, placed(first.images, replicated(self.program.mesh)))

@@ -1,0 +1,311 @@
+"""From a recipe to a finished run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+
+from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
+from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.devices.mesh import Parallel
+from cnn_jax.devices.processes import first_does, is_first
+from cnn_jax.errors import UserError
+from cnn_jax.json_values import to_json
+from cnn_jax.pretrained.start import initial_weights
+from cnn_jax.pretrained.weights import Loaded
+from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import RunFolder, commit, device_names, versions
+from cnn_jax.runs.announcement import announce
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.state import TrainState, with_variables
+from cnn_jax.training.display import Display
+from cnn_jax.training.loop import Loop, NonFinite, Progress
+from cnn_jax.training.metrics_log import MetricsLog, SilentLog
+from cnn_jax.training.program import Program
+from cnn_jax.training.stop import Stop, StopRequest
+
+Summary = dict[str, Any]
+
+
+def train(
+    recipe: Recipe,
+    workdir: Path,
+    *,
+    parallel: Parallel | None = None,
+    restarts: int = 0,
+    debug: bool = False,
+    allow_change: bool = False,
+    data_dir: Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+    experiment: Experiment | None = None,
+    stop: Stop | None = None,
+) -> Summary:
+    """Trains a recipe in a run folder, or goes on with the run there, to its summary.
+
+    Args:
+      recipe: what is trained.
+      workdir: the run folder.
+      parallel: how it is laid over the devices, by default spread over all of them.
+      restarts: how often it goes back to the last good checkpoint after a loss that is not
+        finite, and leaves out the batches from there to the failure.
+      debug: wait for every step, forbid copies that nobody asked for, and say which operation
+        gave the first number that is not finite.
+      allow_change: go on with a stored run although its recipe was another.
+      data_dir: where data sets lie, by default as TFDS has it.
+      workers: as of `Experiment.of`.
+      console: where progress is shown.
+      experiment: data and program of the same recipe with any seed, if there are.
+      stop: what tells whether a signal has asked to stop; by default one for this run.
+
+    Returns:
+      What is stored in `summary.json`.
+
+    Raises:
+      UserError: what is asked for cannot be done; `Stopped` after a signal.
+    """
+    began = time.perf_counter()
+    console = console or Console(quiet=not is_first())
+    folder = RunFolder(workdir)
+    there = first_does(lambda: _look(folder, recipe, allow_change))
+    if there["summary"] is not None:
+        console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
+        return there["summary"]
+    with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
+        with stop.at_once():
+            experiment = experiment or Experiment.of(
+                recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+            )
+            # Nothing is written where the weights turn out not to fit.
+            weights = None if there["begun"] else initial_weights(recipe, experiment.program)
+        first_does(lambda: folder.start(recipe, allow_change=allow_change))
+        try:
+            run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts)
+            return run()
+        except BrokenPipeError:
+            raise  # nobody reads what is shown: nothing is wrong with the folder
+        except OSError as error:
+            raise SaveError(
+                f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
+                "same command goes on from the newest checkpoint."
+            ) from error
+        finally:
+            folder.close()
+
+
+def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
+    """What lies in a folder, checked without writing: the summary, and whether a run has begun."""
+    if (summary := folder.finished(recipe)) is not None:
+        return {"summary": summary, "begun": True}
+    folder.check(recipe, allow_change=allow_change)
+    begun = bool(folder.steps())
+    if begun and folder.recipe().init != recipe.init:
+        raise UserError(
+            f"the run in {folder.path} has begun, so it cannot begin with other weights "
+            f"(--init-from {recipe.init.source}); choose another --workdir"
+        )
+    return {"summary": None, "begun": begun}
+
+
+@dataclass
+class _Run:
+    """One start of a run, from what lies in its folder to its summary."""
+
+    recipe: Recipe
+    folder: RunFolder
+    experiment: Experiment
+    weights: Loaded | None
+    stop: Stop
+    console: Console
+    began: float
+    restarts: int
+    failure: NonFinite | None = None
+
+    def __call__(self) -> Summary:
+        recipe, folder, program = self.recipe, self.folder, self.experiment.program
+        devices = device_names(list(program.mesh.devices.flat))
+        first_does(lambda: folder.write_data_spec(program.spec))
+        first_does(lambda: folder.log_start(devices))
+        self.checkpoints = Checkpoints(
+            folder.checkpoints,
+            recipe.checkpoints,
+            scheduled=program.plan.scheduled,
+            sealer=lambda: program.sealer,
+            lock=self.experiment.lock,
+        )
+        self.display = Display(program.plan.total, self.console)
+        try:
+            with self.stop.at_once():
+                program.compile_train(*self.experiment.step_arrays())
+                program.compile_evaluation()
+                program.compile_seal()
+                announce(self.display, self.experiment, devices, folder.path)
+                state, progress = self._begin()
+            first_does(lambda: folder.adopt(recipe))
+            with self.display:
+                while True:
+                    try:
+                        loop, state = self._loop(state, progress)
+                        break
+                    except NonFinite as failure:
+                        if progress.restarts >= self.restarts:
+                            raise
+                        state, progress = self._go_back(failure, progress)
+            return self._summarise(loop, state, devices)
+        finally:
+            self.checkpoints.close()
+
+    def _begin(self) -> tuple[TrainState, Progress]:
+        """The state and progress of the newest checkpoint, or those before the first step."""
+        recipe, program = self.recipe, self.experiment.program
+        self._tell_broken(self.checkpoints.broken)
+        steps = first_does(self.checkpoints.steps)
+        if not steps:
+            return self._initial(), Progress(recipe.checkpoints.metric)
+        state, saved = self._restore(steps[::-1])
+        _check_goes_on(recipe, program, state, int(state.step))
+        self.display.say(f"going on from the checkpoint of step {int(state.step)}")
+        return state, Progress.of(saved, recipe.checkpoints.metric)
+
+    def _restore(self, steps: list[int]) -> tuple[TrainState, dict[str, Any]]:
+        """The first of these checkpoints that is whole."""
+        template = self.experiment.program.abstract_state
+        state, saved, broken = self.checkpoints.restore_first(steps, template)
+        self._tell_broken(broken)
+        return state, saved
+
+    def _tell_broken(self, broken: list[str]) -> None:
+        for line in broken:
+            self.display.say(f"left out: {line}")
+
+    def _initial(self) -> TrainState:
+        recipe, program = self.recipe, self.experiment.program
+        weights = self.weights or initial_weights(recipe, program)
+        if weights is None:
+            return self.experiment.start(recipe.seed)
+        state = program.init(recipe.seed)
+        first_does(lambda: self.folder.write_origin(weights.origin()))
+        self.display.say(f"weights of {recipe.init.source}: {weights.report}")
+        return with_variables(state, weights.variables, program.optimizer)
+
+    def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
+        """The last good state, with the batches from there to the failure left out."""
+        plan, metric = self.experiment.program.plan, self.recipe.checkpoints.metric
+        self.checkpoints.wait()
+        steps = first_does(self.checkpoints.steps)
+        # Not one that was saved because a signal came: what follows must not depend on it.
+        due = [step for step in steps if plan.scheduled(step) and step <= failure.step]
+        if due:
+            state, saved = self._restore(due[::-1])
+            progress = Progress.of(saved, metric)
+        else:
+            state, progress = self._initial(), Progress(metric)
+        good = int(state.step)
+        self.checkpoints.leave([step for step in steps if step > good], LEFT)
+        progress.total_seconds, self.began = failed.total_seconds, time.perf_counter()
+        progress.skipped = failed.skipped + failure.step - good + 1
+        progress.restarts = failed.restarts + 1
+        self.failure = failure
+        self.display.say(
+            f"{failure.what}; going back to step {good} and leaving out the "
+            f"{failure.step - good + 1} batches to the failure "
+            f"(restart {progress.restarts} of {self.restarts})"
+        )
+        return state, progress
+
+    def _loop(self, state: TrainState, progress: Progress) -> tuple[Loop, TrainState]:
+        """Trains to the end."""
+        folder, experiment = self.folder, self.experiment
+        start = int(state.step)
+        log: MetricsLog | SilentLog = SilentLog()
+        if is_first():
+            log = MetricsLog(
+                folder.metrics, folder.tensorboard, start, progress.validated, progress.restarts
+            )
+        given = experiment.input(self.recipe.seed, progress.skipped)
+        with log, contextlib.closing(given):
+            if progress.restarts and self.failure is not None:
+                values = {
+                    "failed": self.failure.step,
+                    "why": self.failure.what,
+                    "skipped": progress.skipped,
+                    "restarts": progress.restarts,
+                }
+                log.write("restart", start, values)
+                self.failure = None
+            loop = Loop(
+                experiment.program,
+                given,
+                experiment.dataset.validation,
+                checkpoints=self.checkpoints,
+                log=log,
+                display=self.display,
+                stop=self.stop,
+                began=self.began,
+            )
+            return loop, loop.run(state, progress)
+
+    def _summarise(self, loop: Loop, state: TrainState, devices: list[str]) -> Summary:
+        """Tests the best state, or the last of an unvalidated run, and writes what came of it."""
+        program, dataset = self.experiment.program, self.experiment.dataset
+        checkpoints, progress = self.checkpoints, loop.progress
+        checkpoints.wait()
+        steps = int(state.step)
+        chosen = [steps]
+        if dataset.validation is not None:
+            chosen = first_does(checkpoints.ranked) or [checkpoints.find("best")]
+        restored, _ = self._restore(chosen)
+        tested = int(restored.step)
+        best = None
+        if dataset.validation is not None:
+            best = {**checkpoints.metrics(tested), "step": tested}
+        test = None
+        if dataset.test is not None:
+            test = program.evaluate(restored.evaluated, dataset.test)
+        loop.count_time()
+        summary = {
+            "recipe": to_json(self.recipe),
+            "steps": steps,
+            "epochs": program.plan.epoch(steps),
+            "parameters": program.parameters,
+            "seconds": {
+                "train": progress.seconds,
+                "input_wait": progress.stalled,
+                "total": progress.total_seconds,
+                "compile": program.take_compile_seconds(),
+            },
+            "images_per_second": loop.images_per_second,
+            "best": best,
+            "tested": tested,
+            "test": test,
+            "restarts": progress.restarts,
+            "skipped_batches": progress.skipped,
+            "origin": self.folder.origin(),
+            "devices": devices,
+            "processes": jax.process_count(),
+            "parallel": dict(program.mesh.shape),
+            "versions": versions(),
+            "commit": commit(),
+        }
+        first_does(lambda: self.folder.write_summary(summary))
+        return summary
+
+
+def _check_goes_on(recipe: Recipe, program: Program, state: TrainState, latest: int) -> None:
+    """Refuses a changed recipe that the run cannot go on with."""
+    if latest > program.plan.total:
+        raise UserError(
+            f"the run has {latest} steps already, more than the {program.plan.total} of "
+            f"--duration {recipe.duration}; choose another --workdir"
+        )
+    if int(state.seed) != recipe.seed:
+        raise UserError(
+            f"the run has begun with seed {int(state.seed)}, so it cannot go on with --seed "
+            f"{recipe.seed}; choose another --workdir"
+        )

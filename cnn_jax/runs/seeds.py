@@ -1,0 +1,136 @@
+"""A recipe trained with several seeds, and the spread of what came of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from cnn_jax.data import Split
+from cnn_jax.data.recipe_data import load_data
+from cnn_jax.devices.mesh import Parallel
+from cnn_jax.devices.processes import any_of, first_does, is_first
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import RunFolder
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.seeds_at_once import run_at_once
+from cnn_jax.training.stop import Stop, Stopped, StopRequest
+
+
+def train_seeds(
+    recipe: Recipe,
+    workdir: Path,
+    seeds: int,
+    *,
+    at_once: bool = False,
+    parallel: Parallel | None = None,
+    restarts: int = 0,
+    debug: bool = False,
+    allow_change: bool = False,
+    data_dir: Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> list[Summary]:
+    """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
+
+    Args:
+      recipe: what is trained.
+      workdir: its folder `seed-S` becomes the run folder of seed S.
+      seeds: how many.
+      at_once: train each on a device of its own, as many at once as there are devices; else one
+        after the other on all devices, compiling once.
+      parallel: as of `train`; not with `at_once`.
+      restarts: as of `train`.
+      debug: as of `train`.
+      allow_change: go on with stored runs although their recipe was another.
+      data_dir: where data sets lie, by default as TFDS has it.
+      workers: as of `train`.
+      console: where progress is shown.
+
+    Returns:
+      The summaries, in the order of the seeds.
+
+    Raises:
+      UserError: what is asked for cannot be done; `Stopped` after a signal.
+    """
+    console = console or Console(quiet=not is_first())
+    recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
+    pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
+
+    def look() -> bool:
+        for each, path in pairs:
+            RunFolder(path).check(each, allow_change=allow_change)
+        return any(RunFolder(path).finished(each) is None for each, path in pairs)
+
+    unfinished = first_does(look)
+    if at_once and parallel not in (None, Parallel()):
+        raise UserError("seeds at once have a device each: leave --parallel out")
+    if at_once and jax.process_count() > 1:
+        raise UserError("seeds at once are for the devices of one process")
+    train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
+    with StopRequest() as stop:
+        if at_once and unfinished:
+            with stop.at_once():
+                dataset = load_data(recipe.data, data_dir)
+            if not isinstance(dataset.train, Split):
+                raise UserError("seeds at once share a set in memory; this one streams")
+
+            lock = threading.RLock()
+
+            def on_device(device: jax.Device) -> Experiment:
+                made = Experiment.of(recipe, devices=[device], dataset=dataset, debug=debug)
+                return dataclasses.replace(made, lock=lock)
+
+            def one(
+                each: Recipe, path: Path, made: Experiment, shared: Stop, prefixed: Console
+            ) -> Summary:
+                return train_one(each, path, console=prefixed, experiment=made, stop=shared)
+
+            return run_at_once(pairs, one, on_device, stop, console)
+        experiment = None
+        if unfinished:
+            with stop.at_once():
+                experiment = Experiment.of(
+                    recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+                )
+        summaries = []
+        for each, path in pairs:
+            if any_of(stop()):
+                raise Stopped(
+                    f"stopped before seed {each.seed}; the same command goes on from there"
+                )
+            found = train_one(each, path, console=console, experiment=experiment, stop=stop)
+            summaries.append(found)
+    return summaries
+
+
+def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int | None]]:
+    """Mean, sample deviation (None of a single run) and count of each test metric and time.
+
+    Raises:
+      UserError: there are no runs.
+    """
+    if not summaries:
+        raise UserError("there are no runs to take a mean of")
+    values: dict[str, list[float]] = {}
+    for summary in summaries:
+        metrics = {k: v for k, v in (summary["test"] or {}).items() if k != "examples"}
+        for name, value in metrics.items():
+            values.setdefault(f"test {name}", []).append(value)
+        values.setdefault("seconds", []).append(summary["seconds"]["total"])
+        values.setdefault("images_per_second", []).append(summary["images_per_second"])
+    return {
+        name: {
+            "mean": float(np.mean(found)),
+            "deviation": float(np.std(found, ddof=1)) if len(found) > 1 else None,
+            "n": len(found),
+        }
+        for name, found in values.items()
+    }

@@ -1,0 +1,129 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from cnn_jax import UserError, recipe
+from cnn_jax.checkpoints.checkpoints import Checkpoints
+from cnn_jax.devices.mesh import make_mesh, replicated
+from cnn_jax.state import init_state
+
+OPTIMIZER = optax.sgd(0.1, momentum=0.9)
+
+
+class Linear(nn.Module):
+    classes: int = 3
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return nn.Dense(self.classes, name="dense")(x.reshape(len(x), -1))
+
+
+def state(step=0, classes=3):
+    made = init_state(jnp.uint32(1), Linear(classes), OPTIMIZER, (2, 2, 1), average=True)
+    return made.replace(step=jnp.int32(step))
+
+
+def template(like):
+    whole = replicated(make_mesh())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), like)
+
+
+def save_all(checkpoints, accuracies):
+    for step, accuracy in accuracies.items():
+        metrics = None if accuracy is None else {"accuracy": accuracy, "loss": 1 - accuracy}
+        checkpoints.save(state(step), step, {"window": [[0.1, step]]}, metrics)
+    checkpoints.wait()
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    found = Checkpoints(tmp_path / "run" / "checkpoints", recipe.Checkpoints(keep_latest=2))
+    yield found
+    found.close()
+
+
+def test_latest_and_best_are_kept_each_by_its_own_rule(checkpoints):
+    save_all(checkpoints, {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.8, 5: None, 6: 0.3})
+    assert checkpoints.steps() == [2, 5, 6]
+    assert checkpoints.best() == 2
+    assert checkpoints.latest() == 6
+    assert checkpoints.metrics(2)["accuracy"] == 0.9
+    assert checkpoints.metrics(5) == {}
+
+
+def test_of_equally_good_ones_the_first_is_best(checkpoints):
+    save_all(checkpoints, {1: 0.9, 2: 0.9, 3: 0.9, 4: 0.1, 5: 0.1})
+    assert checkpoints.best() == 1
+    assert checkpoints.steps() == [1, 4, 5]
+
+
+def test_a_metric_that_is_better_when_lower(tmp_path):
+    config = recipe.Checkpoints(metric="loss", keep_latest=1, keep_best=2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", config)
+    save_all(checkpoints, {1: 0.2, 2: 0.9, 3: float("nan"), 4: 0.7})
+    assert checkpoints.best() == 2
+    assert checkpoints.steps() == [2, 4]
+    checkpoints.close()
+
+
+def test_state_and_progress_come_back_to_the_bit(checkpoints):
+    saved = state(7)
+    progress = {"window": [[0.1, 1 / 3]], "best": None, "seconds": 0.1 + 0.2}
+    checkpoints.save(saved, 7, progress, {"accuracy": 0.5})
+    restored, also = checkpoints.restore(7, template(saved))
+    jax.tree.map(np.testing.assert_array_equal, saved, restored)
+    assert also == progress
+    assert jax.tree.structure(saved) == jax.tree.structure(restored)
+
+
+def test_a_step_saved_again_with_metrics_replaces_the_first(checkpoints):
+    checkpoints.save(state(3), 3, {"n": 1}, None)
+    checkpoints.save(state(3), 3, {"n": 2}, {"accuracy": 0.5})
+    assert checkpoints.restore(3, template(state()))[1] == {"n": 2}
+    assert checkpoints.best() == 3
+
+
+def test_a_kill_while_a_step_is_saved_again_loses_nothing(tmp_path):
+    path = tmp_path / "checkpoints"
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints.save(state(3), 3, {"n": 1}, None)
+    checkpoints.close()
+    (path / "3").rename(path / "3.replaced")  # as it is between the two
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    assert checkpoints.restore(3, template(state()))[1] == {"n": 1}
+    checkpoints.save(state(3), 3, {"n": 2}, {"accuracy": 0.5})
+    checkpoints.close()
+    assert [entry.name for entry in path.iterdir()] == ["3"]
+
+
+def test_a_damaged_checkpoint_is_named(checkpoints):
+    save_all(checkpoints, {1: 0.5, 2: 0.6})
+    for file in checkpoints.directory.glob("2/state/**/*"):
+        if file.is_file():
+            file.write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"checkpoint 2 in .* cannot be used.*Others there: 1"):
+        checkpoints.restore(2, template(state()))
+
+
+def test_another_model_is_refused_with_the_differences(checkpoints):
+    save_all(checkpoints, {1: 0.5})
+    with pytest.raises(
+        UserError, match=r"(?s)of another model.*params/dense/kernel: float32 \(4, 3\)"
+    ):
+        checkpoints.restore(1, template(state(classes=5)))
+
+
+def test_what_is_not_there_is_named(checkpoints, tmp_path):
+    with pytest.raises(UserError, match="no checkpoint in"):
+        checkpoints.find("best")
+    save_all(checkpoints, {1: None})
+    with pytest.raises(UserError, match="was validated, so none is best"):
+        checkpoints.find("best")
+    with pytest.raises(UserError, match=r"no checkpoint '3' .* there are: best, latest, 1"):
+        checkpoints.find("3")
+    assert checkpoints.find("latest") == checkpoints.find("1") == 1
+    with pytest.raises(UserError, match="holds no folder checkpoints"):
+        Checkpoints(tmp_path / "empty" / "checkpoints", recipe.Checkpoints(), read_only=True)

@@ -1,0 +1,64 @@
+import pytest
+
+from cnn_jax import Model, Optimizer, Recipe, UserError, epochs, percent, steps
+from cnn_jax.commands.command_line import added_options, parse, parse_options
+from cnn_jax.launch import Launch
+
+
+def launched(*words):
+    return parse(Launch, default=Launch(Recipe(name="x")), arguments=words)
+
+
+def test_flags_change_the_recipe():
+    words = "--optimizer.learning-rate 0.05 --epochs 3 --seed 1 --workdir runs/x --seeds 4"
+    found = launched(*words.split())
+    assert found.recipe.optimizer.learning_rate == 0.05
+    assert found.recipe.duration == epochs(3)
+    assert found.recipe.seed == 1
+    assert (str(found.workdir), found.seeds) == ("runs/x", 4)
+
+
+def test_durations_and_options():
+    words = "--duration 500steps --schedule.warmup 5% --schedule.boundaries 10 50%"
+    recipe = launched(*words.split(), "--model.options", "widths=8,16", "norm=batch").recipe
+    assert recipe.duration == steps(500)
+    assert recipe.schedule.warmup == percent(5)
+    assert recipe.schedule.boundaries == (epochs(10), percent(50))
+    assert recipe.model.options == {"widths": (8, 16), "norm": "batch"}
+
+
+def test_nothing_given_leaves_the_recipe_as_it_is():
+    assert launched().recipe == Recipe(name="x")
+
+
+def test_options_are_literals_or_words():
+    words = ["a=1", "b=0.5", "c=true", "d=he_normal", "e=1,2", "f=(3,)", "g=none"]
+    assert parse_options(words) == {
+        "a": 1, "b": 0.5, "c": True, "d": "he_normal", "e": (1, 2), "f": (3,), "g": None
+    }  # fmt: skip
+
+
+def test_options_are_added_to_those_of_the_recipe():
+    default = Recipe(
+        name="x",
+        model=Model("simple_cnn", options={"widths": (8,), "norm": "batch"}),
+        optimizer=Optimizer("sgd", options={"momentum": 0.9}),
+    )
+
+    def added(*words):
+        given = parse(Launch, default=Launch(default), arguments=words).recipe
+        found = added_options(default, given)
+        return dict(found.model.options), dict(found.optimizer.options)
+
+    assert added() == ({"widths": (8,), "norm": "batch"}, {"momentum": 0.9})
+    assert added("--model.options", "widths=4,", "dropout=0.5")[0] == {
+        "widths": (4,), "norm": "batch", "dropout": 0.5
+    }  # fmt: skip
+    assert added("--optimizer.name", "adamw")[1] == {}
+    assert added("--optimizer.name", "adamw", "--optimizer.options", "b1=0.8")[1] == {"b1": 0.8}
+
+
+@pytest.mark.parametrize("words", [["a"], ["=1"], ["a b=1"], ["a=1", "a=2"]])
+def test_what_is_no_option_is_refused(words):
+    with pytest.raises(UserError, match="option"):
+        parse_options(words)

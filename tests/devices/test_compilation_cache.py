@@ -1,0 +1,92 @@
+"""The cache of compiled programs: used, shared, and never in a run's way."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PROGRAM = """
+import json, sys
+import jax, jax.numpy as jnp
+from cnn_jax.devices.compilation_cache import default_folder, use_cache, watched
+
+found = {"folder": use_cache()}
+
+def compile(options={}):
+    jax.clear_caches()
+    def step(x, k):
+        for _ in range(3):
+            x = jnp.sin(jnp.tanh(x @ k) @ k) + jax.nn.softmax(x)
+        return jnp.sort(x)
+    shape = jax.ShapeDtypeStruct((64, 64), jnp.float32)
+    with watched() as how:
+        jax.jit(step).lower(shape, shape).compile(options)
+    return str(how)
+
+found["first"] = compile()
+if "damage" in sys.argv:
+    [entry] = default_folder().glob("jit_step-*-cache")
+    whole = entry.read_bytes()
+    for name, damaged in {
+        "cut": whole[: len(whole) // 2],
+        "empty": b"",
+        "flipped": whole[:500] + bytes([whole[500] ^ 255]) + whole[501:],
+    }.items():
+        entry.write_bytes(damaged)
+        found[name] = [compile(), compile()]
+    entry.unlink()
+    times = entry.with_name(entry.name.replace("-cache", "-atime"))
+    times.unlink()
+    times.symlink_to("/dev/full")
+    found["full"] = compile()
+print(json.dumps(found))
+"""
+
+
+def run(cache, *words):
+    """What a process says of its programs; it must say nothing of its own accord."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    environment |= {
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XDG_CACHE_HOME": str(cache),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "persistent" not in done.stderr
+    return json.loads(done.stdout)
+
+
+def test_programs_are_kept_and_damage_is_mended(tmp_path):
+    found = run(tmp_path, "damage")
+    assert found["first"].startswith("compiled in")
+    for damage in ("cut", "empty", "flipped"):
+        first, second = found[damage]
+        assert "s (the cache could not be read: " in first
+        assert second.startswith("from the cache in")
+    # The device of this name fails as a full disk does.
+    assert "s (not stored in the cache: OSError: [Errno 28]" in found["full"]
+
+
+def test_starts_at_once_share_it(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(run, [tmp_path] * 2):
+            assert "(" not in found["first"]
+    assert len(list((tmp_path / "cnn_jax" / "compiled").glob("jit_step-*-cache"))) == 1
+    assert run(tmp_path)["first"].startswith("from the cache in")
+
+
+def test_a_folder_that_cannot_be_used_is_said(tmp_path):
+    (tmp_path / "cnn_jax").write_text("a file")
+    found = run(tmp_path)
+    folder = Path(tmp_path, "cnn_jax", "compiled")
+    assert found["folder"].startswith(f"compiled programs are not kept: {folder} cannot be used (")
+    assert found["first"].startswith("compiled in")
+    assert "(" not in found["first"]

@@ -1,0 +1,237 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from family_checks import variables_of
+
+from cnn_jax import models
+from cnn_jax.layers.basic import Conv
+from cnn_jax.layers.cpu import parts as cpu_parts
+from cnn_jax.layers.cpu.platform import layers_for
+
+
+def value_and_gradients(layer, x, weights):
+    """A sum of the layer's output, weighed by random numbers, and its gradients."""
+    variables = layer.init(jax.random.key(0), x)
+
+    def value(variables, x):
+        y = layer.apply(variables, x)
+        return jnp.vdot(y.astype(jnp.float32), weights[: y.size].reshape(y.shape)), y
+
+    # A new program each time, since the platform that it is for is none of its arguments.
+    program = jax.jit(jax.value_and_grad(value, argnums=(0, 1), has_aux=True))
+    (_, y), gradients = program(variables, x)
+    return y, gradients
+
+
+@pytest.mark.parametrize(
+    ("features", "options"),
+    [
+        (5, {"kernel_size": 1}),
+        (5, {"kernel_size": 1, "strides": 2}),
+        (5, {"kernel_size": 1, "padding": 1}),
+        (5, {"kernel_size": 3}),
+        (5, {"kernel_size": 3, "padding": "VALID"}),
+        (5, {"kernel_size": (1, 7), "padding": ((0, 0), (3, 3))}),
+        (5, {"kernel_size": (3, 2), "padding": ((2, 0), (0, 3))}),
+        (5, {"kernel_size": 4, "padding": "SAME"}),
+        (5, {"kernel_size": 3, "strides": 2}),
+        (5, {"kernel_size": (2, 3), "strides": 2, "padding": 1}),
+        (5, {"kernel_size": 7, "strides": 2, "padding": 3}),
+        (5, {"kernel_size": (5, 4), "strides": (3, 2), "padding": "VALID"}),
+        (5, {"kernel_size": (4, 3), "strides": (1, 3), "padding": ((2, 3), (0, 2))}),
+        (5, {"kernel_size": 3, "dilation": 2}),
+        (8, {"kernel_size": 3, "groups": 2}),
+        (4, {"kernel_size": 3, "groups": 4}),
+        (4, {"kernel_size": 5, "groups": 4, "strides": 2, "padding": 2}),
+        (4, {"kernel_size": 3, "groups": 4, "strides": (1, 2), "padding": "SAME"}),
+        (4, {"kernel_size": (2, 3), "groups": 4, "strides": 3}),
+        (5, {"kernel_size": (2, 3), "strides": 3}),
+        (8, {"kernel_size": 3, "groups": 4}),
+        (5, {"kernel_size": 11, "padding": 5}),
+        (5, {"kernel_size": 3, "padding": 4}),
+    ],
+)
+def test_values_and_gradients_are_those_of_plain_convolutions(features, options):
+    layer = Conv(features, **options)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((2, 9, 10, 4), np.float32)
+    weights = random.standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    with layers_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("part", [1, 3000, 2**22])
+@pytest.mark.parametrize(
+    ("maps", "options"),
+    [
+        (4, {"kernel_size": 3}),
+        (4, {"kernel_size": (4, 3), "padding": ((2, 3), (0, 2))}),
+        (4, {"kernel_size": (5, 4), "strides": (3, 2), "padding": "VALID"}),
+        (1, {"kernel_size": 5}),
+        (1, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1))}),
+        (1, {"kernel_size": 7, "strides": 2, "padding": 3}),
+        (3, {"kernel_size": (5, 4), "strides": (2, 3), "padding": ((1, 2), (2, 1))}),
+        (3, {"kernel_size": 3, "strides": 3, "padding": 2}),
+        (4, {"kernel_size": 3, "strides": 2, "padding": ((0, 1), (1, 0))}),
+        (4, {"kernel_size": 5, "strides": (3, 2), "padding": 4}),
+        (16, {"kernel_size": (3, 5), "padding": ((0, 4), (3, 1)), "groups": 16}),
+        (16, {"kernel_size": 4, "strides": (2, 3), "padding": "SAME", "groups": 16}),
+    ],
+)
+def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, part, maps, options):
+    """A part is a row, some rows, or all of them; of one map, images move along both axes."""
+    layer = Conv(16, **options)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((2, 11, 10, maps), np.float32)
+    weights = random.standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    monkeypatch.setattr(cpu_parts, "PART", part)
+    with layers_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_have_every_row_once():
+    for rows in range(1, 40):
+        for size in (0, 1, cpu_parts.PART * 5, cpu_parts.PART * 1000):
+            parts = cpu_parts.in_parts(rows, size)
+            assert [row for first, n in parts for row in range(first, first + n)] == [*range(rows)]
+            assert len(parts) <= cpu_parts.MOST_PARTS
+            assert len(parts) > 1 or rows == 1 or size <= 1
+
+
+def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
+    layer, x = Conv(40), jax.random.normal(jax.random.key(1), (2, 7, 9, 32))
+    weights = np.random.default_rng(1).standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    with layers_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+        variables = layer.init(jax.random.key(0), x)
+        gradient = jax.grad(lambda variables, x: jnp.sum(layer.apply(variables, x)), (0, 1))
+        program = str(jax.make_jaxpr(gradient)(variables, x))
+        alone = str(jax.make_jaxpr(layer.apply)(variables, x))
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert program.count("conv_general_dilated[") == 0
+    assert program.count("dot_general[") == 3 * 36
+    assert alone.count("conv_general_dilated[") == 1
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "convolutions"),
+    [
+        (1, {"kernel_size": 5, "padding": 2}, 0),
+        (3, {"kernel_size": 3, "strides": 2, "padding": 1}, 0),
+        (3, {"kernel_size": 2, "padding": "VALID"}, 0),
+        (3, {"kernel_size": (3, 4)}, 1),
+        (3, {"kernel_size": 3, "dtype": "bfloat16"}, 1),
+    ],
+)
+def test_few_products_are_added_as_shifted_images(maps, options, convolutions):
+    """Where a gradient is asked for."""
+    layer, x = Conv(6, **options), jax.random.normal(jax.random.key(1), (2, 7, 9, maps))
+    variables = layer.init(jax.random.key(0), x)
+    wanted = layer.apply(variables, x)
+    with layers_for("cpu"):
+        alone = str(jax.make_jaxpr(layer.apply)(variables, x))
+        # Traced anew, as a function that is not known.
+        value = jax.make_jaxpr(lambda v: jax.vjp(lambda v: layer.apply(v, x), v)[0])
+        program = str(value(variables))
+        found, _ = jax.vjp(lambda v: layer.apply(v, x), variables)
+    assert alone.count("conv_general_dilated[") == 1
+    assert program.count("conv_general_dilated[") == convolutions
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("features", "groups", "kernel_size"), [(4, 4, 3), (6, 1, 1), (6, 1, 3)])
+def test_bfloat16_stays_bfloat16(features, groups, kernel_size):
+    layer = Conv(features, kernel_size, groups=groups, use_bias=False, dtype="bfloat16")
+    x = jax.random.normal(jax.random.key(1), (2, 8, 8, 4)).astype(jnp.bfloat16)
+    weights = jnp.ones(10_000)
+    wanted = value_and_gradients(layer, x, weights)
+    with layers_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.dtype == theirs.dtype
+        scale = jnp.abs(theirs).max()
+        assert jnp.abs(ours - theirs).max() < 0.03 * scale
+
+
+def test_only_programs_for_a_cpu_have_them():
+    layer = Conv(4, groups=4, use_bias=False)
+    x = jnp.ones((1, 8, 8, 4))
+    variables = layer.init(jax.random.key(0), x)
+
+    def convolutions(platform):
+        with layers_for(platform):
+            # Traced anew, whatever was traced before.
+            program = jax.make_jaxpr(lambda x: layer.apply(variables, x))(x)
+        return str(program).count("conv_general_dilated")
+
+    assert convolutions("gpu") == 1
+    assert convolutions("cpu") == 0
+
+
+def test_second_derivatives():
+    layer = Conv(3, use_bias=False)
+    x = jax.random.normal(jax.random.key(1), (2, 5, 5, 2))
+    variables = layer.init(jax.random.key(0), x)
+
+    def slope(variables):
+        return jnp.sum(
+            jax.grad(lambda v: jnp.sum(jnp.sin(layer.apply(v, x))))(variables)["params"]["kernel"]
+            ** 2
+        )
+
+    wanted = jax.grad(slope)(variables)
+    with layers_for("cpu"):
+        found = jax.grad(slope)(variables)
+    np.testing.assert_allclose(
+        found["params"]["kernel"], wanted["params"]["kernel"], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_gradients_of_single_examples():
+    layer = Conv(3)
+    x = jax.random.normal(jax.random.key(1), (4, 1, 6, 6, 2))
+    variables = layer.init(jax.random.key(0), x[0])
+
+    def gradient(x):
+        return jax.grad(lambda v: jnp.sum(jnp.sin(layer.apply(v, x))))(variables)
+
+    wanted = jax.vmap(gradient)(x)
+    with layers_for("cpu"):
+        found = jax.vmap(gradient)(x)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_whole_model_has_the_same_logits_and_activations():
+    stages = ((1, 8, 1, 1), (3, 16, 2, 2))
+    options = {"stages": stages, "width": 0.5, "stem": "small"}
+    module, variables, x = variables_of("mobilenet_v2", (12, 12, 3), **options)
+    wanted = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
+    with layers_for("cpu"):
+        found = jax.jit(lambda v, x: models.activations(module, v, x))(variables, x)
+    assert list(found) == list(wanted)
+    np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_definition_is_taken_where_precision_is_asked_for():
+    x, conv = jax.random.normal(jax.random.key(0), (2, 8, 8, 48)), Conv(48, 3)
+    variables = conv.init(jax.random.key(1), x)
+
+    def program():
+        with layers_for("cpu"):
+            return str(jax.make_jaxpr(conv.apply)(variables, x))
+
+    assert "conv_general_dilated" not in program()
+    with jax.default_matmul_precision("highest"):
+        assert "conv_general_dilated" in program()

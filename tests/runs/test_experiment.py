@@ -1,0 +1,353 @@
+"""Whole runs on the digits of scikit-learn."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cnn_jax import UserError, epochs, steps, train, train_seeds
+from cnn_jax.commands.runs import describe_run
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.json_values import read_json
+from cnn_jax.launch import result_line
+from cnn_jax.restored import restore
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.seeds import spread
+from cnn_jax.training.loop import NonFinite
+from cnn_jax.training.stop import Stopped
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny):
+    return Experiment.of(tiny)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, experiment, tmp_path_factory):
+    """An undisturbed run, and its folder."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    return train(tiny, path, console=QUIET, experiment=experiment), path
+
+
+def lines(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_times(entries):
+    return [{k: v for k, v in entry.items() if k != "images_per_second"} for entry in entries]
+
+
+def params(path):
+    return jax.tree.map(np.asarray, restore(path, "latest").variables)
+
+
+def test_the_summary_holds_what_came_of_the_run(tiny, finished):
+    summary, path = finished
+    assert read_json(path / "summary.json") == summary
+    assert summary["steps"] == round(2 * 1237 / 64)
+    assert summary["test"]["examples"] == 360
+    assert 0.2 < summary["test"]["accuracy"] <= 1
+    assert summary["best"]["examples"] == 200
+    # conv 3x3x1x4 without bias, norm 4 + 4, 4x4x4 -> 16, 16 -> 10
+    assert summary["parameters"] == 36 + 8 + (64 * 16 + 16) + (16 * 10 + 10)
+    assert summary["seconds"]["total"] > summary["seconds"]["train"] > 0
+    assert summary["recipe"]["model"]["name"] == "simple_cnn"
+    assert {"python", "jax", "flax"} <= summary["versions"].keys()
+
+
+def test_the_folder_explains_itself(finished):
+    _, path = finished
+    names = {entry.name for entry in path.iterdir()} - {".lock"}
+    assert names == {
+        "recipe.json", "data.json", "starts.jsonl", "metrics.jsonl", "tensorboard",
+        "checkpoints", "summary.json",
+    }  # fmt: skip
+    start = json.loads((path / "starts.jsonl").read_text())
+    assert start["devices"] == ["cpu:0"]
+    assert list((path / "tensorboard").iterdir())
+    assert read_json(path / "data.json")["class_names"] == list("0123456789")
+
+
+def test_metrics_have_a_line_a_validation(finished):
+    _, path = finished
+    entries = lines(path)
+    assert [e["step"] for e in entries if e["kind"] == "validation"] == [19, 39]
+    assert [e["step"] for e in entries if e["kind"] == "train"] == [39]
+
+
+def test_a_finished_run_is_not_run_again(tiny, finished, capsys):
+    summary, path = finished
+    before = (path / "metrics.jsonl").read_bytes()
+    assert train(tiny, path) == summary
+    assert "holds this run, finished" in capsys.readouterr().out
+    assert (path / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_same_recipe_gives_the_same_bits(tiny, experiment, finished, tmp_path):
+    summary = train(tiny, tmp_path / "again", console=QUIET, experiment=experiment)
+    assert summary["test"] == finished[0]["test"]
+    assert without_times(lines(tmp_path / "again")) == without_times(lines(finished[1]))
+    jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "again"), params(finished[1]))
+
+
+@pytest.mark.parametrize("stop_at", [0, 7, 19, 30])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    stop_at, tiny, experiment, finished, tmp_path, monkeypatch
+):
+    """Stops at a step, at a validation (19), and before the first step."""
+    path = tmp_path / "run"
+    stop_when(experiment, stop_at, monkeypatch)
+    with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 39") as stopped:
+        train(tiny, path, console=QUIET, experiment=experiment)
+    assert stopped.value.exit_code == 75
+    assert not (path / "summary.json").exists()
+    monkeypatch.undo()
+    summary = train(tiny, path, console=QUIET, experiment=experiment)
+    assert summary["test"] == finished[0]["test"]
+    assert summary["best"] == finished[0]["best"]
+    assert without_times(lines(path)) == without_times(lines(finished[1]))
+    jax.tree.map(np.testing.assert_array_equal, params(path), params(finished[1]))
+
+
+def test_all_examples_are_learnt_from_and_the_last_state_is_tested(
+    tiny, changed, tmp_path, monkeypatch
+):
+    recipe = changed(
+        tiny,
+        {
+            "data.validation": 0,
+            "ema": None,
+            "lookahead.every": 3,
+            "optimizer.until": ("^head/bias$=4steps",),
+            "views": "mirror",
+            "duration": steps(10),
+            "checkpoints.every": steps(4),
+        },
+    )
+    experiment = Experiment.of(recipe)
+    whole, path = tmp_path / "whole", tmp_path / "stopped"
+    summary = train(recipe, whole, console=QUIET, experiment=experiment)
+    assert experiment.program.spec.examples == {"train": 1437, "test": 360}
+    assert summary["best"] is None and summary["tested"] == summary["steps"] == 10
+    assert "last state, of step 10, without validation" in result_line(summary)
+    assert {entry["kind"] for entry in lines(whole)} == {"train"}
+    assert describe_run(whole)["validation"] is None
+    # The best is the last.
+    found = evaluate(whole)
+    assert found["step"] == 10 and found["views"] == "mirror"
+    assert found["nll"] == summary["test"]["nll"]
+    alone = evaluate(whole, views="none")
+    assert alone["nll"] != found["nll"]
+    assert (whole / "evaluations" / "digits-test-step10-views-none.json").exists()
+    with pytest.raises(UserError, match="has no validation split"):
+        evaluate(whole, split="validation")
+
+    # Between two checkpoints, and between two times at which the state is set back.
+    stop_when(experiment, 7, monkeypatch)
+    with pytest.raises(Stopped, match="stopped at step 7 of 10"):
+        train(recipe, path, console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    assert train(recipe, path, console=QUIET, experiment=experiment)["test"] == summary["test"]
+    assert without_times(lines(path)) == without_times(lines(whole))
+    jax.tree.map(np.testing.assert_array_equal, params(path), params(whole))
+
+
+def stop_when(experiment, step, monkeypatch):
+    """Lets a signal come once so many steps have been started."""
+    from cnn_jax.training import stop
+
+    plain, made = experiment.program.train_step, []
+
+    def counted(state, *rest):
+        made.append(state)
+        return plain(state, *rest)
+
+    monkeypatch.setattr(experiment.program, "train_step", counted, raising=True)
+    monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: len(made) >= step)
+
+
+def test_another_recipe_is_refused_unless_allowed(tiny, changed, experiment, tmp_path):
+    path = tmp_path / "run"
+    train(changed(tiny, {"duration": epochs(1)}), path, console=QUIET)
+    with pytest.raises(UserError, match=r'(?s)duration: "1 epochs" stored, "2 epochs" now'):
+        train(tiny, path, console=QUIET, experiment=experiment)
+    longer = train(tiny, path, console=QUIET, experiment=experiment, allow_change=True)
+    assert longer["steps"] == 39
+    assert [e["step"] for e in lines(path) if e["kind"] == "validation"] == [19, 39]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model.name": "lenet5_relu", "model.options": {}}, "of another model"),
+        ({"duration": steps(5)}, "has 39 steps already, more than the 5"),
+        ({"seed": 9}, "cannot go on with --seed 9"),
+        ({"data.validation": 300}, "the data of the run .* have changed"),
+    ],
+)
+def test_a_change_that_cannot_go_on_leaves_the_run_as_it_was(
+    fields, message, tiny, changed, finished, tmp_path
+):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    with pytest.raises(UserError, match=message):
+        train(changed(tiny, fields), path, console=QUIET, allow_change=True)
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
+def test_another_metric_starts_patience_anew(tiny, changed, finished, experiment, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    recipe = changed(tiny, {"checkpoints.metric": "loss", "duration": epochs(3)})
+    summary = train(recipe, path, console=QUIET, allow_change=True)
+    losses = {e["step"]: e["loss"] for e in lines(path) if e["kind"] == "validation"}
+    assert summary["best"]["step"] == min(losses, key=losses.get)
+
+
+def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch):
+    """The signal comes when the first seed has finished its steps."""
+    from cnn_jax.runs import run as module
+    from cnn_jax.training import stop
+
+    came = []
+    plain = module.RunFolder.write_summary
+
+    def written(self, summary):
+        plain(self, summary)
+        came.append(True)
+
+    monkeypatch.setattr(module.RunFolder, "write_summary", written)
+    monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: bool(came))
+    with pytest.raises(Stopped, match="stopped before seed 1"):
+        train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed-0"]
+    monkeypatch.undo()
+    assert train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)[0]["test"] == finished[0]["test"]
+
+
+def test_a_recipe_of_before_a_field_was_added_is_the_same_recipe(tiny, finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    stored = read_json(path / "recipe.json")
+    del stored["log_norms"]
+    (path / "recipe.json").write_text(json.dumps(stored))
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
+def test_seeds_share_a_program_and_equal_single_runs(tiny, finished, tmp_path):
+    summaries = train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)
+    assert [summary["recipe"]["seed"] for summary in summaries] == [0, 1]
+    assert summaries[0]["test"] == finished[0]["test"]
+    assert summaries[1]["test"] != finished[0]["test"]
+    found = spread(summaries)["test accuracy"]
+    values = [summary["test"]["accuracy"] for summary in summaries]
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert found["deviation"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert found["n"] == 2
+
+
+def test_patience_stops_early(tiny, changed, tmp_path):
+    recipe = changed(
+        tiny,
+        {
+            "optimizer.learning_rate": 0.0,
+            "early_stopping.patience": 2,
+            "ema": None,
+            "validate_every": steps(5),
+            "model.options": {"widths": (4,), "hidden": ()},
+        },
+    )
+    summary = train(recipe, tmp_path / "run", console=QUIET)
+    assert summary["steps"] == 15  # the first validation sets the mark, two bring nothing
+    assert summary["best"]["step"] == 5
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
+    recipe = changed(tiny, {"optimizer.learning_rate": 1e30, "validate_every": steps(1)})
+    with pytest.raises(NonFinite) as stopped:
+        train(recipe, tmp_path / "run", console=QUIET)
+    text = str(stopped.value)
+    assert "training has failed: the " in text
+    assert "of step 1" in text or "of step 0" in text
+    assert "conv1" in text
+    assert "--optimizer.learning-rate" in text
+    assert not (tmp_path / "run" / "summary.json").exists()
+    # No state that is not finite was saved, let alone called good.
+    for step in (tmp_path / "run" / "checkpoints").glob("[0-9]*"):
+        for leaf in jax.tree.leaves(restore(tmp_path / "run", step.name).variables):
+            assert np.all(np.isfinite(leaf))
+            assert f"that of step {step.name} " in text
+
+
+def test_norms_are_written_on_request(tiny, changed, tmp_path):
+    recipe = changed(tiny, {"log_norms": True, "log_every": steps(10), "duration": steps(10)})
+    train(recipe, tmp_path / "run", console=QUIET)
+    entry = next(e for e in lines(tmp_path / "run") if e["kind"] == "train")
+    assert entry["grad_norms"].keys() == entry["update_norms"].keys()
+    norms = np.array(list(entry["grad_norms"].values()))
+    assert entry["grad_norm"] == pytest.approx(np.sqrt(np.sum(norms**2)), rel=1e-6)
+
+
+def test_a_folder_in_use_is_refused(tiny, experiment, tmp_path):
+    from cnn_jax.run_folder import RunFolder
+
+    first = RunFolder(tmp_path / "run")
+    first.start(tiny)
+    with pytest.raises(UserError, match=r"in use by another run \(process \d+\)"):
+        train(tiny, tmp_path / "run", console=QUIET, experiment=experiment)
+    first.close()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tiny, experiment, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match=r"not empty \(it holds thesis\.tex\)"):
+        train(tiny, tmp_path, console=QUIET, experiment=experiment)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_below_a_file_cannot_be_made(tiny, experiment, tmp_path):
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(UserError, match=r"cannot be made: .*notes is a file"):
+        train(tiny, tmp_path / "notes" / "run", console=QUIET, experiment=experiment)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"data.name": "digitz"}, "'digitz'; did you mean 'digits'"),
+        ({"model.name": "simple_cn"}, "did you mean 'simple_cnn'"),
+        ({"model.options": {"width": (4,)}}, "did you mean .*'widths'"),
+        ({"optimizer.name": "sgdd"}, "did you mean 'sgd'"),
+        ({"batch_size": 5000}, "--batch-size 5000 is more than the 1237 training examples"),
+        ({"data.validation": 5000}, "--data.validation 5000"),
+        ({"optimizer.accumulate": 5}, "--optimizer.accumulate 5"),
+        ({"ema": 1.0}, "--ema 1.0"),
+        ({"loss.label_smoothing": 1.0}, "--loss.label-smoothing 1.0"),
+        ({"checkpoints.keep_best": 0}, "--checkpoints.keep-best"),
+        ({"early_stopping.patience": 0}, "--early-stopping.patience 0"),
+        ({"early_stopping.patience": 3, "data.validation": 0}, "needs a validation part"),
+        ({"lookahead.every": 0}, "--lookahead.every 0"),
+        ({"optimizer.until": ("^stem=3epochs",)}, "--optimizer.until '.stem=3epochs' finds no"),
+        ({"seed": -1}, "--seed -1"),
+        ({"duration": epochs(0)}, "--duration 0 epochs"),
+        ({"preprocess.std": (0.0,)}, "--preprocess.std"),
+        ({"preprocess.mean": (0.5, 0.5)}, "--preprocess.mean"),
+        ({"loss.name": "crossentropy"}, "--loss.name 'crossentropy'; did you mean"),
+        ({"augment.mirror": "randon"}, "--augment.mirror 'randon'; did you mean 'random'"),
+        ({"augment.pad_mode": "zeros"}, "--augment.pad-mode 'zeros'; did you mean 'zero'"),
+        ({"preprocess.fit": "pads"}, "--preprocess.fit 'pads'; did you mean 'pad'"),
+        ({"schedule.name": "cosin"}, "--schedule.name 'cosin'; did you mean 'cosine'"),
+        ({"checkpoints.metric": "acc"}, "--checkpoints.metric 'acc'"),
+        ({"model.options": {"dtype": "bfloat16"}}, "it is --model.dtype"),
+        ({"augment.cutout": -1}, "--augment.cutout is -1"),
+    ],
+)
+def test_a_mistake_is_named_and_leaves_no_folder(fields, message, tiny, changed, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train(changed(tiny, fields), tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,68 @@
+"""The recipes of ImageNet from end to end, with a small net on a small set of its name."""
+
+import importlib.util
+from pathlib import Path
+
+import photos
+import pytest
+from flax import linen as nn
+from rich.console import Console
+
+from cnn_jax import models, steps, train
+from cnn_jax.layers.basic import Dense
+from cnn_jax.layers.blocks import ConvNorm, global_mean
+
+QUIET = Console(quiet=True)
+
+
+class AnySize(nn.Module):
+    num_classes: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = global_mean(ConvNorm(4, 3, 2, name="stem")(x, train=train))
+        return Dense(self.num_classes, name="head")(x)
+
+
+def recipe_of(name):
+    path = Path(__file__).parents[2] / "experiments" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.recipe
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tfds")
+    photos.write_imagenet(path, train=40, validation=7)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("imagenet2012_resnet50", (224, 224)), ("imagenet2012_resnet50_a3", (160, 224))],
+)
+def test_a_recipe_runs(name, sizes, data_dir, changed, tmp_path):
+    if "any_size" not in models.names():
+        models.register("any_size", AnySize, input_shape=(16, 16, 3), num_classes=9, paper="none")
+    recipe = recipe_of(name)
+    small = changed(
+        recipe,
+        {
+            "data.validation": 6,
+            "model.name": "any_size",
+            "model.dtype": "float32",
+            "model.options": {},
+            "data.image_size": 16,
+            "data.evaluation_size": 24 if recipe.data.evaluation_size else None,
+            "batch_size": 8,
+            "duration": steps(2),
+            "schedule.warmup": steps(1),
+        },
+    )
+    summary = train(small, tmp_path / "run", data_dir=data_dir, workers=0, console=QUIET)
+    assert summary["steps"] == 2
+    assert summary["best"]["examples"] == 6 and summary["test"]["examples"] == 7
+    assert (recipe.data.image_size, recipe.data.evaluation_size or 224) == sizes

@@ -1,0 +1,135 @@
+"""Whole runs on sets that stream."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import photos
+import pytest
+from rich.console import Console
+
+from cnn_jax import Augment, Data, UserError, steps, train
+from cnn_jax.data.recipe_data import load_data
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predict import _read
+from cnn_jax.restored import restore
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.training.stop import Stopped, StopRequest
+
+QUIET = Console(quiet=True)
+TIMES = ("images_per_second", "input_wait")
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny, changed, tmp_path_factory):
+    top = photos.write_folder(tmp_path_factory.mktemp("photos") / "set", 80)
+    return changed(
+        tiny,
+        {
+            "data": Data(
+                f"folder:{top}",
+                validation=18,
+                image_size=8,
+                random_crop=(0.08, 1.0),
+                central_crop=0.875,
+            ),
+            "augment": Augment(mirror="random"),
+            "batch_size": 16,
+            "duration": steps(11),
+            "validate_every": steps(4),
+            "checkpoints.every": steps(4),
+            "log_every": steps(2),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def experiment(recipe):
+    return Experiment.of(recipe, workers=0)
+
+
+@pytest.fixture(scope="module")
+def finished(recipe, experiment, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    return train(recipe, path, console=QUIET, experiment=experiment), path
+
+
+def lines(path):
+    entries = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in entry.items() if k not in TIMES} for entry in entries]
+
+
+def params(path):
+    return jax.tree.map(np.asarray, restore(path, "latest").variables)
+
+
+def test_every_example_is_evaluated_once(finished):
+    summary, path = finished
+    assert summary["best"]["examples"] == 18 and summary["test"]["examples"] == 8
+    entries = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in entries if e["kind"] == "train"] == [2, 4, 6, 8, 10, 11]
+    assert all(0 <= e["input_wait"] <= 1 for e in entries if e["kind"] == "train")
+    found = evaluate(path)
+    assert found["accuracy"] == summary["test"]["accuracy"]
+    assert found["loss"] == summary["test"]["loss"]
+
+
+@pytest.mark.parametrize("stop_at", [3, 8])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    stop_at, recipe, experiment, finished, tmp_path, monkeypatch
+):
+    plain, made = experiment.program.train_step, []
+
+    def counted(state, *rest):
+        made.append(state)
+        return plain(state, *rest)
+
+    monkeypatch.setattr(experiment.program, "train_step", counted)
+    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= stop_at)
+    with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 11"):
+        train(recipe, tmp_path / "run", console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    summary = train(recipe, tmp_path / "run", console=QUIET, experiment=experiment)
+    assert summary["test"] == finished[0]["test"]
+    assert lines(tmp_path / "run") == lines(finished[1])
+    jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "run"), params(finished[1]))
+
+
+def test_a_set_that_streams_gives_the_bits_of_one_in_memory(recipe, changed, tmp_path):
+    """Without crops, and with the same means and deviations."""
+    fields = {
+        "data.random_crop": None,
+        "data.central_crop": None,
+        "preprocess.mean": (0.5, 0.5, 0.5),
+        "preprocess.std": (0.25, 0.25, 0.25),
+        "duration": steps(5),
+        "augment": Augment(translation=0.1, mirror="alternating"),
+    }
+    held, stream = (changed(recipe, {**fields, "data.streaming": on}) for on in (False, True))
+    train(held, tmp_path / "held", console=QUIET)
+    train(stream, tmp_path / "stream", console=QUIET, workers=0)
+    assert lines(tmp_path / "held") == lines(tmp_path / "stream")
+    jax.tree.map(
+        np.testing.assert_array_equal, params(tmp_path / "held"), params(tmp_path / "stream")
+    )
+
+
+def test_predictions_see_what_evaluation_saw(recipe, finished):
+    """The file of the first test image, read as by `evaluate`."""
+    _, path = finished
+    restored = restore(path)
+    test = load_data(recipe.data).test
+    pixels, _ = test.example(0, test.evaluation)
+    place = 0 if test.places is None else int(test.places[0])
+    np.testing.assert_array_equal(_read(restored, Path(test.source.read(place).name)), pixels)
+
+
+def test_a_size_of_its_own_in_evaluation_needs_a_model_for_any_size(recipe, changed):
+    with pytest.raises(UserError, match="simple_cnn has other parameters for images of 12 than"):
+        Experiment.of(changed(recipe, {"data.evaluation_size": 12}))
+
+
+def test_workers_must_be_a_count(recipe):
+    with pytest.raises(UserError, match="--workers -1 must be at least 0"):
+        Experiment.of(recipe, workers=-1)
