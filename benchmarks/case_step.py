@@ -40,8 +40,8 @@ def case_step(name: str, dtype: str = "float32") -> CaseStep:
     case = CASES[name]
     model = models.create(case.model, case.classes, dtype=dtype, **case.options)
     optimizer = optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
-    shape = (case.side, case.side, case.channels)
-    state = jax.jit(lambda: init_state(0, model, optimizer, shape))()
+    example = jax.ShapeDtypeStruct((case.side, case.side, case.channels), np.float32)
+    state = jax.jit(lambda: init_state(0, model, optimizer, example))()
     images, labels = (values[: case.batch] for values in draw_images(case))
     targets = np.eye(case.classes, dtype=np.float32)[labels]
     batch = Batch(images / np.float32(127.5) - 1, targets, np.ones(case.batch, np.float32))

@@ -23,7 +23,8 @@ from cnn_jax.devices.compilation import compiler_options
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import shown_to_user
 from cnn_jax.layers.cpu.platform import layers_for
-from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.tasks.classification import class_loss
+from cnn_jax.tasks.losses import CLASS_LOSSES
 from cnn_jax.training.step import make_train_step
 
 Kind = Literal["convolutions", "winograd", "normalisation", "onednn"]
@@ -50,7 +51,7 @@ def measure(net: str, without: tuple[Kind, ...], rounds: int) -> dict[str, Any]:
     model, optimizer, state, batch = case_step(net)
     steps = {}
     for kind in (None, *without):
-        step = make_train_step(model, LOSSES["cross_entropy"], optimizer)
+        step = make_train_step(model, class_loss(CLASS_LOSSES["cross_entropy"]), optimizer)
         with layers_for("cpu", **({} if kind in (None, "onednn") else {kind: False})):
             lowered = jax.jit(step).lower(state, batch)
         wanted = {} if kind == "onednn" else compiler_options(make_mesh(), lowered.as_text())
@@ -70,7 +71,7 @@ def measure(net: str, without: tuple[Kind, ...], rounds: int) -> dict[str, Any]:
     }
     return {
         "net": net,
-        "batch": len(batch.images),
+        "batch": len(batch.inputs),
         "ms": 1e3 * statistics.median(times[None]),
         "ms_without": {kind: 1e3 * statistics.median(times[kind]) for kind in without},
         "ratio": {kind: statistics.median(found) for kind, found in ratios.items()},

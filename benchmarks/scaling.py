@@ -79,7 +79,7 @@ def measure(options: Options, data: int, fsdp: int, *, changed: bool) -> dict:
     train = InMemory(dataset.train, replicated(mesh))
 
     program = Program(recipe, data_spec(dataset), mesh)
-    program.compile_train(train.images, train.labels)
+    program.compile_train(train.inputs, train.targets)
     state = program.init(0)
     held = dict.fromkeys(mesh.devices.flat, 0)
     for leaf in jax.tree.leaves(state):
@@ -97,13 +97,13 @@ def measure(options: Options, data: int, fsdp: int, *, changed: bool) -> dict:
     }
     same = dataclasses.replace(recipe, batch_size=options.batch)
     program = Program(same, data_spec(dataset), mesh)
-    program.compile_train(train.images, train.labels)
+    program.compile_train(train.inputs, train.targets)
     state, order, losses = program.init(0), Order(0, len(dataset.train), options.batch), []
     if changed:
         params = jax.tree.map(lambda x: jnp.nextafter(x, jnp.inf), state.params)
         state = state.replace(params=params)
     for step in range(options.steps):
-        state, metrics = program.train_step(state, train.images, train.labels, *order(step))
+        state, metrics = program.train_step(state, train.inputs, train.targets, *order(step))
         losses.append(float(metrics["loss"]))
     return {**found, "changed": changed, "losses": losses}
 

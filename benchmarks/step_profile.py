@@ -18,10 +18,15 @@ import jax
 import tyro
 
 from benchmarks.case_step import case_step
+from cnn_jax.batch import Batch
+from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import shown_to_user
-from cnn_jax.tasks.losses import LOSSES
+from cnn_jax.recipe import Recipe
+from cnn_jax.tasks import Task, make_task
+from cnn_jax.tasks.classification import class_loss
+from cnn_jax.tasks.losses import CLASS_LOSSES
 from cnn_jax.training.step import make_eval_step, make_train_step
 
 
@@ -64,12 +69,21 @@ def grouped(program: str, events: list[tuple[str, int]]) -> collections.Counter[
     return total
 
 
+def _task(batch: Batch) -> Task:
+    """A classification of such images."""
+    classes = batch.targets.shape[1]
+    shape = batch.inputs.shape[1:]
+    ones = (1.0,) * shape[2]
+    names = tuple(map(str, range(classes)))
+    return make_task(Recipe("profile"), DataSpec("noise", names, shape, ones, ones, {"train": 1}))
+
+
 def main(options: Options) -> None:
     """Prints the longest operations of a step."""
     model, optimizer, state, batch = case_step(options.net, options.dtype)
-    loss = LOSSES["cross_entropy"]
+    loss = class_loss(CLASS_LOSSES["cross_entropy"])
     if options.evaluation:
-        step, given = make_eval_step(model, loss), (state.variables, batch)
+        step, given = make_eval_step(model, _task(batch)), (state.variables, batch)
     else:
         step, given = make_train_step(model, loss, optimizer), (state, batch)
     run = compiled(make_mesh(devices=jax.devices()[:1]), jax.jit(step), *given)

@@ -17,6 +17,7 @@ from cnn_jax.recipe import (
     Preprocess,
     Recipe,
     Schedule,
+    Task,
 )
 from cnn_jax.runs.run import train
 from cnn_jax.runs.seeds import train_seeds
@@ -36,6 +37,7 @@ __all__ = [
     "Preprocess",
     "Recipe",
     "Schedule",
+    "Task",
     "UserError",
     "epochs",
     "examples",

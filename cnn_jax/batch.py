@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -11,11 +11,13 @@ class Batch(NamedTuple):
     """Examples of one step.
 
     Attributes:
-      images: (b, h, w, c) float32, normalised.
-      targets: (b, k) float32, the probability of each class; one-hot unless mixed.
+      inputs: a tree of arrays (b, ...) that the model is applied to, such as normalised images
+        (b, h, w, c) float32.
+      targets: a tree of arrays (b, ...) that the loss compares with, such as the probability of
+        each class (b, k) float32.
       weights: (b,) float32, 0 for padding and 1 for an example.
     """
 
-    images: jax.Array
-    targets: jax.Array
+    inputs: Any
+    targets: Any
     weights: jax.Array

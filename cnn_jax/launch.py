@@ -24,10 +24,11 @@ from cnn_jax.devices.processes import (
     together,
 )
 from cnn_jax.errors import UserError, shown_to_user
-from cnn_jax.json_values import write_json
+from cnn_jax.json_values import from_json, write_json
 from cnn_jax.recipe import Recipe
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
+from cnn_jax.tasks import headline, metric_that_counts
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
 def result_line(summary: Summary) -> str:
     """The result of a run in a line."""
     test, best = summary["test"], summary["best"]
+    recipe = from_json(summary["recipe"], Recipe, "the summary")
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
         f"({summary['images_per_second']:,.0f} images/s), "
@@ -152,13 +154,12 @@ def result_line(summary: Summary) -> str:
     if best is None:
         chosen = f"last state, of step {summary['steps']}, without validation"
     else:
-        chosen = f"checkpoint of step {best['step']} (validation accuracy {best['accuracy']:.2%})"
+        metric = metric_that_counts(recipe)
+        value = metric.written(best[metric.name])
+        chosen = f"checkpoint of step {best['step']} (validation {metric.name} {value})"
     if test is None:
         return f"{'best is the ' * (best is not None)}{chosen}; no test split; {times}"
-    return (
-        f"test accuracy {test['accuracy']:.2%}, nll {test['nll']:.4f} "
-        f"on all {test['examples']:,} examples; {chosen}; {times}"
-    )
+    return f"test {headline(recipe, test)} on all {test['examples']:,} examples; {chosen}; {times}"
 
 
 def _tell(console: Console, text: str) -> None:

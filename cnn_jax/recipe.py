@@ -174,14 +174,29 @@ class Init:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What the model is trained for."""
+
+    name: str = "classification"
+    """classification (one class of several), binary (one of two, by one logit), tagging (any
+    number of tags) or regression (numbers)."""
+    options: Options = field(default_factory=dict)
+    """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
+
+
+@dataclass(frozen=True)
 class Loss:
     """What is minimised."""
 
-    name: Literal["cross_entropy", "binary_cross_entropy", "squared_error", "map"] = "cross_entropy"
-    """Softmax cross-entropy, sigmoid cross-entropy summed over classes, half squared error
-    summed over classes, or the maximum a posteriori criterion of LeCun et al. 1998, eq. 9."""
+    name: str | None = None
+    """By default the task's own. Classification: cross_entropy, binary_cross_entropy (summed over
+    classes), squared_error (half, summed over classes), or map, the maximum a posteriori criterion
+    of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
+    asymmetric. Regression: squared_error (half), absolute_error, huber or bins."""
     label_smoothing: float = 0.0
     """Part of the target probability that is spread evenly over all classes."""
+    options: Options = field(default_factory=dict)
+    """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber."""
 
 
 @dataclass(frozen=True)
@@ -280,8 +295,9 @@ class Checkpoints:
     """How many of the newest are kept."""
     keep_best: int = 1
     """How many of the best by `metric` are kept."""
-    metric: Literal["accuracy", "loss", "nll", "top5"] = "accuracy"
-    """The validation metric that says which is best."""
+    metric: str | None = None
+    """The validation metric that says which is best, by default the task's own: accuracy of
+    classification, map of tagging, mae of regression."""
 
 
 @dataclass(frozen=True)
@@ -291,6 +307,7 @@ class Recipe:
     name: str
     """Name of the experiment, and by default of its run folder."""
     data: Data = Data()
+    task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)

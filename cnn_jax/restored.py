@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jax.sharding import Mesh
 
@@ -13,6 +14,7 @@ from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.state import Variables
+from cnn_jax.tasks import metric_that_counts
 from cnn_jax.training.recipe_functions import abstract_state
 
 
@@ -26,6 +28,7 @@ class Restored:
       step: the updates it had had.
       variables: what it is applied with in evaluation: the averages where there are any.
       mesh: the devices they lie on.
+      chosen: what its task chose on the validation part at this step, such as thresholds.
       crop: part of the shorter side that the central square has which is cut out of a user's
         image before it is resized; None takes the whole image.
     """
@@ -36,6 +39,7 @@ class Restored:
     variables: Variables
     mesh: Mesh
     crop: float | None = None
+    chosen: dict[str, Any] | None = None
 
 
 def restore(run: Path, checkpoint: str = "best") -> Restored:
@@ -50,13 +54,15 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
     """
     folder = RunFolder(run)
     recipe, mesh = folder.recipe(), make_mesh()
-    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, read_only=True)
+    metric = metric_that_counts(recipe)
+    checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, metric, read_only=True)
     try:
         spec = folder.data_spec()
         if checkpoint == "best" and "validation" not in spec.examples:
             checkpoint = "latest"
         step = checkpoints.find(checkpoint)
         state, _ = checkpoints.restore(step, abstract_state(recipe, spec, mesh))
+        chosen = checkpoints.metrics(step).get("chosen")
     finally:
         checkpoints.close()
-    return Restored(recipe, spec, step, state.evaluated, mesh, recipe.data.central_crop)
+    return Restored(recipe, spec, step, state.evaluated, mesh, recipe.data.central_crop, chosen)

@@ -20,6 +20,7 @@ from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
 from cnn_jax.recipe import Recipe
+from cnn_jax.tasks import resolved
 
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -64,11 +65,13 @@ class RunFolder:
     def finished(self, recipe: Recipe) -> dict[str, Any] | None:
         """The summary, if this very recipe's run lies here and has finished."""
         stored = self._stored()
-        return self.summary() if stored is not None and stored == to_json(recipe) else None
+        return (
+            self.summary() if stored is not None and stored == to_json(resolved(recipe)) else None
+        )
 
     def _stored(self) -> Any:
         """The stored recipe as JSON, with fields that it was written without at their defaults."""
-        return to_json(self.recipe()) if os.path.exists(self._recipe_file) else None  # noqa: PTH110
+        return to_json(resolved(self.recipe())) if os.path.exists(self._recipe_file) else None  # noqa: PTH110
 
     def check(self, recipe: Recipe, *, allow_change: bool = False) -> None:
         """Checks, without writing anything, that this recipe can be run here.
@@ -87,7 +90,7 @@ class RunFolder:
             return
         stored = self._stored()
         if stored is not None:
-            lines = differences(stored, to_json(recipe))
+            lines = differences(stored, to_json(resolved(recipe)))
             if lines and not allow_change:
                 raise UserError(
                     f"{self.path} holds a run of another recipe:\n  " + "\n  ".join(lines) + "\n"
@@ -115,15 +118,15 @@ class RunFolder:
             self._take_lock()
             self.check(recipe, allow_change=allow_change)
             if not self._recipe_file.exists():
-                write_json(self._recipe_file, to_json(recipe))
+                write_json(self._recipe_file, to_json(resolved(recipe)))
         except OSError as error:
             raise UserError(f"--workdir {self.path} cannot be written: {error.strerror}") from None
 
     def adopt(self, recipe: Recipe) -> None:
         """Stores a recipe that differs from the stored one, once it is sure that it can go on."""
-        if self._stored() != to_json(recipe):
+        if self._stored() != to_json(resolved(recipe)):
             (self.path / "summary.json").unlink(missing_ok=True)
-            write_json(self._recipe_file, to_json(recipe))
+            write_json(self._recipe_file, to_json(resolved(recipe)))
 
     def _take_lock(self) -> None:
         self._lock = (self.path / ".lock").open("a+")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -62,24 +63,26 @@ def init_state(
     seed: jax.Array,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    input_shape: tuple[int, int, int],
+    example: Any,
     *,
     average: bool = False,
     slow: bool = False,
+    initial: Callable[[Any], Any] = lambda params: params,
 ) -> TrainState:
     """The state before the first step, a pure function of the seed.
 
     Args:
       seed: uint32 scalar.
-      model: module whose call takes (b, h, w, c) images.
+      model: module whose call takes the inputs of a batch.
       optimizer: what will update the parameters.
-      input_shape: (h, w, c) of the images that the model is given.
+      example: shapes and dtypes of the inputs of one example, without the batch's axis, as a tree.
       average: whether moving averages are kept.
       slow: whether a slow copy is kept.
+      initial: what a task makes of random parameters.
     """
-    images = jnp.zeros((1, *input_shape))
-    variables = model.init({"params": stream(seed, 0, "init")}, images, train=False)
-    params = variables["params"]
+    inputs = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), example)
+    variables = model.init({"params": stream(seed, 0, "init")}, inputs, train=False)
+    params = initial(variables["params"])
     batch_stats = variables.get("batch_stats", {})
     copy = {"params": params, "batch_stats": batch_stats}
     return TrainState(

@@ -72,7 +72,7 @@ class Ours:
         train = InMemory(split, replicated(mesh))
         dataset = Dataset("noise", spec.class_names, split, split, None, "drawn at random")
         self._experiment = Experiment(recipe, dataset, program, train)
-        program.compile_train(train.images, train.labels)
+        program.compile_train(train.inputs, train.targets)
         self._first = program.init(0)
 
     def _start(self) -> TrainState:
@@ -90,7 +90,7 @@ class Ours:
         indices = np.arange(batch * size, (batch + 1) * size, dtype=np.int32)
         train = self._experiment.train
         return self._experiment.program.train_step(
-            state, train.images, train.labels, indices, np.zeros(size, np.int32)
+            state, train.inputs, train.targets, indices, np.zeros(size, np.int32)
         )
 
     def losses(self, steps: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -78,9 +78,7 @@ def erase(
     return jnp.where(erased[..., None], new, images)
 
 
-def mixup(
-    key: jax.Array, images: jax.Array, targets: jax.Array, alpha: float
-) -> tuple[jax.Array, jax.Array]:
+def mixup(key: jax.Array, images: jax.Array, targets: Any, alpha: float) -> tuple[jax.Array, Any]:
     """Blends each example with another of the batch (https://arxiv.org/abs/1710.09412).
 
     The weight, drawn from Beta(alpha, alpha), is the same for the whole batch, as in the
@@ -89,7 +87,7 @@ def mixup(
     Args:
       key: a PRNG key.
       images: (b, h, w, c) float32.
-      targets: (b, k) float32, the probability of each class.
+      targets: a tree of arrays (b, ...) float32, such as the probability of each class.
       alpha: above zero.
 
     Returns:
@@ -100,13 +98,11 @@ def mixup(
     partner = jax.random.permutation(partner_key, len(images))
     return (
         weight * images + (1 - weight) * images[partner],
-        weight * targets + (1 - weight) * targets[partner],
+        _blended(targets, partner, weight),
     )
 
 
-def cutmix(
-    key: jax.Array, images: jax.Array, targets: jax.Array, alpha: float
-) -> tuple[jax.Array, jax.Array]:
+def cutmix(key: jax.Array, images: jax.Array, targets: Any, alpha: float) -> tuple[jax.Array, Any]:
     """Pastes a rectangle of another example of the batch (https://arxiv.org/abs/1905.04899).
 
     The share that is kept is drawn from Beta(alpha, alpha); the rectangle has the aspect of
@@ -117,7 +113,7 @@ def cutmix(
     Args:
       key: a PRNG key.
       images: (b, h, w, c) float32.
-      targets: (b, k) float32, the probability of each class.
+      targets: a tree of arrays (b, ...) float32, such as the probability of each class.
       alpha: above zero.
 
     Returns:
@@ -135,8 +131,13 @@ def cutmix(
     partner = jax.random.permutation(partner_key, len(images))
     return (
         jnp.where(pasted[..., None], images[partner], images),
-        weight * targets + (1 - weight) * targets[partner],
+        _blended(targets, partner, weight),
     )
+
+
+def _blended(targets: Any, partner: jax.Array, weight: jax.Array) -> Any:
+    """Each target with its partner's, by the share `weight` of its own."""
+    return jax.tree.map(lambda own: weight * own + (1 - weight) * own[partner], targets)
 
 
 def rectangle(

@@ -1,8 +1,9 @@
-"""From raw images and labels to the batch of a step: every change in its place."""
+"""From raw images and their targets to the batch of a step: every change in its place."""
 
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ class Stream(enum.IntEnum):
 def training_batch(
     key: jax.Array,
     images: jax.Array,
-    labels: jax.Array,
+    targets: Any,
     epochs: jax.Array,
     indices: jax.Array,
     *,
@@ -47,14 +48,14 @@ def training_batch(
     augment: recipe.Augment,
     mean: ArrayLike,
     std: ArrayLike,
-    num_classes: int,
 ) -> Batch:
     """The batch a training step sees, from raw examples.
 
     Args:
       key: the PRNG key of this step.
       images: (b, h, w, c) uint8.
-      labels: (b,) int, the class of each example.
+      targets: a tree of arrays (b, ...) float32 that may be blended, such as the probability of
+        each class (b, k).
       epochs: (b,) int32, the epoch in which each example is seen.
       indices: (b,) int32, the place of each example in the data set.
       run_key: the PRNG key of the whole training, which no step changes.
@@ -62,7 +63,6 @@ def training_batch(
       augment: what is changed at random.
       mean: (c,) float32, on the scale 0 to 1.
       std: (c,) float32, on the scale 0 to 1.
-      num_classes: k.
 
     Returns:
       A batch of b examples, all of weight one.
@@ -72,7 +72,6 @@ def training_batch(
       UserError: the images are larger than the size they are to be padded to.
     """
     sized = change_size(images, preprocess)
-    targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
     changed, targets = apply(
         key, sized, targets, epochs, indices, augment, run_key=run_key, mean=mean, std=std
     )
@@ -81,24 +80,22 @@ def training_batch(
 
 def evaluation_batch(
     images: jax.Array,
-    labels: jax.Array,
+    targets: Any,
     weights: jax.Array,
     *,
     preprocess: recipe.Preprocess,
     mean: ArrayLike,
     std: ArrayLike,
-    num_classes: int,
 ) -> Batch:
     """The batch an evaluation step sees, from raw examples: prepared, but not changed.
 
     Args:
       images: (b, h, w, c) uint8.
-      labels: (b,) int, the class of each example.
+      targets: a tree of arrays (b, ...).
       weights: (b,) float32, 0 for padding and 1 for an example.
       preprocess: what is done to every image.
       mean: (c,) float32, on the scale 0 to 1.
       std: (c,) float32, on the scale 0 to 1.
-      num_classes: k.
 
     Raises:
       TypeError: the images are not uint8.
@@ -106,7 +103,7 @@ def evaluation_batch(
     """
     return Batch(
         normalise(change_size(images, preprocess), mean, std),
-        jax.nn.one_hot(labels, num_classes, dtype=jnp.float32),
+        targets,
         jnp.asarray(weights, jnp.float32),
     )
 
@@ -114,7 +111,7 @@ def evaluation_batch(
 def apply(
     key: jax.Array,
     images: jax.Array,
-    targets: jax.Array,
+    targets: Any,
     epochs: jax.Array,
     indices: jax.Array,
     config: recipe.Augment,
@@ -122,7 +119,7 @@ def apply(
     run_key: jax.Array,
     mean: ArrayLike,
     std: ArrayLike,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, Any]:
     """Applies the random changes of `config`, and among them the normalisation.
 
     The order is fixed: crop, mirror, rotation with translation and scale, RandAugment or
@@ -132,7 +129,7 @@ def apply(
     Args:
       key: the PRNG key of this step.
       images: (b, h, w, c) float32 of their final size, on the scale 0 to 1.
-      targets: (b, k) float32, the probability of each class.
+      targets: a tree of arrays (b, ...) float32, which mixup and cutmix blend as the images.
       epochs: (b,) int32, the epoch in which each example is seen.
       indices: (b,) int32, the place of each example in the data set.
       config: what is changed and how much, as `check` accepts it.
@@ -141,7 +138,7 @@ def apply(
       std: (c,) float32, on the scale 0 to 1.
 
     Returns:
-      Images (b, h, w, c) float32, normalised, and targets (b, k) float32.
+      Images (b, h, w, c) float32, normalised, and targets as given.
     """
 
     def stream(name: Stream) -> jax.Array:

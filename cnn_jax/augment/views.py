@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,18 @@ def views_of(images: jax.Array, which: Views) -> jax.Array:
     return jnp.stack(found, axis=1)
 
 
-def averaged(logits: jax.Array, which: Views) -> jax.Array:
+def averaged(outputs: jax.Array, which: Views) -> jax.Array:
     """The weighted mean over the views, (b, v, k) -> (b, k)."""
-    return jnp.sum(logits * jnp.asarray(WEIGHTS[which], logits.dtype)[:, None], axis=1)
+    return jnp.sum(outputs * jnp.asarray(WEIGHTS[which], outputs.dtype)[:, None], axis=1)
+
+
+def in_views(apply: Callable[[Any], Any], images: jax.Array, which: Views) -> Any:
+    """Outputs (b, k) of images (b, h, w, c), averaged over their views.
+
+    The views of an image lie side by side in one batch, so that they stay on its device.
+    """
+    if which == "none":
+        return apply(images)
+    seen = views_of(images, which)
+    outputs = apply(seen.reshape(-1, *seen.shape[2:]))
+    return averaged(outputs.reshape(*seen.shape[:2], -1), which)

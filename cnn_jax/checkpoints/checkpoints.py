@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -40,7 +39,7 @@ from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
 from cnn_jax.optimisation.paths import path_name
 from cnn_jax.state import TrainState
-from cnn_jax.tasks.classification import LOWER_IS_BETTER
+from cnn_jax.tasks import Metric
 
 Progress = dict[str, Any]
 """What the loop has to know besides the state, as JSON."""
@@ -50,14 +49,6 @@ class SaveError(UserError):
     """A checkpoint could not be written; those before it are whole."""
 
     exit_code = 74  # EX_IOERR
-
-
-def value_of(metrics: Mapping[str, float], metric: str) -> float:
-    """A metric turned so that more is better; what is not a number is worst."""
-    value = float(metrics[metric])
-    if math.isnan(value):
-        return -math.inf
-    return -value if metric in LOWER_IS_BETTER else value
 
 
 class Unreadable(UserError):
@@ -92,7 +83,8 @@ class Checkpoints:
 
     Args:
       directory: where they lie; made if it is not there, unless read only.
-      config: how many are kept, and by which metric the best is chosen.
+      config: how many are kept.
+      metric: by which the best is chosen.
       read_only: never writes or deletes anything.
       scheduled: whether a checkpoint of a step is due whatever happens, unlike those that are saved
         when a run is stopped: of these the newest is kept as well, until a newer one is there.
@@ -105,6 +97,7 @@ class Checkpoints:
         self,
         directory: Path,
         config: recipe.Checkpoints,
+        metric: Metric,
         *,
         read_only: bool = False,
         scheduled: Callable[[int], bool] = lambda step: True,
@@ -117,7 +110,7 @@ class Checkpoints:
         self._sealer = sealer
         self._scheduled = scheduled
         self.broken: list[str] = []
-        self.metric = config.metric
+        self.metric = metric
         if read_only and not self.directory.is_dir():
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
         if not read_only:
@@ -165,7 +158,7 @@ class Checkpoints:
 
     def _key(self, metrics: Mapping[str, float]) -> tuple[float, int]:
         # Of equally good checkpoints the first is the best: later ones did not improve on it.
-        return value_of(metrics, self.metric), -int(metrics["step"])
+        return self.metric.worth(metrics), -int(metrics["step"])
 
     def steps(self) -> list[int]:
         """Steps of all whole checkpoints, rising."""

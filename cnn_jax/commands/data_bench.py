@@ -137,7 +137,7 @@ def _together(
         for _ in range(4 + workers * 4 * pieces.size // batch_size):
             batch = feed.get()
         rate = _rate(lambda _: feed.get(), 1, seconds) * batch_size
-    return rate, (batch.images, batch.labels)
+    return rate, (batch.inputs, batch.targets)
 
 
 def _on_device(
@@ -157,11 +157,11 @@ def _on_device(
     def change(key: jax.Array, images: jax.Array, labels: jax.Array) -> jax.Array:
         places = jax.numpy.arange(size)
         changed = training_batch(
-            key, images, labels, 0 * places, places,
+            key, images, jax.nn.one_hot(labels, classes), 0 * places, places,
             run_key=key, preprocess=Preprocess(), augment=augment,
-            mean=half, std=half, num_classes=classes,
+            mean=half, std=half,
         )  # fmt: skip
-        return changed.images
+        return changed.inputs
 
     there, key = (placed(images, sharding), placed(labels, sharding)), jax.random.key(0)
     jax.block_until_ready(change(key, *there))

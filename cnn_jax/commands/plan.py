@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import tyro
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
@@ -92,11 +91,11 @@ class PlanCost:
         n, layout = spec.examples["train"], replicated(mesh)
         if spec.streamed:
             n, layout = recipe.batch_size, batch_sharding(mesh)
-        images, labels = (
-            jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
-            for shape, dtype in (((n, *spec.image_shape), jnp.uint8), ((n,), jnp.int32))
+        inputs, targets = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout),
+            spec.examples_of(n),
         )
-        program.compile_train(images, labels)
+        program.compile_train(inputs, targets)
         assert program.compiled_step is not None
         return Compiled.of(program.compiled_step)
 

@@ -147,12 +147,14 @@ def describe_run(path: Path) -> dict[str, Any]:
     if summary is None:
         return {**row, "state": "unfinished", "step": max(folder.steps(), default=0)}
     test = summary["test"]
+    # Summaries of earlier versions name no metric: they are of classifications.
+    metric = summary.get("metric", "accuracy")
     return {
         **row,
         "state": "finished",
         "step": summary["steps"],
-        "validation": summary["best"]["accuracy"] if summary["best"] else None,
-        "test": test["accuracy"] if test else None,
+        "validation": summary["best"][metric] if summary["best"] else None,
+        "test": test[metric] if test else None,
         "parameters": summary["parameters"],
         "seconds": summary["seconds"]["total"],
     }

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import jax
 import numpy as np
+
+from cnn_jax.data.fields import fields_of
 
 
 class Examples(Protocol):
-    """Labelled images, in memory or on disk."""
+    """Examples of a task, in memory or on disk."""
 
     def __len__(self) -> int:
         """How many there are."""
         ...
 
     @property
+    def targets(self) -> Any:
+        """A tree of arrays (n, ...): what is to be told of each example."""
+        ...
+
+    @property
     def labels(self) -> np.ndarray:
-        """(n,) int32, places in the class names."""
+        """(n,) int32, the targets where they are places in the class names."""
+        ...
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """(n,) int32, examples of one group stay in one part; None where there are none."""
         ...
 
     @property
@@ -36,29 +49,40 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images.
+    """Examples in memory.
 
     Attributes:
-      images: (n, h, w, c) uint8.
-      labels: (n,) int32, places in the class names.
+      inputs: a tree of arrays (n, ...), such as images (n, h, w, c) uint8.
+      targets: a tree of arrays (n, ...), such as the places in the class names (n,) int32.
+      groups: (n,) int32, where some examples belong together and must stay in one part.
+
+    Raises:
+      TypeError: an array is of no kind that there is, see `cnn_jax.data.fields`, or they are not
+        of equally many examples.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    inputs: Any
+    targets: Any
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            raise TypeError(
-                f"images are (n, h, w, c) uint8, not {self.images.shape} {self.images.dtype}"
-            )
-        if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
-            raise TypeError(
-                f"labels are ({len(self.images)},) int32, not {self.labels.shape} "
-                f"{self.labels.dtype}"
-            )
+        fields_of(self.inputs), fields_of(self.targets)
+        if len({len(leaf) for leaf in jax.tree.leaves((self.inputs, self.targets))}) != 1:
+            shapes = jax.tree.map(np.shape, (self.inputs, self.targets))
+            raise TypeError(f"inputs and targets of one split are as many, not {shapes}")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(jax.tree.leaves(self.inputs)[0])
+
+    @property
+    def images(self) -> np.ndarray:
+        """(n, h, w, c), the inputs where they are images."""
+        return self.inputs
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) int32, the targets where they are places in the class names."""
+        return self.targets
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -68,7 +92,8 @@ class Split:
 
     def take(self, indices: np.ndarray) -> Split:
         """The examples at the given places, in their order."""
-        return Split(self.images[indices], self.labels[indices])
+        inputs, targets = jax.tree.map(lambda leaf: leaf[indices], (self.inputs, self.targets))
+        return Split(inputs, targets, None if self.groups is None else self.groups[indices])
 
     def decoded(self, indices: np.ndarray) -> Split:
         """The same as `take`."""
@@ -81,7 +106,7 @@ class Dataset:
 
     Attributes:
       name: the name it was asked for by.
-      class_names: the k classes, in the order of the labels.
+      class_names: the k classes in the order of the labels, the tags, or what the numbers are of.
       train: examples to learn from.
       validation: examples to choose by, where the set has such a part or it has been cut.
       test: examples to read once, at the end.

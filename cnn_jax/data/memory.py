@@ -75,33 +75,38 @@ class Order:
 
 
 class InMemory:
-    """A split on the devices, as uint8.
+    """A split on the devices, as it is stored.
 
     Args:
       split: what is put there.
       sharding: how it is laid out; replicated, so that any device can take any example.
 
     Attributes:
-      images: (n, h, w, c) uint8.
-      labels: (n,) int32.
+      inputs: a tree of arrays (n, ...), such as images (n, h, w, c) uint8.
+      targets: a tree of arrays (n, ...).
 
     Raises:
       UserError: a device has not the memory.
     """
 
     def __init__(self, split: Split, sharding: Sharding) -> None:
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves((split.inputs, split.targets)))
         devices: Iterable[Any] = sharding.addressable_devices
         for device in devices:
             stats = device.memory_stats() or {}  # a CPU has none
             room = stats.get("bytes_limit", math.inf) - stats.get("bytes_in_use", 0)
-            if split.images.nbytes > room:
+            if size > room:
                 raise UserError(
-                    f"the training images are {split.images.nbytes / 1e9:.1f} GB, but {device} "
+                    f"the training examples are {size / 1e9:.1f} GB, but {device} "
                     f"has only {room / 1e9:.1f} GB free; give a smaller --data.image-size, "
                     "or let it stream (--data.streaming True)"
                 )
-        self.images: jax.Array = placed(split.images, sharding)
-        self.labels: jax.Array = placed(split.labels, sharding)
+
+        def on_devices(leaf: np.ndarray) -> jax.Array:
+            return placed(leaf, sharding)
+
+        self.inputs: Any = jax.tree.map(on_devices, split.inputs)
+        self.targets: Any = jax.tree.map(on_devices, split.targets)
 
 
 def evaluation_batches(n: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -36,13 +36,13 @@ class Batch(NamedTuple):
 
     Attributes:
       step: of the training, or which batch of an evaluation.
-      images: (r, h, w, c) uint8.
-      labels: (r,) int32.
+      inputs: (r, h, w, c) uint8.
+      targets: (r, ...), as the source has them.
     """
 
     step: int
-    images: np.ndarray
-    labels: np.ndarray
+    inputs: np.ndarray
+    targets: np.ndarray
 
 
 class Shuffled:
@@ -97,18 +97,22 @@ class Pieces:
         return len(self._steps) * self.per_step
 
     def __getitem__(self, number: SupportsIndex) -> dict[str, np.ndarray]:
-        """`images` (m, h, w, c) uint8 and `labels` (m,) int32 of a piece; zeros for no example."""
+        """`inputs` (m, h, w, c) uint8 and `targets` (m, ...) of a piece; zeros for no example."""
         place, part = divmod(int(number), self.per_step)
         step = self._steps[place]
         rows = self._rows[part * self.size : (part + 1) * self.size]
         indices = self._indices(step)[rows]
-        images = np.zeros((len(rows), *self.view.shape), np.uint8)
-        labels = np.zeros(len(rows), np.int32)
+        inputs = np.zeros((len(rows), *self.view.shape), np.uint8)
+        targets = self._targets(len(rows))
         for at, (row, index) in enumerate(zip(rows.tolist(), indices.tolist(), strict=True)):
             if index >= 0:
                 numbers = None if self._seed is None else uniforms(self._seed, step, row)
-                images[at], labels[at] = self._split.example(index, self.view, numbers)
-        return {"images": images, "labels": labels}
+                inputs[at], targets[at] = self._split.example(index, self.view, numbers)
+        return {"inputs": inputs, "targets": targets}
+
+    def _targets(self, count: int) -> np.ndarray:
+        field = self._split.target
+        return np.zeros((count, *field.shape), field.dtype)
 
     def batches(self, workers: int) -> Generator[Batch]:
         """The batches of the steps in turn.
@@ -138,14 +142,14 @@ class Pieces:
             pieces = iter(dataset)
         try:
             for step in self._steps:
-                images = np.empty((len(self._rows), *self.view.shape), np.uint8)
-                labels = np.empty(len(self._rows), np.int32)
+                inputs = np.empty((len(self._rows), *self.view.shape), np.uint8)
+                targets = self._targets(len(self._rows))
                 for part in range(self.per_step):
                     piece = _next(pieces)
-                    rows = slice(part * self.size, part * self.size + len(piece["labels"]))
-                    images[rows], labels[rows] = piece["images"], piece["labels"]
+                    rows = slice(part * self.size, part * self.size + len(piece["targets"]))
+                    inputs[rows], targets[rows] = piece["inputs"], piece["targets"]
                     del piece
-                yield Batch(step, images, labels)
+                yield Batch(step, inputs, targets)
         finally:
             pieces.close()
             # What was read and not taken lies in shared memory, held by objects in cycles.

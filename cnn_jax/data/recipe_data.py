@@ -14,7 +14,10 @@ from cnn_jax.data import (
     with_examples,
     with_validation,
 )
+from cnn_jax.data.dataset import Examples
+from cnn_jax.data.fields import Field, fields_of
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.data.statistics import target_facts
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
@@ -59,6 +62,7 @@ def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpe
         mean, std, how = mean_std(dataset.name, train)
     if isinstance(train, StreamedSplit) and train.evaluation.shape != train.image_shape:
         evaluation_shape = train.evaluation.shape
+    inputs, targets = _fields(train)
     splits = {"train": train, "validation": dataset.validation, "test": dataset.test}
     return DataSpec(
         name=dataset.name,
@@ -70,4 +74,17 @@ def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpe
         streamed=isinstance(train, StreamedSplit),
         evaluation_shape=evaluation_shape,
         statistics=how,
+        inputs=inputs,
+        targets=targets,
+        facts=target_facts(train.targets),
     )
+
+
+def _fields(train: Examples) -> tuple[dict[str, Field], dict[str, Field]]:
+    """The fields of inputs and targets; of 8-bit images the shape alone says all."""
+    if isinstance(train, StreamedSplit):
+        return {}, {train.target.kind: train.target}
+    assert isinstance(train, Split)
+    inputs = fields_of(train.inputs)
+    plain = [each for each in inputs.values() if each.dtype != "uint8" or each.kind != "image"]
+    return inputs if plain else {}, fields_of(train.targets)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnn_jax.data import decoded
+from cnn_jax.data.fields import CLASS, Field, field_of
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.devices.user_cache import user_cache
 
@@ -25,12 +26,12 @@ class Encoded(NamedTuple):
 
     Attributes:
       content: of the file.
-      label: place of its class.
+      target: what is to be told of it, such as the place of its class.
       name: what an error calls it.
     """
 
     content: bytes
-    label: int
+    target: np.ndarray
     name: str
 
 
@@ -49,8 +50,17 @@ class Source(Protocol):
         """
         ...
 
-    def labels(self) -> np.ndarray:
-        """The labels (n,) int32 of all examples."""
+    @property
+    def target(self) -> Field:
+        """What the target of an example is."""
+        ...
+
+    def targets(self) -> np.ndarray:
+        """The targets (n, ...) of all examples."""
+        ...
+
+    def groups(self) -> np.ndarray | None:
+        """The groups (n,) int32 of all examples, if there are any."""
         ...
 
 
@@ -63,18 +73,26 @@ class ImageFiles:
       folder: the whole path of the folder they lie under.
       top: the same folder as `paths` have it.
       paths: of the n files, under `top`.
-      labels: (n,) int32.
+      targets: (n, ...).
+      groups: (n,) int32, if there are any.
     """
 
-    def __init__(self, folder: Path, top: Path, paths: Iterable[Path], labels: np.ndarray) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        top: Path,
+        paths: Iterable[Path],
+        targets: np.ndarray,
+        groups: np.ndarray | None = None,
+    ) -> None:
         names = [str(path.relative_to(top)).encode(errors="surrogateescape") for path in paths]
         self._folder = folder
         self._ends = np.cumsum([len(name) for name in names], dtype=np.int64)
         self._names = b"".join(names)
-        self._labels = labels
+        self._targets, self._groups = targets, groups
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._targets)
 
     def path(self, place: int) -> Path:
         """The file at a place."""
@@ -86,13 +104,22 @@ class ImageFiles:
         """See `Source`."""
         path = self.path(place)
         try:
-            return Encoded(path.read_bytes(), int(self._labels[place]), str(path))
+            return Encoded(path.read_bytes(), self._targets[place], str(path))
         except OSError as error:
             raise UnreadableImage(str(path), f"cannot be read ({error.strerror})") from error
 
-    def labels(self) -> np.ndarray:
+    @property
+    def target(self) -> Field:
         """See `Source`."""
-        return self._labels
+        return field_of(self._targets)
+
+    def targets(self) -> np.ndarray:
+        """See `Source`."""
+        return self._targets
+
+    def groups(self) -> np.ndarray | None:
+        """See `Source`."""
+        return self._groups
 
 
 class RecordFiles:
@@ -141,10 +168,19 @@ class RecordFiles:
         """See `Source`."""
         (example,) = self._examples([place])
         content = example[self._image].bytes_list.value[0]
-        label = example[self._label].int64_list.value[0]
+        label = np.array(example[self._label].int64_list.value[0], np.int32)
         return Encoded(content, label, f"example {place} of {self._name}")
 
-    def labels(self) -> np.ndarray:
+    @property
+    def target(self) -> Field:
+        """See `Source`: a class."""
+        return CLASS
+
+    def groups(self) -> np.ndarray | None:
+        """See `Source`: none."""
+        return None
+
+    def targets(self) -> np.ndarray:
         """See `Source`: reads every record the first time, and keeps what it finds on disk."""
         key = decoded.fingerprint(self._files, self._label)
         # Sets that others have prepared may lie where nothing may be written.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnn_jax.data.fields import CLASS, Field, tree_of
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,7 @@ class DataSpec:
 
     Attributes:
       name: the data set's name, as in the recipe.
-      class_names: the k classes in the order of the logits.
+      class_names: the k classes in the order of the logits, the tags, or what the numbers are of.
       image_shape: (h, w, c) of the raw images.
       mean: channel means of the training images, on the scale 0 to 1.
       std: channel deviations of the training images, on the scale 0 to 1.
@@ -19,6 +22,9 @@ class DataSpec:
       streamed: whether images are read from disk while the training runs.
       evaluation_shape: (h, w, c) of the raw images in evaluation, where it is another.
       statistics: what `mean` and `std` are of.
+      inputs: the fields that a model is given, by default an image as 8-bit pixels.
+      targets: the fields that are to be told of it.
+      facts: of the training targets, see `cnn_jax.data.statistics.target_facts`.
     """
 
     name: str
@@ -30,13 +36,21 @@ class DataSpec:
     streamed: bool = False
     evaluation_shape: tuple[int, int, int] | None = None
     statistics: str = "of all training images"
+    inputs: dict[str, Field] = field(default_factory=dict)
+    targets: dict[str, Field] = field(default_factory=lambda: {"class": CLASS})
+    facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def evaluated_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of the raw images in evaluation."""
         return self.evaluation_shape or self.image_shape
 
-    @property
-    def num_classes(self) -> int:
-        """How many logits a model has."""
-        return len(self.class_names)
+    def examples_of(self, count: int, *, evaluation: bool = False) -> tuple[Any, Any]:
+        """Shapes and dtypes of the raw inputs and targets of so many examples, as trees."""
+        shape = self.evaluated_shape if evaluation else self.image_shape
+        inputs = self.inputs or {"image": Field("image", shape, "uint8")}
+
+        def made(each: Field) -> Any:
+            return each.array(count)
+
+        return tree_of(inputs, made), tree_of(self.targets, made)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Examples
+from cnn_jax.data.strata import strata, whole_groups
 from cnn_jax.errors import UserError
 
 E = TypeVar("E", bound=Examples)
@@ -56,8 +57,23 @@ def stratified(labels: np.ndarray, count: int, leave: int = 1) -> tuple[np.ndarr
 
 
 def cut(split: E, count: int) -> tuple[E, E]:
-    """A split without, and only with, `count` examples chosen by `stratified`."""
-    kept, chosen = stratified(split.labels, count)
+    """A split without, and only with, `count` examples chosen by `stratified`.
+
+    Where there are groups these stay whole, and a few examples more may be cut.
+
+    Raises:
+      UserError: the groups are too few to cut one and leave one.
+    """
+    if split.groups is None:
+        kept, chosen = stratified(strata(split.targets), count)
+    else:
+        kept, chosen = whole_groups(split.groups, count, _SEED)
+        if not len(kept):
+            raise UserError(
+                f"{count} of {len(split)} examples cannot be cut without dividing a group: there "
+                f"{'is' if len(set(split.groups.tolist())) == 1 else 'are'} only "
+                f"{len(set(split.groups.tolist()))}"
+            )
     return split.take(kept), split.take(chosen)  # type: ignore[return-value]
 
 
@@ -103,7 +119,7 @@ def with_examples(dataset: Dataset, examples: int | None) -> Dataset:
             f"examples of {dataset.name}"
         )
     # What is not chosen is not learnt from, so that nothing of a class need be left there.
-    _, chosen = stratified(dataset.train.labels, examples, leave=0)
+    _, chosen = stratified(strata(dataset.train.targets), examples, leave=0)
     return dataclasses.replace(dataset, train=dataset.train.take(chosen))
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+from cnn_jax.data.fields import field_of
 
 
 def channel_mean_std(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,3 +38,31 @@ def channel_mean_std(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
     """How many examples each class has, (n,) int -> (k,) int."""
     return np.bincount(labels, minlength=classes)
+
+
+def target_facts(targets: Any) -> dict[str, tuple[float, ...]]:
+    """What a task has to know of the training targets besides their fields.
+
+    Args:
+      targets: a tree of arrays (n, ...).
+
+    Returns:
+      Of numbers the `mean`, the (population) deviation `std`, `least` and `most` of each; of tags
+      how many examples each is `there` in, and how many it is `known` of; else nothing.
+    """
+    if isinstance(targets, Mapping):
+        return {}
+    kind = field_of(targets).kind
+    if kind == "number":
+        values = targets.astype(np.float64)
+        found = {
+            "mean": values.mean(axis=0),
+            "std": values.std(axis=0),
+            "least": values.min(axis=0),
+            "most": values.max(axis=0),
+        }
+    elif kind == "tags":
+        found = {"there": np.sum(targets == 1, axis=0), "known": np.sum(targets >= 0, axis=0)}
+    else:
+        return {}
+    return {name: tuple(float(each) for each in values) for name, values in found.items()}

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnn_jax.data.crops import Box, central_box, decode_part, random_box
 from cnn_jax.data.dataset import Split
+from cnn_jax.data.fields import CLASS, Field
 from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.sources import Source
 
@@ -66,11 +67,11 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class StreamedSplit:
-    """Labelled images on disk.
+    """Images on disk with their targets.
 
     Attributes:
       source: where they are read from.
-      classes: how many there are.
+      classes: how many there are, where the targets are places among them.
       training: how they are prepared to learn from.
       evaluation: how they are prepared otherwise.
       places: (n,) int32, of these examples in the source; None for all of them.
@@ -86,10 +87,28 @@ class StreamedSplit:
         return len(self.source) if self.places is None else len(self.places)
 
     @property
+    def target(self) -> Field:
+        """What the target of an example is."""
+        return self.source.target
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(n, ...), for which records have to be read through."""
+        return self._chosen(self.source.targets())
+
+    @property
     def labels(self) -> np.ndarray:
-        """(n,) int32, for which records have to be read through."""
-        labels = self.source.labels()
-        return labels if self.places is None else labels[self.places]
+        """(n,) int32, the targets where they are places in the class names."""
+        return self.targets
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """(n,) int32, see `cnn_jax.data.dataset.Split`."""
+        groups = self.source.groups()
+        return None if groups is None else self._chosen(groups)
+
+    def _chosen(self, values: np.ndarray) -> np.ndarray:
+        return values if self.places is None else values[self.places]
 
     @property
     def image_shape(self) -> Shape:
@@ -104,17 +123,17 @@ class StreamedSplit:
 
     def example(
         self, index: int, view: View, numbers: np.ndarray | None = None
-    ) -> tuple[np.ndarray, int]:
-        """The pixels (h, w, c) uint8 and the label of an example.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels (h, w, c) uint8 and the target of an example.
 
         Raises:
           UnreadableImage: its image cannot be read, or it has no label.
         """
         place = index if self.places is None else int(self.places[index])
-        content, label, name = self.source.read(place)
-        if not 0 <= label < self.classes:
-            raise UnreadableImage(name, f"has label {label}, which is none of {self.classes}")
-        return view.image(content, name, numbers), label
+        content, target, name = self.source.read(place)
+        if self.target == CLASS and not 0 <= target < self.classes:
+            raise UnreadableImage(name, f"has label {target}, which is none of {self.classes}")
+        return view.image(content, name, numbers), target
 
     def decoded(self, indices: np.ndarray) -> Split:
         """A few examples in memory, prepared as for evaluation."""
@@ -123,4 +142,4 @@ class StreamedSplit:
             [(index,) for index in indices.tolist()],
         )
         images = np.stack([image for image, _ in found])
-        return Split(images, np.array([label for _, label in found], np.int32))
+        return Split(images, np.array([target for _, target in found], self.target.dtype))

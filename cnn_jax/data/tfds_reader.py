@@ -131,7 +131,7 @@ def find_tfds(name: str, data_dir: Path | None = None) -> FoundRecords:
         files = [Path(file) for file in info.splits[split].filepaths]
         what = f"{split} of {name} in {builder.data_dir}"
         parts[split] = RecordFiles(files, n, reader.image, reader.label, what)
-    secret = [split for split, part in parts.items() if part.read(0).label < 0]
+    secret = [split for split, part in parts.items() if part.read(0).target < 0]
     parts = choose_parts(parts, secret, notes)
     names = tuple(info.features[reader.label].names)
     return FoundRecords(names, parts, reader.shape, str(builder.data_dir), tuple(notes))

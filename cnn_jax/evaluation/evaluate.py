@@ -61,7 +61,9 @@ def evaluate(
     examples: Examples | None = getattr(data, split)
     if examples is None:
         raise UserError(f"{data.name} has no {split} split")
-    metrics = Evaluator(recipe, spec, restored.mesh, workers)(restored.variables, examples)
+    metrics = Evaluator(recipe, spec, restored.mesh, workers)(
+        restored.variables, examples, chosen=restored.chosen
+    )
     assert metrics is not None
     found = {
         "dataset": data.name,
@@ -91,10 +93,10 @@ def _side(spec: DataSpec) -> int | None:
 
 
 def _check(data: Dataset, spec: DataSpec) -> None:
-    if len(data.class_names) != spec.num_classes:
+    if len(data.class_names) != len(spec.class_names):
         raise UserError(
             f"{data.name} has {len(data.class_names)} classes, but the model was trained on the "
-            f"{spec.num_classes} of {spec.name}"
+            f"{len(spec.class_names)} of {spec.name}"
         )
     if tuple(data.class_names) != spec.class_names:
         pairs = zip(spec.class_names, data.class_names, strict=True)

@@ -10,14 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.augment import preprocess
 from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
 from cnn_jax.data.streaming import views
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
 from cnn_jax.restored import Restored
-from cnn_jax.training.evaluator import make_model, normalisation
-from cnn_jax.training.step import apply_to_views
+from cnn_jax.tasks import make_task
+from cnn_jax.training.evaluator import make_model
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     images = np.stack([_read(restored, file) for file in files])
-    probabilities = _probabilities(restored, images)
+    probabilities = _answers(restored, images)
     names = restored.spec.class_names
     found = []
     for file, row in zip(files, probabilities, strict=True):
@@ -87,24 +86,21 @@ def _read(restored: Restored, file: Path) -> np.ndarray:
     return resize(image, (height, width))
 
 
-def _probabilities(restored: Restored, images: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) of raw images (n, h, w, c)."""
-    recipe, spec = restored.recipe, restored.spec
-    mean, std = normalisation(recipe, spec)
-    model = make_model(recipe, spec)
+def _answers(restored: Restored, images: np.ndarray) -> np.ndarray:
+    """What is told (n, k) of raw images (n, h, w, c)."""
+    task = make_task(restored.recipe, restored.spec)
+    model = make_model(restored.recipe, task)
 
-    def apply(variables: Any, images: Any) -> jax.Array:
-        prepared = preprocess(images, recipe.preprocess, mean, std)
-        logits = apply_to_views(model, variables, prepared, recipe.views)
-        # Classes judged one by one have probabilities that need not sum to one.
-        if recipe.loss.name == "binary_cross_entropy":
-            return jax.nn.sigmoid(logits)
-        return jax.nn.softmax(logits)
+    def told(variables: Any, images: Any) -> Any:
+        def apply(inputs: Any) -> Any:
+            return model.apply(variables, inputs, train=False)
+
+        return task.answers(task.infer(apply, task.prepared(images)))
 
     found, programs = [], dict[int, Any]()
     for part in np.split(images, range(_BATCH, len(images), _BATCH)):
         if len(part) not in programs:  # all are of one size but the last
             given = restored.variables, part
-            programs[len(part)] = compiled(restored.mesh, jax.jit(apply), *given)
+            programs[len(part)] = compiled(restored.mesh, jax.jit(told), *given)
         found.append(np.asarray(programs[len(part)](restored.variables, part)))
     return np.concatenate(found)

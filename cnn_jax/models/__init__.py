@@ -29,9 +29,10 @@ from cnn_jax.models import (
 )
 from cnn_jax.models.activations import activation_names, activations, parts
 from cnn_jax.models.cost import count, describe, multiply_adds, parameter_count
-from cnn_jax.models.registry import Entry, create, entry, names, register
+from cnn_jax.models.registry import NOT_OPTIONS, Entry, create, entry, names, register
 
 __all__ = [
+    "NOT_OPTIONS",
     "Entry",
     "activation_names",
     "activations",

@@ -13,6 +13,8 @@ from cnn_jax.layers import options as model_options
 
 DTYPES = ("float32", "bfloat16")
 """What a model can compute in."""
+NOT_OPTIONS = {"num_classes": "it follows from the data"}
+"""Fields of every model that are no options, and why."""
 
 
 @dataclass(frozen=True)

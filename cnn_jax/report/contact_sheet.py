@@ -108,7 +108,7 @@ def augmentation_sheet(
         batch = training_batch(
             jax.random.fold_in(run_key, epoch),
             raw,
-            jnp.asarray(classes, jnp.int32),
+            jax.nn.one_hot(jnp.asarray(classes), len(class_names)),
             jnp.full(count, epoch),
             jnp.asarray(chosen, jnp.int32),
             run_key=run_key,
@@ -116,9 +116,8 @@ def augmentation_sheet(
             augment=augment,
             mean=mean,
             std=std,
-            num_classes=len(class_names),
         )
-        return denormalise(batch.images, mean, std), batch.targets
+        return denormalise(batch.inputs, mean, std), batch.targets
 
     columns = [(np.asarray(change_size(raw, preprocess)), [class_names[c] for c in classes])]
     for epoch in range(variants):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data import Dataset, InMemory, Order, Split
@@ -95,14 +94,13 @@ class Experiment:
         return cls(recipe, dataset, program, train, workers)
 
     def step_arrays(self) -> tuple[Whole, Whole]:
-        """The images and labels that a training step is compiled for."""
+        """The inputs and targets that a training step is compiled for."""
         if self.train is not None:
-            return self.train.images, self.train.labels
-        size, spread = self.recipe.batch_size, batch_sharding(self.program.mesh)
-        shape = (size, *self.dataset.train.image_shape)
-        return (
-            jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=spread),
-            jax.ShapeDtypeStruct((size,), jnp.int32, sharding=spread),
+            return self.train.inputs, self.train.targets
+        spread = batch_sharding(self.program.mesh)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread),
+            self.program.spec.examples_of(self.recipe.batch_size),
         )
 
     def input(self, seed: int, skipped: int = 0) -> Input:
@@ -130,6 +128,8 @@ class Experiment:
         if not self.program.fits:
             return self.program.init(seed)
         if self.train is not None:
-            return self.program.start(seed, self.train.images)
+            return self.program.start(seed, self.train.inputs)
         first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
-        return self.program.start(seed, placed(first.images, replicated(self.program.mesh)))
+        whole = replicated(self.program.mesh)
+        inputs = jax.tree.map(lambda leaf: placed(leaf, whole), first.inputs)
+        return self.program.start(seed, inputs)

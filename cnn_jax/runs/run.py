@@ -24,6 +24,7 @@ from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.runs.announcement import announce
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState, with_variables
+from cnn_jax.tasks import metric_that_counts, resolved
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
@@ -71,6 +72,7 @@ def train(
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
     began = time.perf_counter()
+    recipe = resolved(recipe)
     console = console or Console(quiet=not is_first())
     folder = RunFolder(workdir)
     there = first_does(lambda: _look(folder, recipe, allow_change))
@@ -135,11 +137,14 @@ class _Run:
         self.checkpoints = Checkpoints(
             folder.checkpoints,
             recipe.checkpoints,
+            metric_that_counts(recipe),
             scheduled=program.plan.scheduled,
             sealer=lambda: program.sealer,
             lock=self.experiment.lock,
         )
-        self.display = Display(program.plan.total, self.console)
+        self.display = Display(
+            program.plan.total, self.console, program.task.PARTS, metric_that_counts(recipe)
+        )
         try:
             with self.stop.at_once():
                 program.compile_train(*self.experiment.step_arrays())
@@ -167,11 +172,11 @@ class _Run:
         self._tell_broken(self.checkpoints.broken)
         steps = first_does(self.checkpoints.steps)
         if not steps:
-            return self._initial(), Progress(recipe.checkpoints.metric)
+            return self._initial(), Progress(metric_that_counts(recipe).name)
         state, saved = self._restore(steps[::-1])
         _check_goes_on(recipe, program, state, int(state.step))
         self.display.say(f"going on from the checkpoint of step {int(state.step)}")
-        return state, Progress.of(saved, recipe.checkpoints.metric)
+        return state, Progress.of(saved, metric_that_counts(recipe).name)
 
     def _restore(self, steps: list[int]) -> tuple[TrainState, dict[str, Any]]:
         """The first of these checkpoints that is whole."""
@@ -196,7 +201,7 @@ class _Run:
 
     def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
         """The last good state, with the batches from there to the failure left out."""
-        plan, metric = self.experiment.program.plan, self.recipe.checkpoints.metric
+        plan, metric = self.experiment.program.plan, metric_that_counts(self.recipe).name
         self.checkpoints.wait()
         steps = first_does(self.checkpoints.steps)
         # Not one that was saved because a signal came: what follows must not depend on it.
@@ -267,7 +272,9 @@ class _Run:
             best = {**checkpoints.metrics(tested), "step": tested}
         test = None
         if dataset.test is not None:
-            test = program.evaluate(restored.evaluated, dataset.test)
+            test = program.evaluate(
+                restored.evaluated, dataset.test, chosen=(best or {}).get("chosen")
+            )
         loop.count_time()
         summary = {
             "recipe": to_json(self.recipe),
@@ -281,6 +288,7 @@ class _Run:
                 "compile": program.take_compile_seconds(),
             },
             "images_per_second": loop.images_per_second,
+            "metric": metric_that_counts(self.recipe).name,
             "best": best,
             "tested": tested,
             "test": test,

@@ -1,1 +1,24 @@
-"""What a model is trained for: losses and metrics."""
+"""What a model is trained for: one task a file, by name."""
+
+from cnn_jax.tasks.contract import Apply, LossFn, Metric, Task
+from cnn_jax.tasks.registry import (
+    TASKS,
+    headline,
+    kind_of,
+    make_task,
+    metric_that_counts,
+    resolved,
+)
+
+__all__ = [
+    "TASKS",
+    "Apply",
+    "LossFn",
+    "Metric",
+    "Task",
+    "headline",
+    "kind_of",
+    "make_task",
+    "metric_that_counts",
+    "resolved",
+]

@@ -1,17 +1,88 @@
-"""Classification: sums over examples that a step returns, and the metrics they make."""
+"""Classification: each example is of one class of several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.batch import Batch
-from cnn_jax.tasks.losses import LossFn
+from cnn_jax.tasks.contract import Apply, Metric
+from cnn_jax.tasks.image_task import ImageTask, total
+from cnn_jax.tasks.losses import CLASS_LOSSES, smooth
 
-LOWER_IS_BETTER = frozenset({"loss", "nll"})
+ACCURACY = Metric("accuracy", higher=True, form="{:.2%}", short="acc")
+LOSS = Metric("loss", short="loss")
+NLL = Metric("nll", short="nll")
+TOP5 = Metric("top5", higher=True, form="{:.2%}", short="top5")
+
+
+class Classification(ImageTask):
+    """One class of k, told by k logits; targets are class probabilities (b, k)."""
+
+    METRICS = (ACCURACY, LOSS, NLL, TOP5)
+    PARTS = (ACCURACY,)
+    HEADLINE = (ACCURACY, NLL)
+    LOSSES = tuple(CLASS_LOSSES)
+    KINDS = ("class",)
+
+    @property
+    def outputs(self) -> int:
+        """See `Task`."""
+        return len(self.spec.class_names)
+
+    def encoded(self, targets: jax.Array) -> jax.Array:
+        """Places in the class names (b,) as probabilities of the classes (b, k)."""
+        return jax.nn.one_hot(targets, self.outputs, dtype=jnp.float32)
+
+    def loss(
+        self, apply: Apply, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """See `Task`."""
+        return class_loss(
+            CLASS_LOSSES[str(self.recipe.loss.name)], self.recipe.loss.label_smoothing
+        )(apply, batch, key)
+
+    def sums(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """See `Task`: the recipe's loss, the negative log-likelihood, hits among one and five."""
+        return class_sums(outputs, batch, CLASS_LOSSES[str(self.recipe.loss.name)])
+
+    def records(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """See `Task`."""
+        return {}
+
+    def finish(
+        self, sums: Mapping[str, Any], records: Mapping[str, Any], chosen: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """See `Task`: means over examples."""
+        return means(sums)
+
+    def answers(self, outputs: jax.Array) -> jax.Array:
+        """See `Task`: the probability of each class (b, k)."""
+        # Classes judged one by one have probabilities that need not sum to one.
+        if self.recipe.loss.name == "binary_cross_entropy":
+            return jax.nn.sigmoid(outputs)
+        return jax.nn.softmax(outputs)
+
+
+def class_loss(
+    loss: Callable[[jax.Array, jax.Array], jax.Array], label_smoothing: float = 0.0
+) -> Callable[[Apply, Batch, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]:
+    """The loss of a classification and, as its part, whether each example is right.
+
+    Args:
+      loss: of logits and targets (b, k), by example.
+      label_smoothing: see `cnn_jax.tasks.losses.smooth`.
+    """
+
+    def of(apply: Apply, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        logits = apply(batch.inputs)
+        right = ranks(logits, batch.targets) < 1
+        return loss(logits, smooth(batch.targets, label_smoothing)), {"accuracy": right}
+
+    return of
 
 
 def ranks(logits: jax.Array, targets: jax.Array) -> jax.Array:
@@ -28,32 +99,30 @@ def ranks(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.where(bad, logits.shape[-1], jnp.sum(ahead, axis=-1))
 
 
-def sums(logits: jax.Array, batch: Batch, loss: LossFn) -> dict[str, jax.Array]:
-    """Weighted sums over a batch: loss, nll, number right, number right in five, examples.
+def class_sums(
+    logits: jax.Array, batch: Batch, loss: Callable[[jax.Array, jax.Array], jax.Array]
+) -> dict[str, jax.Array]:
+    """Weighted sums over a batch: loss, nll, number right, number right in five.
 
     Args:
       logits: (b, k).
       batch: its targets and weights are used; an example of weight 0 does not count.
-      loss: the task's loss.
+      loss: of logits and targets, by example.
     """
-    weights = batch.weights
-    rank = ranks(logits, batch.targets)
-
-    def total(values: jax.Array) -> jax.Array:
-        # Padding may hold anything, even what is not a number: it is selected away.
-        return jnp.sum(jnp.where(weights > 0, weights * values, 0.0))
-
+    weights, rank = batch.weights, ranks(logits, batch.targets)
+    nll = -jnp.sum(batch.targets * jax.nn.log_softmax(logits), axis=-1)
     return {
-        "loss": total(loss(logits, batch.targets)),
-        "nll": total(-jnp.sum(batch.targets * jax.nn.log_softmax(logits), axis=-1)),
-        "accuracy": total(rank < 1),
-        "top5": total(rank < 5),
-        "examples": total(jnp.ones_like(weights)),
+        "loss": total(loss(logits, batch.targets), weights),
+        "nll": total(nll, weights),
+        "accuracy": total(rank < 1, weights),
+        "top5": total(rank < 5, weights),
     }
 
 
-def metrics(summed: Mapping[str, float | np.floating]) -> dict[str, float | int]:
-    """Means over examples from sums over all batches, and the count of examples."""
-    examples = round(float(summed["examples"]))
-    means = {name: float(value) / examples for name, value in summed.items() if name != "examples"}
-    return {**means, "examples": examples}
+def means(sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Means over examples from sums over all batches, the count of examples among them."""
+    return {
+        name: float(value) / float(sums["examples"])
+        for name, value in sums.items()
+        if name != "examples"
+    }

@@ -1,4 +1,4 @@
-"""Losses of classification, one value an example; targets are class probabilities."""
+"""Losses, one value an example: of classes, of tags that may be unknown, of numbers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax.recipe import Loss
-
-LossFn = Callable[[jax.Array, jax.Array], jax.Array]
+ClassLoss = Callable[[jax.Array, jax.Array], jax.Array]
 """(logits (b, k), targets (b, k)) -> loss (b,)."""
 
 RUBBISH_PENALTY = 0.1
@@ -43,7 +41,7 @@ def map_criterion(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return total - jnp.sum(targets * logits, axis=-1)
 
 
-LOSSES: dict[str, LossFn] = {
+CLASS_LOSSES: dict[str, ClassLoss] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "squared_error": squared_error,
@@ -59,7 +57,51 @@ def smooth(targets: jax.Array, smoothing: float) -> jax.Array:
     return optax.smooth_labels(targets, smoothing) if smoothing else targets
 
 
-def make_loss(config: Loss) -> LossFn:
-    """The training loss that a recipe asks for, smoothing included."""
-    loss = LOSSES[config.name]
-    return lambda logits, targets: loss(logits, smooth(targets, config.label_smoothing))
+def tag_cross_entropy(logits: jax.Array, tags: jax.Array, known: jax.Array) -> jax.Array:
+    """Sigmoid cross-entropy in nats, summed over the tags that are known, (b, k) each -> (b,)."""
+    return jnp.sum(known * optax.sigmoid_binary_cross_entropy(logits, tags), axis=-1)
+
+
+def asymmetric(
+    logits: jax.Array,
+    tags: jax.Array,
+    known: jax.Array,
+    gamma_negative: float = 4.0,
+    gamma_positive: float = 0.0,
+    shift: float = 0.05,
+) -> jax.Array:
+    """The asymmetric loss for tags of which few are there, (b, k) each -> (b,).
+
+    Ridnik et al. 2021, https://arxiv.org/abs/2009.14119, eq. 7: what is not there and told so
+    counts little, by (p - shift)^gamma_negative; probabilities below `shift` count nothing. With
+    all three at 0 it is `tag_cross_entropy`.
+    """
+    positive = jax.nn.sigmoid(logits)
+    # Of 0 the logarithm's gradient would be infinite, even where it is multiplied by 0.
+    negative = jnp.maximum(positive - shift, 0.0)
+    log_there = jax.nn.log_sigmoid(logits)
+    log_absent = jnp.log1p(-negative) if shift else jax.nn.log_sigmoid(-logits)
+    there = tags * _power(1 - positive, gamma_positive) * log_there
+    absent = (1 - tags) * _power(negative, gamma_negative) * log_absent
+    return -jnp.sum(known * (there + absent), axis=-1)
+
+
+def _power(base: jax.Array, exponent: float) -> jax.Array:
+    """A power whose gradient is finite at a base of 0."""
+    if exponent == 0:
+        return jnp.ones_like(base)
+    safe = jnp.where(base > 0, base, 1.0)
+    return jnp.where(base > 0, safe**exponent, 0.0)
+
+
+def absolute_error(numbers: jax.Array, targets: jax.Array) -> jax.Array:
+    """The absolute error, summed over the numbers, (b, d), (b, d) -> (b,)."""
+    return jnp.sum(jnp.abs(numbers - targets), axis=-1)
+
+
+def huber(numbers: jax.Array, targets: jax.Array, delta: float = 1.0) -> jax.Array:
+    """Half the squared error up to `delta`, linear beyond it, summed, (b, d), (b, d) -> (b,).
+
+    Huber 1964, https://doi.org/10.1214/aoms/1177703732; `delta` is in deviations of the targets.
+    """
+    return jnp.sum(optax.huber_loss(numbers, targets, delta=delta), axis=-1)

@@ -5,12 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import jax
-import jax.numpy as jnp
-from flax import linen as nn
-
-from cnn_jax import augment
-from cnn_jax.augment import output_shape
 from cnn_jax.data import check_batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
@@ -48,7 +42,6 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
     """
     check_names(recipe)
     check_batch(spec.examples["train"], recipe.batch_size, devices)
-    augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
     parts = recipe.optimizer.accumulate
     if parts < 1 or recipe.batch_size % (parts * devices):
         raise UserError(
@@ -76,9 +69,6 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
     for field in ("keep_latest", "keep_best"):
         if getattr(recipe.checkpoints, field) < 1:
             raise UserError(f"--checkpoints.{field.replace('_', '-')} must be at least 1")
-    side = min(augment.output_shape(recipe.preprocess, spec.image_shape)[:2])
-    if recipe.views == "six" and side < 2:
-        raise UserError(f"--views six shifts images by a pixel; these are {side} pixels small")
     patience = recipe.early_stopping.patience
     if patience is not None and patience < 1:
         raise UserError(f"--early-stopping.patience {patience} must be at least 1")
@@ -89,22 +79,3 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
         )
     if not 0 <= recipe.seed < 2**32:
         raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")
-
-
-def check_evaluation_size(recipe: Recipe, spec: DataSpec, model: nn.Module) -> None:
-    """Refuses images of another size in evaluation for a model that is made for one size.
-
-    Raises:
-      UserError: its parameters depend on the size.
-    """
-    shapes = []
-    for raw in {spec.image_shape, spec.evaluated_shape}:
-        image = jax.ShapeDtypeStruct((1, *output_shape(recipe.preprocess, raw)), jnp.float32)
-        variables = jax.eval_shape(model.init, jax.random.key(0), image)
-        shapes.append(jax.tree.map(jnp.shape, variables["params"]))
-    if shapes[0] != shapes[-1]:
-        raise UserError(
-            f"{recipe.model.name} has other parameters for images of {spec.evaluated_shape[0]} "
-            f"than of {spec.image_shape[0]} pixels; leave out --data.evaluation-size, or choose a "
-            "model that ends in a mean over all places"
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +18,12 @@ from cnn_jax.state import TrainState
 from cnn_jax.training.step import Metrics, TrainStep
 
 CompiledStep = Callable[..., tuple[TrainState, Metrics]]
-"""Called with the state, images and labels of the whole set or of the batch, the examples of the
+"""Called with the state, inputs and targets of the whole set or of the batch, the examples of the
 batch and their epochs, and, where processes agree, whether each device's process is asked to
 stop."""
 
-Whole = jax.Array | jax.ShapeDtypeStruct
-"""A data set on every device or the examples of a step, or their shape."""
+Whole = Any
+"""A tree of arrays: a data set on every device or the examples of a step, or their shapes."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class _Step:
       mesh: the devices.
       state: shapes and layout of the state.
       batch_size: examples in a step.
-      make_batch: (seed, step, images, labels, indices, epochs) -> batch.
+      make_batch: (seed, step, inputs, targets, indices, epochs) -> batch.
       make_step: the step of a model whose batch lies along an axis.
       norm_examples: what batch statistics are taken over, see `BatchAxis`.
       given_up: numbers of the arguments whose memory is used again.
@@ -53,7 +54,7 @@ class _Step:
 
     @property
     def _of_examples(self) -> Sharding:
-        """How images and labels that a step is given lie on the devices."""
+        """How inputs and targets that a step is given lie on the devices."""
         return batch_sharding(self.mesh) if self.streamed else replicated(self.mesh)
 
     def _places(self, sharding: Sharding, *leading: int) -> list[jax.ShapeDtypeStruct]:
@@ -70,11 +71,11 @@ class _Step:
 class PartitionedStep(_Step):
     """One program for the whole batch, which the compiler divides among the devices."""
 
-    def __call__(self, images: Whole, labels: Whole) -> CompiledStep:
+    def __call__(self, inputs: Whole, targets: Whole) -> CompiledStep:
         """Compiles one update, for a data set of these shapes."""
-        return self._compiled(self._update(), images, labels, batch_sharding(self.mesh))
+        return self._compiled(self._update(), inputs, targets, batch_sharding(self.mesh))
 
-    def many(self, images: Whole, labels: Whole, steps: int) -> CompiledStep:
+    def many(self, inputs: Whole, targets: Whole, steps: int) -> CompiledStep:
         """Compiles so many updates in one call, whose metrics have a row each.
 
         Of accelerators only: inside a loop XLA's convolutions are slow on a CPU.
@@ -82,18 +83,18 @@ class PartitionedStep(_Step):
         update = self._update()
 
         def updates(
-            state: TrainState, images: jax.Array, labels: jax.Array, *places: jax.Array
+            state: TrainState, inputs: Any, targets: Any, *places: jax.Array
         ) -> tuple[TrainState, Metrics]:
             return jax.lax.scan(
-                lambda state, place: update(state, images, labels, *place), state, places
+                lambda state, place: update(state, inputs, targets, *place), state, places
             )
 
-        return self._compiled(updates, images, labels, batches_sharding(self.mesh), steps)
+        return self._compiled(updates, inputs, targets, batches_sharding(self.mesh), steps)
 
     def _update(self) -> CompiledStep:
         train_step = self.make_step(BatchAxis(self.norm_examples))
 
-        def update(state: TrainState, *examples: jax.Array) -> tuple[TrainState, Metrics]:
+        def update(state: TrainState, *examples: Any) -> tuple[TrainState, Metrics]:
             return train_step(state, self.make_batch(state.seed, state.step, *examples))
 
         return update
@@ -101,20 +102,20 @@ class PartitionedStep(_Step):
     def _compiled(
         self,
         function: CompiledStep,
-        images: Whole,
-        labels: Whole,
+        inputs: Whole,
+        targets: Whole,
         sharding: Sharding,
         *leading: int,
     ) -> CompiledStep:
         def step(
             state: TrainState,
-            images: jax.Array,
-            labels: jax.Array,
+            inputs: Any,
+            targets: Any,
             indices: jax.Array,
             epochs: jax.Array,
             *asked: jax.Array,
         ) -> tuple[TrainState, Metrics]:
-            state, metrics = function(state, images, labels, indices, epochs)
+            state, metrics = function(state, inputs, targets, indices, epochs)
             if asked:
                 metrics["asked"] = jnp.any(asked[0])
             return state, metrics
@@ -128,7 +129,7 @@ class PartitionedStep(_Step):
             donate_argnums=self.given_up,
         )
         places = self._places(sharding, *leading)
-        return compiled(self.mesh, jitted, self.state, images, labels, *places, *flags)
+        return compiled(self.mesh, jitted, self.state, inputs, targets, *places, *flags)
 
 
 class MappedStep(_Step):
@@ -138,12 +139,12 @@ class MappedStep(_Step):
     and who is mixed with whom does not depend on the number of devices.
     """
 
-    def __call__(self, images: Whole, labels: Whole) -> CompiledStep:
+    def __call__(self, inputs: Whole, targets: Whole) -> CompiledStep:
         """Compiles one update, for a data set of these shapes."""
         train_step = self.make_step(BatchAxis(self.norm_examples, DATA))
         devices = list(self.mesh.devices.flat)
 
-        def prepare(seed: jax.Array, step: jax.Array, *arrays: jax.Array) -> Batch:
+        def prepare(seed: jax.Array, step: jax.Array, *arrays: Any) -> Batch:
             batch = self.make_batch(seed, step, *arrays)
             return jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), batch)
 
@@ -155,7 +156,7 @@ class MappedStep(_Step):
 
         whole, spread = replicated(self.mesh), batch_sharding(self.mesh)
         state = self.state
-        arguments = (state.seed, state.step, images, labels, *self._places(spread))
+        arguments = (state.seed, state.step, inputs, targets, *self._places(spread))
         prepared = jax.jit(
             prepare,
             in_shardings=(whole, whole, self._of_examples, self._of_examples, spread, spread),
@@ -180,10 +181,10 @@ class MappedStep(_Step):
         )
 
         def both(
-            state: TrainState, images: jax.Array, labels: jax.Array, *rest: jax.Array
+            state: TrainState, inputs: Any, targets: Any, *rest: jax.Array
         ) -> tuple[TrainState, Metrics]:
             indices, epochs, *asked = rest
-            batch = make(state.seed, state.step, images, labels, indices, epochs)
+            batch = make(state.seed, state.step, inputs, targets, indices, epochs)
             return run(state, batch, *asked)
 
         return both

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jax.extend.core import Var
 from jax.sharding import AbstractMesh, Mesh
 
-from cnn_jax.augment import output_shape
 from cnn_jax.batch import Batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.collectives import Collective, collectives
@@ -27,7 +26,7 @@ from cnn_jax.optimisation.parameter_rules import check_factors
 from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import TrainState
-from cnn_jax.tasks.losses import make_loss
+from cnn_jax.tasks import kind_of, make_task
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.plan import Plan
@@ -156,17 +155,19 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     devices = mesh.size
     check_recipe(recipe, spec, devices)
     plan = Plan.of(recipe, spec.examples)
-    model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
+    task = make_task(recipe, spec)
+    model = make_model(recipe, task)
+    task.check(model)
     frozen = frozen_pattern(recipe.optimizer.freeze, model)
     state = abstract_state(recipe, spec, mesh)
     check_frozen(recipe.optimizer.freeze, state.params)
     check_factors(recipe.optimizer, state.params)
 
-    loss, axis = make_loss(recipe.loss), BatchAxis(recipe.model.norm_examples)
-    optimizer = optimizer_of(recipe, model, plan, shape)
+    axis = BatchAxis(recipe.model.norm_examples)
+    optimizer = optimizer_of(recipe, task, model, plan)
     step = make_train_step(
         model,
-        loss,
+        task.loss,
         optimizer,
         ema=recipe.ema,
         lookahead=make_lookahead(recipe.lookahead, plan.total),
@@ -178,8 +179,10 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     whole_state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
 
     def batch(examples: int) -> Batch:
-        shapes = ((examples, *shape), (examples, spec.num_classes), (examples,))
-        return Batch(*(jax.ShapeDtypeStruct(each, jnp.float32) for each in shapes))  # type: ignore[arg-type]
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        places = jax.ShapeDtypeStruct((examples,), jnp.int32)
+        raw = spec.examples_of(examples)
+        return jax.eval_shape(task.training_batch, key, key, *raw, places, places)
 
     part = recipe.batch_size // recipe.optimizer.accumulate
     trained = [
@@ -189,7 +192,6 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         )
         if frozen is None or not re.search(frozen, path)
     ]
-    height, width, channels = spec.image_shape
     held = recipe.batch_size // devices if spec.streamed else spec.examples["train"]
     # The epoch of each example is used by this change alone; the compiler leaves out the rest.
     numbers = 2 if recipe.augment.mirror == "alternating" else 1
@@ -203,12 +205,12 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         average_bytes=_bytes_here((state.averages, state.slow)),
         batch_stats_bytes=_bytes_here(state.batch_stats),
         counter_bytes=_bytes_here((state.step, state.seed)),
-        data_set_bytes=held * (height * width * channels + 4),
+        data_set_bytes=held * _bytes(spec.examples_of(1)),
         streamed=spec.streamed,
         index_bytes=recipe.batch_size * 4 * numbers // devices,
         batch_bytes=_bytes(batch(recipe.batch_size)) // devices,
         activation_bytes=activations(
-            make_objective(model, loss, frozen=frozen, axis=axis),
+            make_objective(model, task.loss, frozen=frozen, axis=axis),
             whole_state.params,
             whole_state.batch_stats,
             batch(part),
@@ -290,9 +292,9 @@ def _traffic(
     yield Traffic("all-reduce", "gradients", parts * _bytes(trained))
     if statistics := _statistics(recipe, state, frozen, devices):
         yield Traffic("all-reduce", "batch statistics", parts * statistics)
-    # Loss and accuracy; of arrays in parts the squares of gradient and update.
-    norms = len(_in_parts(trained)) + len(split)
-    yield Traffic("all-reduce", "metrics", parts * 8 + norms * 4)
+    # The loss and its parts; of arrays in parts the squares of gradient and update.
+    norms, means = len(_in_parts(trained)) + len(split), 1 + len(kind_of(recipe).PARTS)
+    yield Traffic("all-reduce", "metrics", parts * 4 * means + norms * 4)
 
 
 def _statistics(recipe: Recipe, state: TrainState, frozen: str | None, devices: int) -> int:

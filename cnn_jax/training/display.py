@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -15,17 +16,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_COLUMNS = (
-    ("epoch", 7, "{:.2f}"),
-    ("step", 8, "{:d}"),
-    ("train loss", 11, "{:.4f}"),
-    ("train acc", 10, "{:.2%}"),
-    ("val loss", 9, "{:.4f}"),
-    ("val acc", 8, "{:.2%}"),
-    ("rate", 9, "{:.2e}"),
-    ("images/s", 9, "{:,.0f}"),
-    ("best", 5, "{}"),
+from cnn_jax.tasks import Metric
+
+_BEFORE = (("epoch", "epoch", 7, "{:.2f}"), ("step", "step", 8, "{:d}"))
+_AFTER = (
+    ("rate", "rate", 9, "{:.2e}"),
+    ("images/s", "images/s", 9, "{:,.0f}"),
+    ("best", "best", 5, "{}"),
 )
+_LOSS = Metric("loss", short="loss")
 _PLAIN_LINE_SECONDS = 30.0
 
 
@@ -35,10 +34,20 @@ class Display:
     Args:
       total: steps of the whole training.
       console: where to.
+      parts: what is shown of the training besides the loss.
+      metric: what is shown of the validation besides the loss.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(
+        self, total: int, console: Console, parts: Sequence[Metric], metric: Metric
+    ) -> None:
         self.console = console
+        self._columns = (
+            *_BEFORE,
+            *[_column("train", each) for each in (_LOSS, *parts)],
+            *[_column("val", each) for each in dict.fromkeys((_LOSS, metric))],
+            *_AFTER,
+        )
         self._total = total
         self._headed = False
         self._told = time.monotonic()
@@ -97,10 +106,16 @@ class Display:
         """Prints a row of the table, under a heading the first time; None leaves a cell empty."""
         if not self._headed:
             self._headed = True
-            self.say("  ".join(name.rjust(width) for name, width, _ in _COLUMNS))
+            self.say("  ".join(title.rjust(width) for _, title, width, _ in self._columns))
         cells = []
-        for name, width, form in _COLUMNS:
+        for name, _, width, form in self._columns:
             value = values.get(name)
             cells.append(("" if value is None else form.format(value)).rjust(width))
         self.say("  ".join(cells).rstrip())
         self._told = time.monotonic()
+
+
+def _column(part: str, metric: Metric) -> tuple[str, str, int, str]:
+    """Name of the value, heading, width and form of a metric of the training or validation."""
+    title = f"{part} {metric.short or metric.name}"
+    return f"{part} {metric.name}", title, len(title) + 1, metric.form

@@ -30,14 +30,14 @@ class Given(NamedTuple):
     """What belongs to a step.
 
     Attributes:
-      images: uint8, those of the whole set (n, h, w, c) or of the step (b, h, w, c).
-      labels: int32, (n,) or (b,).
+      inputs: raw, a tree of arrays: those of the whole set (n, ...) or of the step (b, ...).
+      targets: raw, a tree of as many.
       indices: (b,) int32, the examples of the step.
       epochs: (b,) int32, the epoch in which each is seen.
     """
 
-    images: jax.Array
-    labels: jax.Array
+    inputs: Any
+    targets: Any
     indices: np.ndarray
     epochs: np.ndarray
 
@@ -85,7 +85,7 @@ class HeldInput:
 
     def __call__(self, step: int, busy: Callable[[], bool]) -> Given:
         """See `Input`."""
-        return Given(self.train.images, self.train.labels, *self.order(step))
+        return Given(self.train.inputs, self.train.targets, *self.order(step))
 
     def close(self) -> None:
         """See `Input`."""
@@ -179,7 +179,7 @@ class StreamedInput:
 def evaluation_feed(
     split: StreamedSplit, batch_size: int, mesh: Mesh, workers: int | None
 ) -> Feed[tuple[jax.Array, jax.Array]]:
-    """Images and labels of the batches in which every example of a split comes once, in turn."""
+    """Inputs and targets of the batches in which every example of a split comes once, in turn."""
     if len(split) < _WORTH_WORKERS:
         workers = 0
     steps = range(-(-len(split) // batch_size))
@@ -198,7 +198,7 @@ def own_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
 def on_devices(
     pieces: Pieces, mesh: Mesh, batch_size: int, workers: int | None
 ) -> Generator[tuple[jax.Array, jax.Array]]:
-    """Images (b, h, w, c) and labels (b,) of each step in turn, spread over the devices."""
+    """Inputs (b, h, w, c) and targets (b, ...) of each step in turn, spread over the devices."""
     sharding = batch_sharding(mesh)
     rows = own_rows(mesh, batch_size)
 
@@ -211,4 +211,4 @@ def on_devices(
         return placed_parts((batch_size, *values.shape[1:]), sharding, part)
 
     for batch in pieces.batches(default_workers() if workers is None else workers):
-        yield spread(batch.images), spread(batch.labels)
+        yield spread(batch.inputs), spread(batch.targets)

@@ -14,11 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.checkpoints.checkpoints import Checkpoints, value_of
+from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.data.dataset import Examples
 from cnn_jax.errors import UserError
 from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.state import TrainState
+from cnn_jax.tasks import metric_that_counts
 from cnn_jax.training.display import Display
 from cnn_jax.training.input import Given, Input
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
@@ -52,7 +53,7 @@ class Progress:
 
     Attributes:
       metric: what `best` and `reference` are measured by.
-      window: loss and accuracy of each step since the last line of training metrics.
+      window: loss and its parts of each step since the last line of training metrics.
       validated: the step of the last validation.
       best: validation metrics of the best step, with the step.
       reference: the value that patience compares with, larger is better.
@@ -66,7 +67,7 @@ class Progress:
     """
 
     metric: str
-    window: list[tuple[float, float]] = field(default_factory=list)
+    window: list[tuple[float, ...]] = field(default_factory=list)
     validated: int = 0
     best: dict[str, Any] | None = None
     reference: float | None = None
@@ -83,7 +84,7 @@ class Progress:
         """From what a checkpoint holds; what was measured by another metric is forgotten."""
         known = {entry.name for entry in dataclasses.fields(cls)}
         values = {name: value for name, value in saved.items() if name in known}
-        values["window"] = [(pair[0], pair[1]) for pair in saved["window"]]
+        values["window"] = [tuple(row) for row in saved["window"]]
         if saved["metric"] != metric:
             values |= {"metric": metric, "best": None, "reference": None, "stale": 0}
         return cls(**values)
@@ -127,8 +128,10 @@ class Loop:
         self._clock: float | None = None
         self._began = began
         self._others_asked = False
-        self._shown: list[tuple[float, float]] = []
-        self.progress = Progress(self.recipe.checkpoints.metric)
+        self._shown: list[tuple[float, ...]] = []
+        self._metric = metric_that_counts(self.recipe)
+        self._parts = [part.name for part in program.task.PARTS]
+        self.progress = Progress(self._metric.name)
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Trains until the plan's end or patience's.
@@ -252,15 +255,16 @@ class Loop:
 
     def _read_step(self, step: int, metrics: dict[str, np.ndarray]) -> None:
         """Takes in the metrics of the step that led to `step` updates."""
-        loss, accuracy = float(metrics["loss"]), float(metrics["accuracy"])
+        loss = float(metrics["loss"])
         norms = metrics["grad_norms"]
         update = float(metrics["update_norm"])
         if not (math.isfinite(loss) and np.all(np.isfinite(norms)) and math.isfinite(update)):
             what = f"the loss of step {step - 1} is {loss}, its update's norm {update}"
             raise self._non_finite(step - 1, what, norms)
         self._norms = norms
-        self.progress.window.append((loss, accuracy))
-        self._shown.append((loss, accuracy))
+        row = (loss, *[float(metrics[name]) for name in self._parts])
+        self.progress.window.append(row)
+        self._shown.append(row)
         if step == self.plan.total or self.plan.due(step, self.plan.log):
             self._write_train(step, metrics)
         self._display.step(step, loss, self.images_per_second, self.input_wait)
@@ -300,8 +304,10 @@ class Loop:
         norms = np.asarray(metrics["grad_norms"], np.float64)
         values: dict[str, Any] = {
             "epoch": self.plan.epoch(step),
-            "loss": float(window[:, 0].mean()),
-            "accuracy": float(window[:, 1].mean()),
+            **{
+                name: float(window[:, place].mean())
+                for place, name in enumerate(("loss", *self._parts))
+            },
             "learning_rate": float(self.program.rates[step - 1]),
             "grad_norm": float(np.sqrt(np.sum(norms**2))),
             "images_per_second": self.images_per_second,
@@ -319,18 +325,19 @@ class Loop:
         """Evaluates the validation part; None if there is none, or if asked to stop on the way."""
         if self._validation is None:
             return None
-        metrics = self.program.evaluate(state.evaluated, self._validation, self._stop)
+        metrics = self.program.evaluate(state.evaluated, self._validation, self._stop, choose=True)
         if metrics is None:
             self._others_asked = True
             return None
         if not math.isfinite(metrics["loss"]):
             what = f"the validation loss after step {step - 1} is {metrics['loss']}"
             raise self._non_finite(step - 1, what, self._norms)
-        progress, metric = self.progress, self.recipe.checkpoints.metric
+        progress, metric = self.progress, self._metric
         progress.validated = step
-        self._log.write("validation", step, metrics)
-        value = value_of(metrics, metric)
-        improved = progress.best is None or value > value_of(progress.best, metric)
+        told = {name: value for name, value in metrics.items() if name != "chosen"}
+        self._log.write("validation", step, told)
+        value = metric.worth(metrics)
+        improved = progress.best is None or value > metric.worth(progress.best)
         if improved:
             progress.best = {**metrics, "step": step}
         change = self.recipe.early_stopping.min_change
@@ -338,22 +345,27 @@ class Loop:
             progress.reference, progress.stale = value, 0
         else:
             progress.stale += 1
-        found = {"val loss": metrics["loss"], "val acc": metrics["accuracy"]}
-        self._row(step, {**found, "best": "*" if improved else None})
+        self._row(step, {**told, "best": "*" if improved else None})
         return metrics
 
-    def _row(self, step: int, found: dict[str, float | str | None]) -> None:
+    def _row(self, step: int, found: dict[str, Any]) -> None:
         """Shows a row of the table, with what was `found` besides the training."""
         shown = np.asarray(self._shown)
+        validated = {f"val {name}": value for name, value in found.items() if name != "best"}
+        trained = {
+            f"train {name}": float(shown[:, place].mean())
+            for place, name in enumerate(("loss", *self._parts))
+            if len(shown)
+        }
         self._display.row(
             {
                 "epoch": self.plan.epoch(step),
                 "step": step,
-                "train loss": float(shown[:, 0].mean()) if len(shown) else None,
-                "train acc": float(shown[:, 1].mean()) if len(shown) else None,
+                **trained,
+                **validated,
                 "rate": float(self.program.rates[step - 1]),
                 "images/s": self.images_per_second,
-                **found,
+                "best": found.get("best"),
             }
         )
         self._shown.clear()

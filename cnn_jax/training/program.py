@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, Sharding
 
-from cnn_jax.augment import output_shape, preprocess, training_batch
 from cnn_jax.batch import Batch
 from cnn_jax.checkpoints.seal import Sealer
 from cnn_jax.data.dataset import Examples
@@ -39,10 +38,10 @@ from cnn_jax.optimisation.parameter_rules import check_factors
 from cnn_jax.optimisation.schedules import rates
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import TrainState, Variables, stream, with_variables
-from cnn_jax.tasks.losses import make_loss
-from cnn_jax.training.checks import check_evaluation_size, check_recipe
+from cnn_jax.tasks import make_task
+from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
-from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
+from cnn_jax.training.evaluator import Evaluator, make_model
 from cnn_jax.training.not_finite import first_not_finite
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import (
@@ -61,7 +60,7 @@ _QUICK_COMPILE = {
 
 
 FITTED_TO = 5000
-"""Training images that parameters are fitted to before the first step, as in airbench."""
+"""Training examples that parameters are fitted to before the first step, as in airbench."""
 
 
 class Program:
@@ -108,16 +107,15 @@ class Program:
             1 if debug else most_steps(mesh, compile, steps_per_call, streamed=spec.streamed)
         )
         self.schedule = schedule_of(recipe, plan)
-        self._model = make_model(recipe, spec)
+        self.task = task = make_task(recipe, spec)
+        self._model = make_model(recipe, task)
+        task.check(self._model)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
-        self.input_shape = output_shape(recipe.preprocess, spec.image_shape)
-        self.optimizer = optimizer_of(recipe, self._model, plan, self.input_shape)
+        self.optimizer = optimizer_of(recipe, task, self._model, plan)
         self._lookahead = make_lookahead(recipe.lookahead, plan.total)
-        if spec.evaluation_shape is not None:
-            check_evaluation_size(recipe, spec, self._model)
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
-        init = init_function(recipe, self._model, self.optimizer, self.input_shape)
+        init = init_function(recipe, task, self._model, self.optimizer)
         self.abstract_state = abstract_state(recipe, spec, mesh)
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
@@ -150,25 +148,24 @@ class Program:
         """The state before the first step, with random parameters."""
         return self._init_compiled(jnp.uint32(seed))
 
-    def start(self, seed: int, images: jax.Array) -> TrainState:
+    def start(self, seed: int, inputs: Any) -> TrainState:
         """The state before the first step, fitted to the data where the model asks for that.
 
-        A class of models does so by a method `fitted(params, images) -> params`, which is given
-        the first `FITTED_TO` training images as evaluation prepares them.
+        A class of models does so by a method `fitted(params, inputs) -> params`, which is given
+        the first `FITTED_TO` training examples as evaluation prepares them.
 
         Args:
           seed: of the random parameters.
-          images: (n, h, w, c) uint8, the training images.
+          inputs: raw, a tree of arrays (n, ...), those of the training part.
         """
         state = self.init(seed)
         fitted = getattr(self._model, "fitted", None)
         if fitted is None:
             return state
-        mean, std = normalisation(self.recipe, self.spec)
         # On one device of each process: fitting is no program for many. Those of the first count,
         # since others' last digits may differ.
-        first = images.addressable_data(0)[:FITTED_TO]
-        prepared = preprocess(first, self.recipe.preprocess, mean, std)
+        first = jax.tree.map(lambda leaf: leaf.addressable_data(0)[:FITTED_TO], inputs)
+        prepared = self.task.prepared(first)
         variables = on_host(self.mesh, state.variables)
         variables["params"] = of_first(fitted(variables["params"], prepared))
         return with_variables(state, variables, self.optimizer)
@@ -179,7 +176,7 @@ class Program:
             self.recipe.optimizer,
             self.abstract_state.params,
             self.frozen,
-            parts_of(self.recipe, self._model, self.input_shape),
+            parts_of(self.recipe, self.task, self._model),
         )
 
     @property
@@ -189,16 +186,16 @@ class Program:
 
     @property
     def fits(self) -> bool:
-        """Whether the model is fitted to images before the first step."""
+        """Whether the model is fitted to examples before the first step."""
         return getattr(self._model, "fitted", None) is not None
 
-    def compile_train(self, images: Whole, labels: Whole) -> None:
+    def compile_train(self, inputs: Whole, targets: Whole) -> None:
         """Compiles the training step for a data set on the device, once.
 
         Args:
-          images: (n, h, w, c) uint8, on every device, or their shape; of a streamed set those of
-            one step (b, h, w, c), spread over the devices.
-          labels: int32, of each image.
+          inputs: raw, a tree of arrays (n, ...) on every device, or their shapes; of a streamed
+            set those of one step (b, ...), spread over the devices.
+          targets: raw, a tree of as many.
         """
         if self._train_compiled is not None:
             return
@@ -215,11 +212,11 @@ class Program:
             agrees=self.agrees,
             streamed=self.spec.streamed,
         )
-        self._train_compiled = self._timed("train", lambda: build(images, labels))
+        self._train_compiled = self._timed("train", lambda: build(inputs, targets))
         if self.steps_per_call > 1:
             assert isinstance(build, PartitionedStep)
             self._many_compiled = self._timed(
-                "train", lambda: build.many(images, labels, self.steps_per_call)
+                "train", lambda: build.many(inputs, targets, self.steps_per_call)
             )
 
     @property
@@ -232,7 +229,7 @@ class Program:
         recipe = self.recipe
         return make_train_step(
             self._model,
-            make_loss(recipe.loss),
+            self.task.loss,
             self.optimizer,
             ema=recipe.ema,
             lookahead=self._lookahead,
@@ -248,33 +245,23 @@ class Program:
         self,
         seed: jax.Array,
         step: jax.Array,
-        images: jax.Array,
-        labels: jax.Array,
+        inputs: Any,
+        targets: Any,
         indices: jax.Array,
         epochs: jax.Array,
     ) -> Batch:
-        mean, std = normalisation(self.recipe, self.spec)
         if not self.spec.streamed:
-            images, labels = (jnp.take(each, indices, axis=0) for each in (images, labels))
-        return training_batch(
-            stream(seed, step, "augment"),
-            images,
-            labels,
-            epochs,
-            indices,
-            run_key=stream(seed, 0, "run"),
-            preprocess=self.recipe.preprocess,
-            augment=self.recipe.augment,
-            mean=mean,
-            std=std,
-            num_classes=self.spec.num_classes,
-        )
+            inputs, targets = jax.tree.map(
+                lambda leaf: jnp.take(leaf, indices, axis=0), (inputs, targets)
+            )
+        key, run_key = stream(seed, step, "augment"), stream(seed, 0, "run")
+        return self.task.training_batch(key, run_key, inputs, targets, epochs, indices)
 
     def train_step(
         self,
         state: TrainState,
-        images: jax.Array,
-        labels: jax.Array,
+        inputs: Any,
+        targets: Any,
         indices: np.ndarray,
         epochs: np.ndarray,
         asked: bool = False,
@@ -283,8 +270,8 @@ class Program:
 
         Args:
           state: the state before.
-          images: uint8, as for `compile_train`.
-          labels: int32, of each image.
+          inputs: as for `compile_train`.
+          targets: as for `compile_train`.
           indices: int32, the examples of this step (b,), or of each of several (steps_per_call, b).
           epochs: int32, as many, the epoch in which each is seen.
           asked: whether this process is asked to stop; where there are several, the metric
@@ -296,7 +283,7 @@ class Program:
         many = indices.ndim == 2
         sharding = batches_sharding(self.mesh) if many else batch_sharding(self.mesh)
         run = self._many_compiled if many else self._train_compiled
-        return run(state, images, labels, *self._placed(indices, epochs, sharding, asked))
+        return run(state, inputs, targets, *self._placed(indices, epochs, sharding, asked))
 
     def _placed(
         self, indices: np.ndarray, epochs: np.ndarray, sharding: Sharding, asked: bool
@@ -309,8 +296,8 @@ class Program:
     def explain(
         self,
         state: TrainState,
-        images: jax.Array,
-        labels: jax.Array,
+        inputs: Any,
+        targets: Any,
         indices: np.ndarray,
         epochs: np.ndarray,
     ) -> str | None:
@@ -320,19 +307,20 @@ class Program:
 
         Args:
           state: the state before the step.
-          images: uint8, as for `compile_train`.
-          labels: int32, of each image.
+          inputs: as for `compile_train`.
+          targets: as for `compile_train`.
           indices: (b,) int32, the examples of the step.
           epochs: (b,) int32, the epoch in which each is seen.
         """
         state = jax.tree.map(jnp.asarray, on_host(self.mesh, state))
+        given = (inputs, targets)
         if self.spec.streamed:
-            images, labels = map(jnp.asarray, on_host(self.mesh, (images, labels)))
+            inputs, targets = jax.tree.map(jnp.asarray, on_host(self.mesh, given))
         else:
-            images, labels = images.addressable_data(0), labels.addressable_data(0)
+            inputs, targets = jax.tree.map(lambda leaf: leaf.addressable_data(0), given)
         train_step = self._train_step(BatchAxis(self.recipe.model.norm_examples))
         batch = self._batch(
-            state.seed, state.step, images, labels, jnp.asarray(indices), jnp.asarray(epochs)
+            state.seed, state.step, inputs, targets, jnp.asarray(indices), jnp.asarray(epochs)
         )
         return first_not_finite(lambda: train_step(state, batch))
 
@@ -354,7 +342,13 @@ class Program:
         self._timed("evaluate", lambda: self._evaluator.compile(variables))
 
     def evaluate(
-        self, variables: Variables, split: Examples, stop: Callable[[], bool] = lambda: False
-    ) -> dict[str, float | int] | None:
-        """Metrics over every example of a split, or None if `stop` became true on the way."""
-        return self._evaluator(variables, split, stop)
+        self,
+        variables: Variables,
+        split: Examples,
+        stop: Callable[[], bool] = lambda: False,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        choose: bool = False,
+    ) -> dict[str, Any] | None:
+        """Metrics over every example of a split, see `cnn_jax.training.evaluator.Evaluator`."""
+        return self._evaluator(variables, split, stop, chosen=chosen, choose=choose)

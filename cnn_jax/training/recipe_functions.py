@@ -11,7 +11,6 @@ from flax import linen as nn
 from jax.sharding import AbstractMesh, Mesh
 
 from cnn_jax import models
-from cnn_jax.augment import output_shape
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.mesh import state_sharding
 from cnn_jax.optimisation.frozen import frozen_pattern
@@ -19,6 +18,7 @@ from cnn_jax.optimisation.optimizers import make_optimizer
 from cnn_jax.optimisation.schedules import make_schedule
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import TrainState, init_state
+from cnn_jax.tasks import Task, make_task
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.plan import Plan
 
@@ -30,9 +30,9 @@ def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
 
 def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
     """Shapes and layout of the state of a recipe's run, without computing anything."""
-    plan = Plan.of(recipe, spec.examples)
-    model, shape = make_model(recipe, spec), output_shape(recipe.preprocess, spec.image_shape)
-    init = init_function(recipe, model, optimizer_of(recipe, model, plan, shape), shape)
+    plan, task = Plan.of(recipe, spec.examples), make_task(recipe, spec)
+    model = make_model(recipe, task)
+    init = init_function(recipe, task, model, optimizer_of(recipe, task, model, plan))
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=state_sharding(mesh, leaf.shape)
@@ -42,40 +42,37 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) ->
 
 
 def optimizer_of(
-    recipe: Recipe,
-    model: nn.Module,
-    plan: Plan,
-    input_shape: tuple[int, int, int],
+    recipe: Recipe, task: Task, model: nn.Module, plan: Plan
 ) -> optax.GradientTransformation:
     """The optimizer of a recipe for a model.
 
     Args:
       recipe: what is trained.
+      task: what for.
       model: its parameters are updated.
       plan: its durations in steps.
-      input_shape: (h, w, c) of the images that the model is given.
     """
     return make_optimizer(
         recipe.optimizer,
         schedule_of(recipe, plan),
         frozen_pattern(recipe.optimizer.freeze, model),
-        parts_of(recipe, model, input_shape),
+        parts_of(recipe, task, model),
         plan.steps,
     )
 
 
-def parts_of(recipe: Recipe, model: nn.Module, input_shape: tuple[int, int, int]) -> list[str]:
+def parts_of(recipe: Recipe, task: Task, model: nn.Module) -> list[str]:
     """The model's parts in the order of computation, where the optimizer asks for them."""
-    by_layer = recipe.optimizer.layer_decay is not None
-    return models.parts(model, input_shape) if by_layer else []
+    if recipe.optimizer.layer_decay is None:
+        return []
+    return models.parts(model, jax.tree.leaves(task.example())[0].shape)
 
 
 def init_function(
-    recipe: Recipe,
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    input_shape: tuple[int, int, int],
+    recipe: Recipe, task: Task, model: nn.Module, optimizer: optax.GradientTransformation
 ) -> Callable[[jax.Array], TrainState]:
     """What makes, of a seed () uint32, the state before the first step."""
     kept = {"average": recipe.ema is not None, "slow": recipe.lookahead.every is not None}
-    return lambda seed: init_state(seed, model, optimizer, input_shape, **kept)
+    return lambda seed: init_state(
+        seed, model, optimizer, task.example(), initial=task.initial, **kept
+    )

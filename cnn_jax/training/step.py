@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from cnn_jax.augment import averaged, views_of
-from cnn_jax.augment.views import Views
 from cnn_jax.batch import Batch
 from cnn_jax.layers.batch_axis import WHOLE, BatchAxis, batch_axis
 from cnn_jax.optimisation.frozen import frozen_norms, stopped
 from cnn_jax.optimisation.lookahead import SetBack
 from cnn_jax.state import TrainState, Variables, stream
-from cnn_jax.tasks import classification
-from cnn_jax.tasks.losses import LossFn
+from cnn_jax.tasks import LossFn, Task
 
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-Objective = Callable[[Any, Any, Batch, jax.Array], tuple[jax.Array, tuple[Any, jax.Array]]]
-EvalStep = Callable[[Variables, Batch], dict[str, jax.Array]]
+Objective = Callable[[Any, Any, Batch, jax.Array], tuple[jax.Array, tuple[Any, Metrics]]]
+EvalStep = Callable[[Variables, Batch], tuple[Metrics, Metrics]]
 Layout = Callable[[Any], Any]
 """A tree of arrays laid out otherwise on the devices, with the same values."""
+
+_LOSS_STREAM = 2**31
+"""Folded into a step's key for what a loss draws itself: far from the parts of a batch."""
+
+
+class _Applied:
+    """The net in training, as a loss applies it once or several times.
+
+    Attributes:
+      batch_stats: those after the last application.
+    """
+
+    def __init__(self, model: nn.Module, params: Any, batch_stats: Any, key: jax.Array) -> None:
+        self._model, self._params, self._key = model, params, key
+        self._times = 0
+        self.batch_stats = batch_stats
+
+    def __call__(self, inputs: Any) -> Any:
+        key = jax.random.fold_in(self._key, self._times) if self._times else self._key
+        self._times += 1
+        outputs, changed = self._model.apply(
+            {"params": self._params, "batch_stats": self.batch_stats},
+            inputs,
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        self.batch_stats = changed.get("batch_stats", {})
+        return outputs
 
 
 def make_objective(
@@ -36,26 +62,21 @@ def make_objective(
     axis: BatchAxis = WHOLE,
     gathered: Layout = lambda params: params,
 ) -> Objective:
-    """Builds `objective(params, batch_stats, batch, key) -> (loss, (batch_stats, accuracy))`.
+    """Builds `objective(params, batch_stats, batch, key) -> (loss, (batch_stats, parts))`.
 
     Its gradient with respect to the parameters is what a step is made of; the key draws what
-    dropout leaves out. For the arguments see `make_train_step`.
+    dropout leaves out, and what the loss draws. For the arguments see `make_train_step`.
     """
 
     def objective(
         params: Any, batch_stats: Any, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
         with frozen_norms(frozen), batch_axis(axis):
-            logits, changed = model.apply(
-                {"params": gathered(stopped(params, frozen)), "batch_stats": batch_stats},
-                batch.images,
-                train=True,
-                rngs={"dropout": key},
-                mutable=["batch_stats"],
-            )
-        right = classification.ranks(logits, batch.targets) < 1
-        mean_loss = jnp.mean(loss(logits, batch.targets))
-        return mean_loss, (changed.get("batch_stats", {}), jnp.mean(right))
+            apply = _Applied(model, gathered(stopped(params, frozen)), batch_stats, key)
+            losses, parts = loss(apply, batch, jax.random.fold_in(key, _LOSS_STREAM))
+
+        # Batches to learn from are never padded: all weights are one.
+        return jnp.mean(losses), (apply.batch_stats, jax.tree.map(jnp.mean, parts))
 
     return objective
 
@@ -76,16 +97,16 @@ def make_train_step(
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
-    The metrics are scalars `loss` and `accuracy` of the batch before the update, `update_norm`
-    of what is added to all parameters together, and the vector
+    The metrics are scalars `loss` and the parts that it names, of the batch before the update,
+    `update_norm` of what is added to all parameters together, and the vector
     `grad_norms` (one norm a parameter array, in the order of `parameter_paths`), with
     `update_norms` also the norms of what was added to the parameters. The gradient norms are
     always there, so that a loss that is not finite can be explained after the fact: they cost
     one pass over the gradients.
 
     Args:
-      model: module called with (b, h, w, c) images and `train`.
-      loss: per-example loss.
+      model: module called with the inputs of a batch and `train`.
+      loss: applies it and gives the loss of each example.
       optimizer: turns mean gradients into updates.
       ema: decay per step of the moving averages, if any are kept.
       lookahead: sets the variables back to their slow copy, if there is one.
@@ -110,14 +131,14 @@ def make_train_step(
             if totals is not None:
                 # One part after the other: at once they would take the memory of the whole.
                 part, totals = jax.lax.optimization_barrier((part, totals))
-            (value, (batch_stats, right)), grads = gradient(
+            (value, (batch_stats, parts)), grads = gradient(
                 state.params, batch_stats, part, jax.random.fold_in(key, index)
             )
-            found = (value, right, split(grads))
+            found = (value, parts, split(grads))
             totals = found if totals is None else jax.tree.map(jnp.add, totals, found)
-        value, right, grads = jax.tree.map(lambda total: total / accumulate, totals)
+        value, parts, grads = jax.tree.map(lambda total: total / accumulate, totals)
         if axis.name is not None:
-            value, right, grads = jax.lax.pmean((value, right, grads), axis.name)
+            value, parts, grads = jax.lax.pmean((value, parts, grads), axis.name)
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -135,7 +156,7 @@ def make_train_step(
             )
         metrics = {
             "loss": value,
-            "accuracy": right,
+            **parts,
             "grad_norms": leaf_norms(grads),
             "update_norm": optax.tree.norm(updates),
         }
@@ -168,38 +189,27 @@ def leaf_norms(tree: Any) -> jax.Array:
     )
 
 
-def apply_to_views(model: nn.Module, variables: Variables, images: jax.Array, views: Views) -> Any:
-    """Logits (b, k) of images (b, h, w, c), averaged over their views.
-
-    The views of an image lie side by side in one batch, so that they stay on its device.
-    """
-    if views == "none":
-        return model.apply(variables, images, train=False)
-    seen = views_of(images, views)
-    logits = cast(jax.Array, model.apply(variables, seen.reshape(-1, *seen.shape[2:]), train=False))
-    return averaged(logits.reshape(*seen.shape[:2], -1), views)
-
-
 def make_eval_step(
     model: nn.Module,
-    loss: LossFn,
+    task: Task,
     *,
-    views: Views = "none",
     gathered: Layout = lambda params: params,
 ) -> EvalStep:
-    """Builds `eval_step(variables, batch) -> sums` over the examples of weight 1.
+    """Builds `eval_step(variables, batch) -> (sums, records)`.
 
-    See `cnn_jax.tasks.classification.sums` for what is summed.
+    The sums are over the examples of weight 1, which `examples` counts; the records are arrays
+    (b, ...), see `cnn_jax.tasks.contract.Task`.
 
     Args:
-      model: module called with (b, h, w, c) images.
-      loss: per-example loss.
-      views: whose logits are averaged, see `cnn_jax.augment.views`.
+      model: module called with the inputs of a batch and `train`.
+      task: says how it is applied and what is summed.
       gathered: lays out parameters as the model is applied with them.
     """
 
-    def eval_step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        logits = apply_to_views(model, gathered(variables), batch.images, views)
-        return classification.sums(logits, batch, loss)
+    def eval_step(variables: Variables, batch: Batch) -> tuple[Metrics, Metrics]:
+        laid = gathered(variables)
+        outputs = task.infer(lambda inputs: model.apply(laid, inputs, train=False), batch.inputs)
+        sums = {**task.sums(outputs, batch), "examples": jnp.sum(batch.weights)}
+        return sums, task.records(outputs, batch)
 
     return eval_step

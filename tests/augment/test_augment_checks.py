@@ -101,7 +101,7 @@ def test_the_largest_valid_values_work():
         lambda images, integers: training_batch(
             jax.random.key(0),
             images,
-            integers,
+            jax.nn.one_hot(integers, 2),
             integers,
             integers,
             run_key=jax.random.key(0),
@@ -109,8 +109,7 @@ def test_the_largest_valid_values_work():
             augment=config,
             mean=np.full(3, 0.5, np.float32),
             std=np.ones(3, np.float32),
-            num_classes=2,
         )
     )(np.full((4, *COLOUR), 200, np.uint8), np.zeros(4, np.int32))
-    assert batch.images.shape == (4, *COLOUR)
-    assert np.abs(batch.images).max() <= 0.5
+    assert batch.inputs.shape == (4, *COLOUR)
+    assert np.abs(batch.inputs).max() <= 0.5

@@ -40,17 +40,24 @@ def raw(count=16, height=12, width=12):
     return images, np.arange(count, dtype=np.int32) % 10
 
 
-def training(config, *, size=None, num_classes=10):
+def training(config, *, size=None, classes=10):
     """The function of (key, images, labels, epochs, indices) that makes a batch."""
-    return functools.partial(
-        augment.training_batch,
-        run_key=RUN,
-        preprocess=Preprocess(size=size),
-        augment=config,
-        mean=MEAN,
-        std=STD,
-        num_classes=num_classes,
-    )
+
+    def batch(key, images, labels, epochs, indices):
+        return augment.training_batch(
+            key,
+            images,
+            jax.nn.one_hot(labels, classes),
+            epochs,
+            indices,
+            run_key=RUN,
+            preprocess=Preprocess(size=size),
+            augment=config,
+            mean=MEAN,
+            std=STD,
+        )
+
+    return batch
 
 
 @functools.cache
@@ -78,7 +85,7 @@ def normalised(images):
 def test_without_changes_a_batch_is_the_normalised_input():
     images, labels = raw()
     batch = batch_of(Augment())
-    np.testing.assert_allclose(batch.images, normalised(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(batch.inputs, normalised(images), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(batch.targets, np.eye(10)[labels])
     np.testing.assert_array_equal(batch.weights, np.ones(16))
     assert {value.dtype for value in batch} == {np.dtype(np.float32)}
@@ -89,19 +96,18 @@ def test_evaluation_sees_what_training_sees_without_changes():
     weights = np.array([1] * 13 + [0] * 3, np.float32)
     batch = augment.evaluation_batch(
         images,
-        labels,
+        jax.nn.one_hot(labels, 10),
         weights,
         preprocess=Preprocess(size=8),
         mean=MEAN,
         std=STD,
-        num_classes=10,
     )
     unchanged = batch_of(Augment(), size=8)
-    np.testing.assert_allclose(batch.images, unchanged.images, atol=1e-5)
+    np.testing.assert_allclose(batch.inputs, unchanged.inputs, atol=1e-5)
     np.testing.assert_array_equal(batch.targets, unchanged.targets)
     np.testing.assert_array_equal(batch.weights, weights)
     np.testing.assert_allclose(
-        augment.preprocess(images, Preprocess(size=8), MEAN, STD), batch.images, atol=1e-6
+        augment.preprocess(images, Preprocess(size=8), MEAN, STD), batch.inputs, atol=1e-6
     )
 
 
@@ -130,9 +136,9 @@ def test_changes_left_out_add_no_operations():
 
 def test_a_batch_depends_on_the_key_alone():
     one, again, other = (batch_of(SEVERAL, step=step) for step in (3, 3, 4))
-    np.testing.assert_array_equal(one.images, again.images)
+    np.testing.assert_array_equal(one.inputs, again.inputs)
     np.testing.assert_array_equal(one.targets, again.targets)
-    assert np.abs(one.images - other.images).mean() > 0.1
+    assert np.abs(one.inputs - other.inputs).mean() > 0.1
 
 
 def test_compiled_or_not_is_the_same():
@@ -140,7 +146,7 @@ def test_compiled_or_not_is_the_same():
     key = jax.random.fold_in(RUN, 2)
     plain = training(SEVERAL)(key, images, labels, jnp.zeros(16, int), jnp.arange(16))
     fused = batch_of(SEVERAL, step=2)
-    np.testing.assert_allclose(plain.images, fused.images, atol=2e-4)
+    np.testing.assert_allclose(plain.inputs, fused.inputs, atol=2e-4)
     np.testing.assert_allclose(plain.targets, fused.targets, atol=1e-6)
 
 
@@ -150,15 +156,15 @@ def test_compiled_or_not_is_the_same():
 )
 def test_each_change_is_made(change):
     config = Augment(**{change: getattr(EVERYTHING, change)})
-    assert np.abs(batch_of(config).images - batch_of(Augment()).images).mean() > 0.01
+    assert np.abs(batch_of(config).inputs - batch_of(Augment()).inputs).mean() > 0.01
 
 
 @pytest.mark.parametrize(
     "others", [Augment(), Augment(pad_crop=3, mirror="random", rotation=9.0, brightness=0.3)]
 )
 def test_other_changes_leave_the_draws_of_cutout_as_they_are(others):
-    alone = batch_of(Augment(cutout=5)).images
-    together = batch_of(replace(others, cutout=5)).images
+    alone = batch_of(Augment(cutout=5)).inputs
+    together = batch_of(replace(others, cutout=5)).inputs
     np.testing.assert_array_equal((alone == 0).all(-1), (together == 0).all(-1))
     assert (alone == 0).all(-1).any(axis=(1, 2)).all()
 
@@ -169,7 +175,7 @@ def test_random_mirror_turns_half_the_images():
     make = jax.jit(training(Augment(mirror="random")))
     turned = []
     for step in range(2):
-        found = np.asarray(make(jax.random.fold_in(RUN, step), images, zeros, zeros, zeros).images)
+        found = np.asarray(make(jax.random.fold_in(RUN, step), images, zeros, zeros, zeros).inputs)
         expected = normalised(images)
         kept = np.isclose(found, expected, atol=1e-5).all(axis=(1, 2, 3))
         flipped = np.isclose(found, expected[:, :, ::-1], atol=1e-5).all(axis=(1, 2, 3))
@@ -181,7 +187,7 @@ def test_random_mirror_turns_half_the_images():
 
 def test_alternating_mirror_turns_images_from_epoch_to_epoch():
     config = Augment(mirror="alternating")
-    first, second, third = (batch_of(config, step=9 * e, epoch=e).images for e in range(3))
+    first, second, third = (batch_of(config, step=9 * e, epoch=e).inputs for e in range(3))
     np.testing.assert_array_equal(first, second[:, :, ::-1])
     np.testing.assert_array_equal(first, third)
     kept = np.isclose(first, normalised(raw()[0]), atol=1e-5).all(axis=(1, 2, 3))
@@ -197,13 +203,13 @@ def test_the_outside_is_black_and_cutout_is_the_mean():
         (Augment(translation=0.5), black),
         (Augment(cutout=6), np.zeros(3)),
     ):
-        found = np.asarray(training(config)(RUN, white, zeros, zeros, zeros).images)
+        found = np.asarray(training(config)(RUN, white, zeros, zeros, zeros).inputs)
         away = np.isclose(found, outside, atol=1e-6).all(axis=-1)
         assert away.any(axis=(1, 2)).sum() >= 12, config
 
 
 def test_colours_are_changed_before_normalisation():
-    found = batch_of(Augment(brightness=1.0, contrast=1.0, saturation=1.0)).images
+    found = batch_of(Augment(brightness=1.0, contrast=1.0, saturation=1.0)).inputs
     unit = found * STD + MEAN
     assert unit.min() > -1e-6 and unit.max() < 1 + 1e-6
     assert (unit > 1 - 1e-6).mean() > 0.02
@@ -211,13 +217,13 @@ def test_colours_are_changed_before_normalisation():
 
 @pytest.mark.parametrize("policy", [{"rand_augment": 2}, {"trivial_augment": True}])
 def test_policies_are_applied_with_draws_of_their_own(policy):
-    plain = batch_of(Augment()).images
-    alone = batch_of(Augment(**policy)).images
+    plain = batch_of(Augment()).inputs
+    alone = batch_of(Augment(**policy)).inputs
     assert 8 <= (np.abs(alone - plain) > 1e-4).any(axis=(1, 2, 3)).sum() <= 16
     # They end on whole steps of 1/255, before normalisation.
     levels = (alone * STD + MEAN) * 255
     np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
-    erased = batch_of(Augment(**policy, erase=1.0)).images
+    erased = batch_of(Augment(**policy, erase=1.0)).inputs
     changed = (erased != alone).any(axis=-1)
     assert changed.any(axis=(1, 2)).all()
     assert (erased[changed] == 0).all()
@@ -230,7 +236,7 @@ def test_fill_has_the_colour_of_the_recipe():
     shown = {"grey": np.full(3, 128), "mean": np.round(MEAN * 255)}
     for fill, colour in shown.items():
         make = jax.jit(training(Augment(trivial_augment=True, fill=fill)))
-        found = np.asarray(make(RUN, white, zeros, zeros, zeros).images)
+        found = np.asarray(make(RUN, white, zeros, zeros, zeros).inputs)
         colour = normalised(colour)
         assert 3 <= np.isclose(found, colour, atol=1e-5).all(-1).any(axis=(1, 2)).sum() <= 12
 
@@ -246,7 +252,7 @@ def test_mixup_and_cutmix_are_drawn_half_and_half():
         key = jax.random.fold_in(RUN, step)
         both, mixup, cutmix = (make(key, images, labels, zeros, zeros) for make in makers)
         for name, single in (("mixup", mixup), ("cutmix", cutmix)):
-            if np.allclose(both.images, single.images, atol=1e-5):
+            if np.allclose(both.inputs, single.inputs, atol=1e-5):
                 np.testing.assert_allclose(both.targets, single.targets, atol=1e-6)
                 shape[name] += 1
     assert sum(shape.values()) == steps
@@ -270,7 +276,7 @@ for step in range(5):  # mixup and cutmix each occur
     key = jax.random.fold_in(RUN, step)
     function = make if step < 4 else policy
     one, eight = function(key, *arguments), function(key, *parts)
-    assert len(one.images.devices()) == 1 and len(eight.images.devices()) == 8
+    assert len(one.inputs.devices()) == 1 and len(eight.inputs.devices()) == 8
     for a, b in zip(one, eight):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-4)
 compiled = policy.lower(key, *parts).compile().as_text()

@@ -9,6 +9,7 @@ from cnn_jax import UserError, recipe
 from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.devices.mesh import make_mesh, replicated
 from cnn_jax.state import init_state
+from cnn_jax.tasks.classification import ACCURACY, LOSS
 
 OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 
@@ -22,7 +23,13 @@ class Linear(nn.Module):
 
 
 def state(step=0, classes=3):
-    made = init_state(jnp.uint32(1), Linear(classes), OPTIMIZER, (2, 2, 1), average=True)
+    made = init_state(
+        jnp.uint32(1),
+        Linear(classes),
+        OPTIMIZER,
+        jax.ShapeDtypeStruct((2, 2, 1), jnp.float32),
+        average=True,
+    )
     return made.replace(step=jnp.int32(step))
 
 
@@ -40,7 +47,9 @@ def save_all(checkpoints, accuracies):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    found = Checkpoints(tmp_path / "run" / "checkpoints", recipe.Checkpoints(keep_latest=2))
+    found = Checkpoints(
+        tmp_path / "run" / "checkpoints", recipe.Checkpoints(keep_latest=2), ACCURACY
+    )
     yield found
     found.close()
 
@@ -61,8 +70,8 @@ def test_of_equally_good_ones_the_first_is_best(checkpoints):
 
 
 def test_a_metric_that_is_better_when_lower(tmp_path):
-    config = recipe.Checkpoints(metric="loss", keep_latest=1, keep_best=2)
-    checkpoints = Checkpoints(tmp_path / "checkpoints", config)
+    config = recipe.Checkpoints(keep_latest=1, keep_best=2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", config, LOSS)
     save_all(checkpoints, {1: 0.2, 2: 0.9, 3: float("nan"), 4: 0.7})
     assert checkpoints.best() == 2
     assert checkpoints.steps() == [2, 4]
@@ -88,11 +97,11 @@ def test_a_step_saved_again_with_metrics_replaces_the_first(checkpoints):
 
 def test_a_kill_while_a_step_is_saved_again_loses_nothing(tmp_path):
     path = tmp_path / "checkpoints"
-    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints = Checkpoints(path, recipe.Checkpoints(), ACCURACY)
     checkpoints.save(state(3), 3, {"n": 1}, None)
     checkpoints.close()
     (path / "3").rename(path / "3.replaced")  # as it is between the two
-    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints = Checkpoints(path, recipe.Checkpoints(), ACCURACY)
     assert checkpoints.restore(3, template(state()))[1] == {"n": 1}
     checkpoints.save(state(3), 3, {"n": 2}, {"accuracy": 0.5})
     checkpoints.close()
@@ -126,4 +135,6 @@ def test_what_is_not_there_is_named(checkpoints, tmp_path):
         checkpoints.find("3")
     assert checkpoints.find("latest") == checkpoints.find("1") == 1
     with pytest.raises(UserError, match="holds no folder checkpoints"):
-        Checkpoints(tmp_path / "empty" / "checkpoints", recipe.Checkpoints(), read_only=True)
+        Checkpoints(
+            tmp_path / "empty" / "checkpoints", recipe.Checkpoints(), ACCURACY, read_only=True
+        )

@@ -99,6 +99,6 @@ def test_in_memory_keeps_every_value():
     split = Split(images, np.arange(5, dtype=np.int32))
     device = jax.devices()[0]
     there = InMemory(split, jax.sharding.SingleDeviceSharding(device))
-    assert there.images.dtype == np.uint8 and there.labels.dtype == np.int32
-    np.testing.assert_array_equal(there.images, images)
-    np.testing.assert_array_equal(there.labels, split.labels)
+    assert there.inputs.dtype == np.uint8 and there.targets.dtype == np.int32
+    np.testing.assert_array_equal(there.inputs, images)
+    np.testing.assert_array_equal(there.targets, split.labels)

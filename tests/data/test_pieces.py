@@ -40,8 +40,8 @@ def read(made, workers=0):
 def same(one, other):
     assert [batch.step for batch in one] == [batch.step for batch in other]
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a.images, b.images)
-        np.testing.assert_array_equal(a.labels, b.labels)
+        np.testing.assert_array_equal(a.inputs, b.inputs)
+        np.testing.assert_array_equal(a.targets, b.targets)
 
 
 def test_workers_do_not_change_what_is_read(train, small):
@@ -51,7 +51,7 @@ def test_workers_do_not_change_what_is_read(train, small):
     before = set(shared.glob("psm_*"))
     plain = read(made)
     same(plain, read(made, workers=2))
-    assert [batch.images.shape for batch in plain] == [(16, 16, 16, 3)] * 5
+    assert [batch.inputs.shape for batch in plain] == [(16, 16, 16, 3)] * 5
     # Nothing is left in shared memory; what tests beside this one have there goes too.
     for _ in range(300):
         if set(shared.glob("psm_*")) <= before:
@@ -68,8 +68,8 @@ def test_processes_read_their_rows_of_the_same_batch(train, small):
     (whole,) = read(pieces(train, range(3, 4)))
     for rows in (np.arange(0, 8), np.array([1, 2, 12, 13, 14, 15])):
         (part,) = read(pieces(train, range(3, 4), rows))
-        np.testing.assert_array_equal(part.images, whole.images[rows])
-        np.testing.assert_array_equal(part.labels, whole.labels[rows])
+        np.testing.assert_array_equal(part.inputs, whole.inputs[rows])
+        np.testing.assert_array_equal(part.targets, whole.targets[rows])
 
 
 def test_an_example_is_cut_otherwise_in_every_epoch(train):
@@ -77,19 +77,19 @@ def test_an_example_is_cut_otherwise_in_every_epoch(train):
     order = Order(3, n, n)
     first, second = read(pieces(train, range(2), batch_size=n))
     places = [np.argsort(order(step)[0]) for step in (0, 1)]
-    np.testing.assert_array_equal(first.labels[places[0]], second.labels[places[1]])
-    np.testing.assert_array_equal(first.labels[places[0]], train.labels)
-    pairs = zip(first.images[places[0]], second.images[places[1]], strict=True)
+    np.testing.assert_array_equal(first.targets[places[0]], second.targets[places[1]])
+    np.testing.assert_array_equal(first.targets[places[0]], train.labels)
+    pairs = zip(first.inputs[places[0]], second.inputs[places[1]], strict=True)
     assert not any((one == other).all() for one, other in pairs)
 
 
 def test_evaluation_reads_every_example_once(train):
     made = Pieces(train, InTurn(len(train), 16), np.arange(16), range(3), None)
-    labels = np.concatenate([batch.labels for batch in read(made)])
+    labels = np.concatenate([batch.targets for batch in read(made)])
     n = len(train)
     np.testing.assert_array_equal(labels[:n], train.labels)
     (*_, last) = read(made)
-    assert not last.images[n - 32 :].any() and last.images[: n - 32].any(axis=(1, 2, 3)).all()
+    assert not last.inputs[n - 32 :].any() and last.inputs[: n - 32].any(axis=(1, 2, 3)).all()
 
 
 def test_an_unreadable_image_is_named(tmp_path, small):

@@ -116,10 +116,10 @@ def train(recipe, layout, devices):
     mesh = parallel.make_mesh(layout, jax.devices()[:devices])
     program = Program(recipe, data_spec(dataset), mesh, layout.compile)
     train = InMemory(dataset.train, parallel.replicated(mesh))
-    program.compile_train(train.images, train.labels)
-    state, order, losses = program.start(0, train.images), Order(0, len(dataset.train), 64), []
+    program.compile_train(train.inputs, train.targets)
+    state, order, losses = program.start(0, train.inputs), Order(0, len(dataset.train), 64), []
     for step in range(8):
-        state, metrics = program.train_step(state, train.images, train.labels, *order(step))
+        state, metrics = program.train_step(state, train.inputs, train.targets, *order(step))
         losses.append(float(metrics["loss"]))
     held = sum(leaf.addressable_data(0).nbytes for leaf in jax.tree.leaves(state))
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(state))

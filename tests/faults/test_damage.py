@@ -132,8 +132,9 @@ def test_a_state_that_is_not_finite_is_not_gone_on_with(recipe, half, experiment
     import jax.numpy as jnp
 
     from cnn_jax.checkpoints.checkpoints import Checkpoints
+    from cnn_jax.tasks.classification import ACCURACY
 
-    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints, ACCURACY)
     state = experiment.program.init(0)
     wild = state.replace(
         step=jnp.int32(1), params=jax.tree.map(lambda x: x * jnp.nan, state.params)
@@ -146,7 +147,7 @@ def test_a_state_that_is_not_finite_is_not_gone_on_with(recipe, half, experiment
     moved = tmp_path / "checkpoints" / "2"
     (tmp_path / "checkpoints" / "1").rename(moved)
     checkpoints.close()
-    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", recipe.checkpoints, ACCURACY)
     with pytest.raises(Unreadable, match="it holds the state after 1 steps"):
         checkpoints.restore(2, experiment.program.abstract_state)
     checkpoints.close()

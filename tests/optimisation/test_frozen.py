@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny_task
 from flax import linen as nn
 
 from cnn_jax import Optimizer, UserError, models
@@ -15,7 +16,6 @@ from cnn_jax.optimisation.optimizers import (
 )
 from cnn_jax.optimisation.parameter_rules import check_factors, factor_of
 from cnn_jax.state import init_state
-from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
 
 
@@ -39,8 +39,10 @@ def batch():
 def trained(batch, frozen=None, **options):
     config = Optimizer("sgd", options={"momentum": 0.9}, **options)
     optimizer = make_optimizer(config, optax.constant_schedule(0.1), frozen)
-    before = init_state(jnp.uint32(0), Net(), optimizer, (4, 4, 1))
-    step = jax.jit(make_train_step(Net(), LOSSES["cross_entropy"], optimizer, frozen=frozen))
+    before = init_state(
+        jnp.uint32(0), Net(), optimizer, jax.ShapeDtypeStruct((4, 4, 1), jnp.float32)
+    )
+    step = jax.jit(make_train_step(Net(), tiny_task.CROSS_ENTROPY, optimizer, frozen=frozen))
     after = before
     for _ in range(3):
         after, metrics = step(after, batch)

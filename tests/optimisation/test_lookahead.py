@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny_task
 from flax import linen as nn
 
 from cnn_jax import Lookahead, UserError
 from cnn_jax.batch import Batch
 from cnn_jax.optimisation.lookahead import make_lookahead
 from cnn_jax.state import init_state, with_variables
-from cnn_jax.tasks.losses import LOSSES
 from cnn_jax.training.step import make_train_step
 
 
@@ -75,11 +75,18 @@ def test_a_step_sets_parameters_and_batch_statistics_back():
     optimizer = optax.sgd(0.5)
     images = jax.random.normal(jax.random.key(0), (8, 2, 2, 1)) + 1
     batch = Batch(images, jnp.eye(3)[jnp.arange(8) % 3], jnp.ones(8))
-    loss = LOSSES["cross_entropy"]
+    loss = tiny_task.CROSS_ENTROPY
     plain = jax.jit(make_train_step(Net(), loss, optimizer))
     set_back = make_lookahead(Lookahead(every=2, decay=0.5), 5)
     step = jax.jit(make_train_step(Net(), loss, optimizer, lookahead=set_back, ema=0.75))
-    first = init_state(jnp.uint32(0), Net(), optimizer, (2, 2, 1), average=True, slow=True)
+    first = init_state(
+        jnp.uint32(0),
+        Net(),
+        optimizer,
+        jax.ShapeDtypeStruct((2, 2, 1), jnp.float32),
+        average=True,
+        slow=True,
+    )
     close(first.slow, first.variables)
 
     state, _ = step(first, batch)
@@ -110,6 +117,8 @@ def test_a_step_sets_parameters_and_batch_statistics_back():
 
 def test_other_variables_are_the_slow_copy_too():
     optimizer = optax.sgd(0.5)
-    state = init_state(jnp.uint32(0), Net(), optimizer, (2, 2, 1), slow=True)
+    state = init_state(
+        jnp.uint32(0), Net(), optimizer, jax.ShapeDtypeStruct((2, 2, 1), jnp.float32), slow=True
+    )
     twice = jax.tree.map(lambda leaf: 2 * leaf, state.variables)
     close(with_variables(state, twice, optimizer).slow, twice)

@@ -180,7 +180,13 @@ def test_export_of_a_family_without_other_names_keeps_ours(run, tmp_path, monkey
 def test_a_state_with_weights_is_as_if_it_had_been_initialised_with_them(variables, average):
     # Its slow copy of the parameters makes lookahead-like optimizers begin at the weights.
     optimizer = optax.chain(optax.trace(0.9), keeps_parameters())
-    state = init_state(np.uint32(5), toy.Toy(4), optimizer, (6, 6, 3), average=average)
+    state = init_state(
+        np.uint32(5),
+        toy.Toy(4),
+        optimizer,
+        jax.ShapeDtypeStruct((6, 6, 3), jnp.float32),
+        average=average,
+    )
     found = with_variables(state, variables, optimizer)
     assert_same(found.variables, variables)
     assert_same(found.evaluated, variables)
@@ -198,7 +204,9 @@ def keeps_parameters():
 
 def test_giving_up_a_state_leaves_the_weights_as_they_are(variables):
     optimizer = optax.sgd(0.1)
-    state = init_state(np.uint32(5), toy.Toy(4), optimizer, (6, 6, 3))
+    state = init_state(
+        np.uint32(5), toy.Toy(4), optimizer, jax.ShapeDtypeStruct((6, 6, 3), jnp.float32)
+    )
     before = jax.tree.map(np.copy, variables)
     step = jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)
     step(step(with_variables(state, variables, optimizer)))

@@ -147,7 +147,7 @@ class Two(nn.Module):
 
 def test_activations_are_what_the_gradient_keeps():
     def objective(params, batch_stats, batch, key):
-        logits = Two(10).apply({"params": params}, batch.images)
+        logits = Two(10).apply({"params": params}, batch.inputs)
         return logits.sum(), ({}, jnp.mean(logits))
 
     def kept(examples):

@@ -112,14 +112,10 @@ def fragile(short, changed):
 @pytest.fixture
 def flaw(fragile, monkeypatch):
     """The image of the 14th batch that the model cannot stand."""
-    from cnn_jax.augment import preprocess
-    from cnn_jax.training.evaluator import normalisation
-
     made = Experiment.of(fragile)
     indices, _ = Order(0, len(made.dataset.train), 64)(13)
-    mean, std = normalisation(fragile, made.program.spec)
     image = made.dataset.train.images[indices[5]][None]
-    prepared = preprocess(jnp.asarray(image), fragile.preprocess, mean, std)[0]
+    prepared = made.program.task.prepared(jnp.asarray(image))[0]
     monkeypatch.setattr(__import__(__name__), "FLAW", prepared)
 
 

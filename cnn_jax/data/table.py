@@ -1,0 +1,260 @@
+"""A table of image files with what is to be told of each: `csv:FILE`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnn_jax.data.arrays import Kind
+from cnn_jax.data.table_targets import TARGETS
+from cnn_jax.errors import UserError, unknown
+
+_FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
+_SPLIT_NAMES = ("split", "part", "subset", "partition")
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_DELIMITERS = ",;\t|"
+_NAMED = 20
+"""So many missing files are named."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold what.
+
+    Attributes:
+      targets: what is to be told; by default every column that is nothing else.
+      file: of the image files, by default one that is called file, path, image or the like.
+      split: train, validation or test, by default one that is called split or part.
+      group: examples of one value stay in one part.
+      names: a file with a name a line: the classes or tags, in this order. Tags that are not in it
+        are left out.
+    """
+
+    targets: tuple[str, ...] = ()
+    file: str | None = None
+    split: str | None = None
+    group: str | None = None
+    names: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one part.
+
+    Attributes:
+      paths: of n files, all of which are there.
+      targets: (n, ...), see `cnn_jax.data.fields`.
+      groups: (n,) int32, where there are groups.
+    """
+
+    paths: list[Path]
+    targets: np.ndarray
+    groups: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table of image files holds.
+
+    Attributes:
+      class_names: the classes or tags, or what the numbers are of.
+      parts: the rows of each part.
+      folder: which the files are named from.
+      notes: what a user should know of how it was read.
+    """
+
+    class_names: tuple[str, ...]
+    parts: dict[str, Rows]
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
+    """Reads a table of image files.
+
+    The first line names the columns; the delimiter is the one of comma, semicolon, tab and | that
+    the first line has most of. File names are relative to the table's folder, or to a folder
+    beside it, such as `images`, where they lie there.
+
+    Args:
+      path: a text file in UTF-8.
+      columns: which columns hold what.
+      kind: of the targets. Of `tags` one column holds the tags of an image, separated by one of
+        ; | , and blank, or several columns hold 1, 0, or nothing for unknown.
+
+    Raises:
+      UserError: there is no such file or column, files are missing, or a value cannot be read.
+    """
+    file = Path(path).expanduser()
+    header, lines = _lines(file)
+    places = _places(file, header, columns)
+    names = [line[places.file].strip() for line in lines]
+    folder, paths = _files(file, names)
+    splits = _splits(file, lines, places.split, header)
+    cells = [[line[place].strip() for place in places.targets] for line in lines]
+    titles = [header[place] for place in places.targets]
+    listed = _listed_names(columns.names)
+    class_names, targets, notes = TARGETS[kind](file, titles, cells, listed)
+    groups = None
+    if places.group is not None:
+        group = places.group
+        groups = np.unique([line[group] for line in lines], return_inverse=True)[1].astype(np.int32)
+    parts: dict[str, Rows] = {}
+    for split in ("train", "validation", "test"):
+        chosen = np.flatnonzero(splits == split)
+        if len(chosen):
+            parts[split] = Rows(
+                [paths[place] for place in chosen],
+                targets[chosen],
+                None if groups is None else groups[chosen],
+            )
+    if "train" not in parts:
+        raise UserError(f"{file} holds no row of the train part; its rows are of {set(splits)}")
+    if folder != file.parent:
+        notes.append(f"image files are named from {folder}")
+    if groups is not None:
+        _check_groups(file, parts, header[places.group or 0])
+    return Table(class_names, parts, folder, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Places:
+    file: int
+    targets: list[int]
+    split: int | None
+    group: int | None
+
+
+def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the cells of every row."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file} is not written in UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise UserError(f"csv:{file} cannot be read: {error.strerror}") from None
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise UserError(f"{file} cannot be read as a table: {error}") from None
+    if len(rows) < 2:
+        raise UserError(f"{file} holds no rows below the line that names its columns")
+    header = [name.strip() for name in rows[0]]
+    if len(set(header)) < len(header) or len(header) < 2:
+        raise UserError(
+            f"the first line of {file} must name two columns or more, each otherwise; it names "
+            f"{', '.join(header)}"
+        )
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header):
+            raise UserError(
+                f"row {number} of {file} has {len(row)} cells, but there are {len(header)} columns"
+            )
+    return header, rows[1:]
+
+
+def _places(file: Path, header: list[str], columns: Columns) -> _Places:
+    lower = [name.lower() for name in header]
+
+    def place(flag: str, name: str) -> int:
+        if name not in header:
+            raise unknown(f"column of {file} in {flag}:", name, header)
+        return header.index(name)
+
+    def found(flag: str, name: str | None, usual: Sequence[str]) -> int | None:
+        if name is not None:
+            return place(flag, name)
+        return next((lower.index(each) for each in usual if each in lower), None)
+
+    files = found("--data.columns.file", columns.file, _FILE_NAMES)
+    if files is None:
+        raise UserError(
+            f"{file} has no column called {', '.join(_FILE_NAMES)}; say which of "
+            f"{', '.join(header)} names the image files by --data.columns.file"
+        )
+    split = found("--data.columns.split", columns.split, _SPLIT_NAMES)
+    group = found("--data.columns.group", columns.group, ())
+    targets = [place("--data.columns.targets", name) for name in columns.targets]
+    if not targets:
+        targets = [each for each in range(len(header)) if each not in (files, split, group)]
+    if not targets:
+        raise UserError(f"{file} has no column that could be told of its images")
+    return _Places(files, targets, split, group)
+
+
+def _files(file: Path, names: list[str]) -> tuple[Path, list[Path]]:
+    """The folder that names are relative to, and the files, all of which are there."""
+    beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
+    folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
+    folder = next((each for each in folders if (each / names[0]).is_file()), file.parent)
+    paths = [folder / name for name in names]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        more = f"\n  and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+        raise UserError(
+            f"{len(missing):,} of the {len(paths):,} files that {file} names are not there:\n  "
+            + "\n  ".join(missing[:_NAMED])
+            + more
+        )
+    return folder, paths
+
+
+def _splits(file: Path, lines: list[list[str]], place: int | None, header: list[str]) -> np.ndarray:
+    """The part of each row."""
+    if place is None:
+        return np.full(len(lines), "train", object)
+    found = []
+    for number, line in enumerate(lines, start=2):
+        word = line[place].strip().lower()
+        if word not in _SPLITS:
+            raise UserError(
+                f"row {number} of {file} has {header[place]} {line[place]!r}; valid are "
+                f"{', '.join(_SPLITS)}. If the column says something else, name another by "
+                "--data.columns.split"
+            )
+        found.append(_SPLITS[word])
+    return np.array(found, object)
+
+
+def _listed_names(path: str | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not written in UTF-8"
+        raise UserError(f"--data.columns.names {path} cannot be read: {why}") from None
+    names = [line.strip() for line in lines if line.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"--data.columns.names {path} must hold names, each once")
+    return names
+
+
+def _check_groups(file: Path, parts: dict[str, Rows], title: str) -> None:
+    seen: dict[int, str] = {}
+    for part, rows in parts.items():
+        assert rows.groups is not None
+        for group in np.unique(rows.groups).tolist():
+            if group in seen:
+                raise UserError(
+                    f"examples of one {title} in {file} are both in the {seen[group]} and in the "
+                    f"{part} part; correct the parts, or leave out --data.columns.group"
+                )
+            seen[group] = part
