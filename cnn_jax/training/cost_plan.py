@@ -63,10 +63,10 @@ class CostPlan:
       average_bytes: of the moving averages and the slow copy of parameters and batch statistics.
       batch_stats_bytes: of the running statistics of normalisation layers.
       counter_bytes: of the step and the seed.
-      data_set_bytes: of the training images and labels, or of those of a batch.
+      data_set_bytes: of the training examples, or of those of a batch.
       streamed: only a batch of the data set lies there.
       index_bytes: of the numbers that say which examples a step sees.
-      batch_bytes: of the images as the model is given them, with targets and weights.
+      batch_bytes: of the inputs as the model is given them, with targets and weights.
       activation_bytes: of what the forward pass keeps for the backward pass. A compiler may
         compute some of it anew instead, and needs room of its own besides.
       gathered_bytes: of parameters that lie in parts, whole for the time of a step.
