@@ -167,6 +167,7 @@ class _Run:
         self._tell_broken(self.checkpoints.broken)
         steps = first_does(self.checkpoints.steps)
         if not steps:
+            self.checkpoints.check_begins()
             return self._initial(), Progress(recipe.checkpoints.metric)
         state, saved = self._restore(steps[::-1])
         _check_goes_on(recipe, program, state, int(state.step))
@@ -257,14 +258,15 @@ class _Run:
         checkpoints, progress = self.checkpoints, loop.progress
         checkpoints.wait()
         steps = int(state.step)
-        chosen = [steps]
-        if dataset.validation is not None:
-            chosen = first_does(checkpoints.ranked) or [checkpoints.find("best")]
-        restored, _ = self._restore(chosen)
+        validated = [] if dataset.validation is None else first_does(checkpoints.ranked)
+        restored, _ = self._restore(validated or [steps])
         tested = int(restored.step)
         best = None
         if dataset.validation is not None:
-            best = {**checkpoints.metrics(tested), "step": tested}
+            # Where the metrics of all were damaged none is stored.
+            found = checkpoints.metrics(tested)
+            best = found or program.evaluate(restored.evaluated, dataset.validation) or {}
+            best = {**best, "step": tested}
         test = None
         if dataset.test is not None:
             test = program.evaluate(restored.evaluated, dataset.test)
