@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from flax import traverse_util
 from rich.console import Console
 
 from cnn_jax.announcement import announce
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
-from cnn_jax.json_values import to_json
+from cnn_jax.json_values import differences, to_json
 from cnn_jax.parallel import Parallel
+from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.processes import first_does, is_first
@@ -27,7 +31,7 @@ from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.program import Program
-from cnn_jax.training.state import TrainState, with_variables
+from cnn_jax.training.state import TrainState, Variables, with_variables
 from cnn_jax.training.stop import Stop, StopRequest
 
 Summary = dict[str, Any]
@@ -68,10 +72,13 @@ def train(
       What is stored in `summary.json`.
 
     Raises:
-      UserError: what is asked for cannot be done; `Stopped` after a signal.
+      UserError: what is asked for cannot be done, or the experiment is of another recipe;
+        `Stopped` after a signal.
     """
     began = time.perf_counter()
     console = console or Console(quiet=not is_first())
+    if experiment is not None:
+        _check_same(experiment.recipe, recipe)
     folder = RunFolder(workdir)
     there = first_does(lambda: _look(folder, recipe, allow_change))
     if there["summary"] is not None:
@@ -97,6 +104,17 @@ def train(
             ) from error
         finally:
             folder.close()
+
+
+def _check_same(made: Recipe, given: Recipe) -> None:
+    """Refuses a program that was made for another recipe, but for its seed."""
+    lines = differences(to_json(dataclasses.replace(made, seed=given.seed)), to_json(given))
+    if lines:
+        raise UserError(
+            "the experiment was made for another recipe (stored) than is to be trained (now):\n  "
+            + "\n  ".join(lines)
+            + "\nMake it with Experiment.of(recipe)."
+        )
 
 
 def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
@@ -193,7 +211,23 @@ class _Run:
         state = program.init(recipe.seed)
         first_does(lambda: self.folder.write_origin(weights.origin()))
         self.display.say(f"weights of {recipe.init.source}: {weights.report}")
-        return with_variables(state, weights.variables, program.optimizer)
+        return with_variables(state, self._fitted(weights), program.optimizer)
+
+    def _fitted(self, weights: Loaded) -> Variables:
+        """The loaded variables; what the model fits to the data is fitted where none was loaded."""
+        if not self.experiment.program.fits:
+            return weights.variables
+        loaded = paths(weights.variables["params"])
+        fitted = paths(self.experiment.fitted(weights.variables["params"]))
+        new = {
+            path: np.asarray(fitted[path])
+            for path, value in loaded.items()
+            if f"params/{path}" in weights.report.kept and not np.array_equal(fitted[path], value)
+        }
+        if new:
+            self.display.say(f"not loaded, and fitted to the data: {', '.join(new)}")
+        params = traverse_util.unflatten_dict({**loaded, **new}, sep="/")
+        return {**weights.variables, "params": params}
 
     def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
         """The last good state, with the batches from there to the failure left out."""
