@@ -38,6 +38,7 @@ from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
 from cnn_jax.training.frozen import check_frozen, frozen_pattern
 from cnn_jax.training.lookahead import make_lookahead
+from cnn_jax.training.norm_checks import check_norms, norms_met
 from cnn_jax.training.not_finite import first_not_finite
 from cnn_jax.training.optimizers import update_lines
 from cnn_jax.training.parameter_rules import check_factors
@@ -118,7 +119,16 @@ class Program:
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = init_function(recipe, self._model, self.optimizer, self.input_shape)
-        self.abstract_state = abstract_state(recipe, spec, mesh)
+        with norms_met() as met:
+            self.abstract_state = abstract_state(recipe, spec, mesh)
+        self._norm_lines = check_norms(
+            recipe,
+            self._model,
+            self.abstract_state.variables,
+            met,
+            input_shape=self.input_shape,
+            frozen=self.frozen,
+        )
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
         self._sealer: Sealer | None = None
@@ -183,8 +193,8 @@ class Program:
         return of_first(fitted(params, prepared))
 
     def update_lines(self) -> list[str]:
-        """What does not move as the learning rate says, in lines for a user."""
-        return update_lines(
+        """What hardly learns or does not move as the learning rate says, in lines for a user."""
+        return self._norm_lines + update_lines(
             self.recipe.optimizer,
             self.abstract_state.params,
             self.frozen,
