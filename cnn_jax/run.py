@@ -17,6 +17,7 @@ from rich.console import Console
 from cnn_jax.announcement import announce
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
+from cnn_jax.jax_settings import fix_settings
 from cnn_jax.json_values import differences, to_json
 from cnn_jax.parallel import Parallel
 from cnn_jax.pretrained.matching import paths
@@ -76,6 +77,7 @@ def train(
         `Stopped` after a signal.
     """
     began = time.perf_counter()
+    fix_settings()
     console = console or Console(quiet=not is_first())
     if experiment is not None:
         _check_same(experiment.recipe, recipe)

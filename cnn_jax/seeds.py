@@ -14,6 +14,7 @@ from rich.console import Console
 from cnn_jax.data import Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
+from cnn_jax.jax_settings import fix_settings
 from cnn_jax.parallel import Parallel
 from cnn_jax.processes import any_of, first_does, is_first
 from cnn_jax.recipe import Recipe
@@ -60,6 +61,7 @@ def train_seeds(
     Raises:
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
+    fix_settings()
     console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
     pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
