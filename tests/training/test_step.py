@@ -80,6 +80,32 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(batch):
         state = one
 
 
+def test_parts_of_a_batch_hand_their_statistics_on(batch):
+    state, train_step = make(Noisy(), accumulate=2)
+    new, _ = train_step(state, batch)
+    first, second = (np.asarray(batch.images[part::2]).mean((0, 1, 2)) for part in (0, 1))
+    # A momentum of 0.5, from 0.
+    expected = 0.5 * (0.5 * first) + 0.5 * second
+    np.testing.assert_allclose(new.batch_stats["norm"]["mean"], expected, atol=1e-6)
+    assert not np.allclose(expected, 0.5 * second, atol=1e-3)
+
+
+def test_parts_of_a_batch_leave_out_other_values(batch):
+    """A batch of two equal parts: with the same dropout it would be one of them."""
+    half = jax.tree.map(lambda leaf: leaf[::2], batch)
+    twice = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), half)
+    state, one = make(Noisy())
+    _, parts = make(Noisy(), accumulate=2)
+    alone, both = one(state, half)[0], parts(state, twice)[0]
+    assert not np.allclose(alone.params["dense"]["kernel"], both.params["dense"]["kernel"])
+    state, one = make(Normed(0.9))
+    _, parts = make(Normed(0.9), accumulate=2)
+    alone, both = one(state, half)[0], parts(state, twice)[0]
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), alone.params, both.params
+    )
+
+
 @pytest.mark.parametrize(("made", "kept"), [(0, 1 / 10), (5, 6 / 15), (17, 18 / 27), (200, 0.75)])
 def test_averages_by_hand(batch, made, kept):
     """The decay rises to its value: 18/27 is below 3/4, (1 + 200) / (10 + 200) is not."""
