@@ -129,7 +129,14 @@ class Experiment:
         """The state before the first step, with random parameters."""
         if not self.program.fits:
             return self.program.init(seed)
+        return self.program.start(seed, self._first_images())
+
+    def fitted(self, params: Any) -> Any:
+        """Parameters, arrays of this host, fitted to the data, of a model that asks for that."""
+        return self.program.fitted(params, self._first_images())
+
+    def _first_images(self) -> jax.Array:
         if self.train is not None:
-            return self.program.start(seed, self.train.images)
+            return self.train.images
         first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
-        return self.program.start(seed, placed(first.images, replicated(self.program.mesh)))
+        return placed(first.images, replicated(self.program.mesh))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
@@ -86,6 +87,19 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
         raise UserError(
             f"--early-stopping.patience {patience} needs a validation part: give "
             "--data.validation, which is 0"
+        )
+    change = recipe.early_stopping.min_change
+    if not (math.isfinite(change) and change >= 0):
+        raise UserError(
+            f"--early-stopping.min-change {change} must be a number that is not negative"
+        )
+    metric, ranks = recipe.checkpoints.metric, {"accuracy": 1, "top5": 5}
+    if "validation" in spec.examples and spec.num_classes <= ranks.get(metric, 0):
+        raise UserError(
+            f"--checkpoints.metric {metric} is 1 for every state, since the data have "
+            f"{spec.num_classes} class{'es' * (spec.num_classes > 1)}; give loss"
+            + ", nll or accuracy"
+            * (spec.num_classes > 1)
         )
     if not 0 <= recipe.seed < 2**32:
         raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")

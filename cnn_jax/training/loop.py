@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.checkpoints.checkpoints import Checkpoints, value_of
+from cnn_jax.checkpoints.checkpoints import Checkpoints
+from cnn_jax.checkpoints.ranking import rank, value_of
 from cnn_jax.data.dataset import Examples
 from cnn_jax.errors import UserError
 from cnn_jax.optimisation.paths import parameter_paths
@@ -330,16 +331,17 @@ class Loop:
         progress.validated = step
         self._log.write("validation", step, metrics)
         value = value_of(metrics, metric)
-        improved = progress.best is None or value > value_of(progress.best, metric)
+        found = {**metrics, "step": step}
+        improved = progress.best is None or rank(found, metric) > rank(progress.best, metric)
         if improved:
-            progress.best = {**metrics, "step": step}
+            progress.best = found
         change = self.recipe.early_stopping.min_change
         if progress.reference is None or value > progress.reference + change:
             progress.reference, progress.stale = value, 0
         else:
             progress.stale += 1
-        found = {"val loss": metrics["loss"], "val acc": metrics["accuracy"]}
-        self._row(step, {**found, "best": "*" if improved else None})
+        shown = {"val loss": metrics["loss"], "val acc": metrics["accuracy"]}
+        self._row(step, {**shown, "best": "*" if improved else None})
         return metrics
 
     def _row(self, step: int, found: dict[str, float | str | None]) -> None:

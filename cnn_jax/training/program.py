@@ -43,6 +43,7 @@ from cnn_jax.tasks.losses import make_loss
 from cnn_jax.training.checks import check_evaluation_size, check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model, normalisation
+from cnn_jax.training.norm_checks import check_norms, norms_met
 from cnn_jax.training.not_finite import first_not_finite
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import (
@@ -118,7 +119,16 @@ class Program:
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = init_function(recipe, self._model, self.optimizer, self.input_shape)
-        self.abstract_state = abstract_state(recipe, spec, mesh)
+        with norms_met() as met:
+            self.abstract_state = abstract_state(recipe, spec, mesh)
+        self._norm_lines = check_norms(
+            recipe,
+            self._model,
+            self.abstract_state.variables,
+            met,
+            input_shape=self.input_shape,
+            frozen=self.frozen,
+        )
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
         self._sealer: Sealer | None = None
@@ -153,29 +163,38 @@ class Program:
     def start(self, seed: int, images: jax.Array) -> TrainState:
         """The state before the first step, fitted to the data where the model asks for that.
 
-        A class of models does so by a method `fitted(params, images) -> params`, which is given
-        the first `FITTED_TO` training images as evaluation prepares them.
-
         Args:
           seed: of the random parameters.
           images: (n, h, w, c) uint8, the training images.
         """
         state = self.init(seed)
-        fitted = getattr(self._model, "fitted", None)
-        if fitted is None:
+        if not self.fits:
             return state
+        variables = on_host(self.mesh, state.variables)
+        variables["params"] = self.fitted(variables["params"], images)
+        return with_variables(state, variables, self.optimizer)
+
+    def fitted(self, params: Any, images: jax.Array) -> Any:
+        """Parameters fitted to the data, of a model that asks for that.
+
+        A class of models does so by a method `fitted(params, images) -> params`, which is given
+        the first `FITTED_TO` training images as evaluation prepares them.
+
+        Args:
+          params: arrays of this host.
+          images: (n, h, w, c) uint8, the training images.
+        """
         mean, std = normalisation(self.recipe, self.spec)
         # On one device of each process: fitting is no program for many. Those of the first count,
         # since others' last digits may differ.
         first = images.addressable_data(0)[:FITTED_TO]
         prepared = preprocess(first, self.recipe.preprocess, mean, std)
-        variables = on_host(self.mesh, state.variables)
-        variables["params"] = of_first(fitted(variables["params"], prepared))
-        return with_variables(state, variables, self.optimizer)
+        fitted: Any = self._model.fitted  # type: ignore[attr-defined]
+        return of_first(fitted(params, prepared))
 
     def update_lines(self) -> list[str]:
-        """What does not move as the learning rate says, in lines for a user."""
-        return update_lines(
+        """What hardly learns or does not move as the learning rate says, in lines for a user."""
+        return self._norm_lines + update_lines(
             self.recipe.optimizer,
             self.abstract_state.params,
             self.frozen,
@@ -242,6 +261,7 @@ class Program:
             axis=axis,
             gathered=functools.partial(gathered, self.mesh),
             split=functools.partial(split, self.mesh),
+            loaded=recipe.init.source is not None,
         )
 
     def _batch(
