@@ -16,6 +16,7 @@ from cnn_jax.commands.plan import PlanCost
 from cnn_jax.commands.runs import Evaluate, Predict, Runs
 from cnn_jax.commands.template import TemplateCommand
 from cnn_jax.devices.compilation_cache import use_cache
+from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.errors import shown_to_user
 
 Command = (
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
       arguments: the words of the command line, by default those of the process.
     """
     quiet_libraries()
+    fix_settings()
     use_cache()
     with shown_to_user():
         parse(Command, arguments=arguments)()  # type: ignore[arg-type]

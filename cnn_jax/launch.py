@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
 from cnn_jax.devices.compilation_cache import no_cache, use_cache
+from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import (
     Processes,
@@ -25,6 +27,7 @@ from cnn_jax.devices.processes import (
 )
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.json_values import from_json, write_json
+from cnn_jax.optimisation.optimizer_change import with_own_rate
 from cnn_jax.recipe import Recipe
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
@@ -86,12 +89,16 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
 def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
+    fix_settings()
     console = Console(quiet=not is_first())
     if not launch.compilation_cache:
         no_cache()
     elif (why := use_cache()) is not None:
         _tell(console, why)
-    recipe = added_options(recipe, launch.recipe)
+    words = sys.argv[1:] if arguments is None else arguments
+    recipe, told = with_own_rate(recipe, added_options(recipe, launch.recipe), words)
+    for line in told:
+        _tell(console, line)
     if launch.restarts < 0:
         raise UserError(f"--restarts {launch.restarts} must be at least 0")
     if launch.at_once and launch.seeds is None:

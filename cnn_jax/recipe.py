@@ -335,6 +335,7 @@ class Recipe:
     gradients."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the parameters, which evaluation
-    then uses."""
+    then uses; after n steps at most (1 + n) / (10 + n), so that also a short run forgets the
+    parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""

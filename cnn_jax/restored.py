@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
@@ -52,6 +53,7 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
     Raises:
       UserError: this is no run folder, or it holds no such checkpoint.
     """
+    fix_settings()
     folder = RunFolder(run)
     recipe, mesh = folder.recipe(), make_mesh()
     metric = metric_that_counts(recipe)

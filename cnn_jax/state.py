@@ -14,6 +14,7 @@ import optax
 from flax import linen as nn
 from flax import struct
 
+from cnn_jax.devices.jax_settings import PRNG
 from cnn_jax.devices.mesh import placed
 
 Variables = dict[str, Any]
@@ -55,7 +56,7 @@ class TrainState:
 
 def stream(seed: jax.Array, step: jax.Array | int, name: str) -> jax.Array:
     """The random key of one purpose at one step: a pure function of (seed, step, name)."""
-    key = jax.random.fold_in(jax.random.key(seed), step)
+    key = jax.random.fold_in(jax.random.key(seed, impl=PRNG), step)
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 

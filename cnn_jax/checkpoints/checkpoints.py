@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import (
-    AnyPreservationPolicy,
-    BestN,
-    PreservationContext,
-    PreservationPolicy,
-)
 
 from cnn_jax import recipe
 from cnn_jax.checkpoints.files import (
     BROKEN,
     REPLACED,
+    broken_in,
     check_alone,
     lay_aside,
+    lay_metrics_aside,
     read_metrics,
     reason,
     sealed,
@@ -34,10 +28,12 @@ from cnn_jax.checkpoints.files import (
     unsealed,
     with_checksum,
 )
+from cnn_jax.checkpoints.plain_path import plain_path
+from cnn_jax.checkpoints.ranking import kept, rank
 from cnn_jax.checkpoints.seal import Seal, Sealer
+from cnn_jax.checkpoints.stored_state import fields_of, shapes_of, unlike
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
-from cnn_jax.optimisation.paths import path_name
 from cnn_jax.state import TrainState
 from cnn_jax.tasks import Metric
 
@@ -61,21 +57,6 @@ class Unreadable(UserError):
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
-
-
-@dataclass
-class _Latest(PreservationPolicy):
-    """Keeps the newest n of those that are due, and the newest of all."""
-
-    n: int
-    scheduled: Callable[[int], bool]
-
-    def should_preserve(
-        self, checkpoints: Sequence[Any], *, context: PreservationContext
-    ) -> Sequence[bool]:
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = {*steps[-1:], *[step for step in steps if self.scheduled(step)][-self.n :]}
-        return [step in kept for step in steps]
 
 
 class Checkpoints:
@@ -115,37 +96,38 @@ class Checkpoints:
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
         if not read_only:
             self.broken = first_does(self._tidy)
+        self._ways = contextlib.ExitStack()
+        self._plain = self._ways.enter_context(plain_path(self.directory))
+        self._read_back = read_only
         with self._lock:
             self._manager = self._open(read_only, config)
 
     def _tidy(self) -> list[str]:
-        """Settles what was under way, and lays checkpoints with damaged metrics aside."""
+        """Makes the folder, settles what was under way, and lays damaged metrics aside.
+
+        The state beside them may be good: the checkpoint counts as one that was not validated.
+        """
         said = []
+        self.directory.mkdir(parents=True, exist_ok=True)
         settle(self.directory)
         for step in steps_in(self.directory):
             try:
                 read_metrics(self.directory / str(step))
             except ValueError as error:
-                said.append(str(self._unreadable(step, str(error))))
-                lay_aside(self.directory / str(step), BROKEN)
+                said.append(
+                    f"of checkpoint {step} in {self.directory.parent} the metrics: {error}. Its "
+                    "state is used as one that was not validated"
+                )
+                lay_metrics_aside(self.directory / str(step))
         return said
 
     def _open(self, read_only: bool, config: recipe.Checkpoints) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
-            self.directory,
+            self._plain,
             options=ocp.CheckpointManagerOptions(
                 # Has the metrics stored; one that only reads must not stumble over damaged ones.
                 best_fn=None if read_only else self._key,
-                preservation_policy=AnyPreservationPolicy(
-                    [
-                        _Latest(config.keep_latest, self._scheduled),
-                        BestN(
-                            get_metric_fn=self._key,
-                            n=config.keep_best,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
-                ),
+                preservation_policy=kept(config, self.metric, self._scheduled),
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
@@ -156,13 +138,26 @@ class Checkpoints:
             },
         )
 
-    def _key(self, metrics: Mapping[str, float]) -> tuple[float, int]:
-        # Of equally good checkpoints the first is the best: later ones did not improve on it.
-        return self.metric.worth(metrics), -int(metrics["step"])
+    def _key(self, metrics: Mapping[str, float]) -> tuple[float, float, int]:
+        return rank(metrics, self.metric)
 
     def steps(self) -> list[int]:
         """Steps of all whole checkpoints, rising."""
         return steps_in(self.directory)
+
+    def check_begins(self) -> None:
+        """Checks that a run without a checkpoint has had none.
+
+        Raises:
+          UserError: there are damaged ones, beside which nothing is begun anew.
+        """
+        broken = first_does(lambda: broken_in(self.directory))
+        if broken:
+            raise UserError(
+                f"{self.directory} holds no whole checkpoint, but damaged ones "
+                f"({', '.join(broken)}). The run is not begun anew beside them: choose another "
+                "--workdir, or delete them. To try one again, rename it to its number."
+            )
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, if there is any."""
@@ -250,18 +245,32 @@ class Checkpoints:
                 self._manager.save(
                     step,
                     args=ocp.args.Composite(
-                        state=ocp.args.StandardSave(_fields(state)),
+                        state=ocp.args.StandardSave(fields_of(state)),
                         progress=ocp.args.JsonSave(saved),
                     ),
                     metrics=stored,
                     force=True,
                 )
-                if replaced or self._shared:
+                if replaced or self._shared or not self._read_back:
                     self.wait()
                 if replaced and is_first():
                     settle(self.directory)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
+        if not self._read_back:
+            first_does(lambda: self._read(step))
+            self._read_back = True
+
+    def _read(self, step: int) -> None:
+        """Reads the first checkpoint that was written: what cannot be read now never can."""
+        try:
+            check_alone(self._plain / str(step))
+        except ValueError as error:
+            raise SaveError(
+                f"the checkpoint of step {step} was written to {self.directory}, but it cannot be "
+                f"read: {self._reason(error)}. So could none after it, and training ends here; "
+                "choose another --workdir, on another file system or with a plainer name."
+            ) from error
 
     def _replace(self, step: int) -> None:
         lay_aside(self.directory / str(step), REPLACED)
@@ -282,7 +291,7 @@ class Checkpoints:
     def _failed(self, error: Exception) -> SaveError:
         whole = ", ".join(str(step) for step in self.steps()) or "none"
         return SaveError(
-            f"a checkpoint could not be written to {self.directory}: {reason(error)}. Whole "
+            f"a checkpoint could not be written to {self.directory}: {self._reason(error)}. Whole "
             f"checkpoints there: {whole}. When that is mended, the same command goes on from the "
             "newest."
         )
@@ -305,7 +314,7 @@ class Checkpoints:
                 restored = self._manager.restore(
                     step,
                     args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(_fields(template)),
+                        state=ocp.args.StandardRestore(fields_of(template)),
                         progress=ocp.args.JsonRestore(),
                     ),
                 )
@@ -313,7 +322,7 @@ class Checkpoints:
         except jax.errors.JaxRuntimeError:
             raise
         except Exception as error:
-            raise self._unreadable(step, reason(error)) from error
+            raise self._unreadable(step, self._reason(error)) from error
         state = template.replace(**restored.state)  # type: ignore[attr-defined]
         found = self._seal(state)
         changed = sorted(name for name, now in found.sums.items() if sums.get(name) != now)
@@ -365,9 +374,9 @@ class Checkpoints:
         broken: list[Unreadable] = []
         for index, step in enumerate(steps):
             try:
-                check_alone(self.directory / str(step))
+                check_alone(self._plain / str(step))
             except ValueError as error:
-                broken.append(self._unreadable(step, str(error)))
+                broken.append(self._unreadable(step, self._reason(error)))
                 continue
             for failed in broken:
                 lay_aside(self.directory / str(failed.step), BROKEN)
@@ -390,6 +399,9 @@ class Checkpoints:
         with self._lock:
             self._manager.reload()
 
+    def _reason(self, error: Exception) -> str:
+        return reason(error).replace(str(self._plain), str(self.directory))
+
     def _unreadable(self, step: int, reason: str) -> Unreadable:
         others = ", ".join(str(other) for other in self.steps() if other != step) or "none"
         return Unreadable(
@@ -401,45 +413,18 @@ class Checkpoints:
     def _compare(self, step: int, template: TrainState) -> None:
         try:
             with self._lock:
-                stored = _shapes(self._manager.item_metadata(step).state)
+                stored = shapes_of(self._manager.item_metadata(step).state)
         except Exception as error:
-            raise self._unreadable(step, reason(error)) from error
+            raise self._unreadable(step, self._reason(error)) from error
         if not stored:
             raise self._unreadable(step, "its description of the state is missing")
-        wanted = _shapes(template)
-        lines = [
-            f"  {path}: {stored.get(path, 'missing')} in the checkpoint, "
-            f"{wanted.get(path, 'not there')} in the recipe"
-            for path in sorted(stored.keys() | wanted.keys())
-            if stored.get(path) != wanted.get(path)
-        ]
-        if lines:
-            more = f"\n  and {len(lines) - 8} more" if len(lines) > 8 else ""
+        if lines := unlike(stored, shapes_of(template)):
             raise UserError(
                 f"checkpoint {step} in {self.directory.parent} is of another model or "
-                "optimizer:\n" + "\n".join(lines[:8]) + more
+                f"optimizer:\n{lines}"
             )
 
     def close(self) -> None:
         """Waits for what is being written and frees the threads."""
-        with self._lock:
+        with self._lock, self._ways:
             self._manager.close()
-
-
-def _fields(state: TrainState) -> dict[str, Any]:
-    """A state by field, without the slow copy where there is none.
-
-    Orbax takes an empty field for one that is missing in the checkpoints of runs that began
-    before there was such a copy.
-    """
-    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    return {name: value for name, value in fields.items() if name != "slow" or value is not None}
-
-
-def _shapes(tree: Any) -> dict[str, str]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        path_name(path): f"{np.dtype(leaf.dtype).name} {tuple(leaf.shape)}"
-        for path, leaf in leaves
-        if hasattr(leaf, "shape")
-    }

@@ -119,6 +119,19 @@ def lay_aside(checkpoint: Path, end: str) -> Path:
     return aside
 
 
+def lay_metrics_aside(checkpoint: Path) -> None:
+    """Takes the metrics out of a checkpoint, whose state stays."""
+    metrics = checkpoint.with_name(f"{checkpoint.name}.metrics")
+    (checkpoint / "metrics").rename(metrics)
+    lay_aside(metrics, BROKEN)
+
+
+def broken_in(directory: Path) -> list[str]:
+    """The names of damaged checkpoints in a folder."""
+    names = [entry.name for entry in directory.iterdir()]
+    return sorted(name for name in names if re.fullmatch(rf"\d+\.{BROKEN}\d*", name))
+
+
 def settle(directory: Path) -> None:
     """Takes back checkpoints that were being replaced, or removes them if the new one is whole."""
     for aside in directory.glob(f"*.{REPLACED}"):

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.layers import initialisers
-from cnn_jax.layers.batch_axis import bernoulli, group_moments, mean_over_groups
+from cnn_jax.layers.batch_axis import bernoulli, group_moments, mean_over_groups, momentum_now
 from cnn_jax.layers.initialisers import Init
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -132,7 +132,8 @@ class BatchNorm(nn.BatchNorm):
 
     As flax's, with its fields and variables, but for what it takes statistics of: the whole
     batch wherever its parts lie, or groups of examples, as `cnn_jax.layers.batch_axis` says. In
-    groups the running statistics move to the mean of the groups'.
+    groups the running statistics move to the mean of the groups'. In the first updates of a run
+    they keep less of themselves than `momentum`, see `cnn_jax.layers.batch_axis.rising`.
     """
 
     @nn.compact
@@ -161,9 +162,10 @@ class BatchNorm(nn.BatchNorm):
             )
         y, means, variances = self.by_batch(x, scale, bias, activation)
         if not self.is_initializing():
+            momentum = momentum_now(self.momentum)
             for stored, found in ((mean, means), (variance, variances)):
-                moved = (1 - self.momentum) * mean_over_groups(found)
-                stored.value = self.momentum * stored.value + moved
+                moved = (1 - momentum) * mean_over_groups(found)
+                stored.value = momentum * stored.value + moved
         return y
 
     def by_batch(

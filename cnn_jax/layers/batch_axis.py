@@ -63,6 +63,38 @@ def current_axis() -> BatchAxis:
     return _current.get()
 
 
+_made: ContextVar[jax.Array | None] = ContextVar("updates_made", default=None)
+
+
+@contextlib.contextmanager
+def updates_made(count: jax.Array | None) -> Iterator[None]:
+    """Within it running averages know how often they were moved: int32 scalar, None for often."""
+    token = _made.set(count)
+    try:
+        yield
+    finally:
+        _made.reset(token)
+
+
+def rising(decay: float, made: jax.Array | None) -> jax.Array | float:
+    """What a running average keeps of itself: a decay that rises to its value.
+
+    min(decay, (1 + n) / (10 + n)) after n updates, as TensorFlow's `ExponentialMovingAverage` has
+    it with `num_updates`. With a decay that is the same from the start, an average over more steps
+    than were made is mostly what it began with: random parameters, a mean of 0, a variance of 1.
+
+    Args:
+      decay: its value.
+      made: n, an int32 scalar; None for many.
+    """
+    return decay if made is None else jnp.minimum(decay, (1 + made) / (10 + made))
+
+
+def momentum_now(momentum: float) -> jax.Array | float:
+    """The momentum of running statistics in the update that is traced now."""
+    return rising(momentum, _made.get())
+
+
 def _refuse(
     method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
 ) -> Any:

@@ -26,11 +26,23 @@ def frozen_pattern(freeze: str | None, model: nn.Module) -> str | None:
     """
     patterns = [pattern for pattern in (freeze, getattr(model, "frozen", None)) if pattern]
     try:
-        return re.compile("|".join(f"(?:{p})" for p in patterns)).pattern or None
+        for pattern in patterns:
+            re.compile(pattern)
+        return re.compile("|".join(map(_alone, patterns))).pattern or None
     except re.error as error:
         raise UserError(
             f"--optimizer.freeze {freeze!r} is no regular expression: {error}"
         ) from None
+
+
+def _alone(pattern: str) -> str:
+    """A pattern as a part of another: flags at its start, such as `(?i)`, are for it alone."""
+    found = re.match(r"\(\?([aiLmsux]+)\)", pattern)
+    if found is None:
+        return f"(?:{pattern})"
+    # A line's end ends a comment, which flag x allows; without it, it would be a sign to find.
+    end = "\n" if "x" in found[1] else ""
+    return f"(?{found[1]}:{pattern[found.end() :]}{end})"
 
 
 def check_frozen(freeze: str | None, params: Any) -> None:

@@ -47,6 +47,11 @@ def make_lookahead(config: Lookahead, total_steps: int) -> SetBack | None:
     if config.every is None:
         return None
     every = config.every
+    if every > total_steps:
+        raise UserError(
+            f"--lookahead.every {every} is more than the {total_steps} steps of the training: the "
+            "slow copy would not move, and the run would end with the parameters it began with"
+        )
 
     def set_back(
         done: jax.Array, variables: Variables, slow: Variables

@@ -207,7 +207,8 @@ def make_optimizer(
     built_in = "weight_decay" in parameters
     if built_in:
         if "weight_decay" not in config.options:
-            mask = decay_mask(config.decay, may_miss=True) if config.decay_factors else decay
+            in_parts = config.decay_factors or config.name == "muon"
+            mask = decay_mask(config.decay, may_miss=True) if in_parts else decay
             arguments |= _built_in_decay(config, parameters, mask)
     elif config.weight_decay and not config.decay_factors:
         steps.append(optax.add_decayed_weights(config.weight_decay, decay))
@@ -223,6 +224,8 @@ def make_optimizer(
             named = _by_decay(config, lambda each: function(schedule, **(arguments | each)))
         else:
             named = function(learning_rate=schedule, **arguments)
+        if config.name == "muon" and config.weight_decay:
+            named = _decayed_by_adam(named, config, schedule, decay)
         steps.append(named)
     except (TypeError, ValueError, AttributeError) as error:
         given = " ".join(f"{name}={value!r}" for name, value in config.options.items())
@@ -301,6 +304,47 @@ def _built_in_decay(config: Optimizer, parameters: Any, mask: Any) -> dict[str, 
             )
         return {"weight_decay": 0.0}
     return {"weight_decay": config.weight_decay, masks[0]: mask}
+
+
+def _decayed_by_adam(
+    muon: optax.GradientTransformation,
+    config: Optimizer,
+    schedule: optax.Schedule,
+    mask: Callable[[Any], Any],
+) -> optax.GradientTransformation:
+    """Muon with the decay of those parameters too which it leaves to Adam.
+
+    optax gives these one decay for all, or none. The state is muon's own.
+    """
+    decay, options = decay_of(config), config.options
+    rate = options.get("adam_learning_rate")
+    dimensions = options.get("muon_weight_dimension_numbers", _muon_dimensions)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        # All counts of the state are the number of updates made.
+        made = optax.tree.get_all_with_path(state, "count")[0][1]
+        now = schedule(made) if rate is None else rate(made) if callable(rate) else rate
+
+        def add(path: Any, update: Any, decays: bool, dimension: Any, param: Any) -> Any:
+            if not decays or dimension is not None:
+                return update
+            if "adam_weight_decay" in options:
+                raise UserError(
+                    f"the weight decay of {path_name(path)} is given twice: by "
+                    f"--optimizer.weight-decay with --optimizer.decay {config.decay!r}, and as "
+                    "adam_weight_decay in --optimizer.options; give one of them"
+                )
+            return update - now * decay(path_name(path)) * param
+
+        updates, changed = muon.update(updates, state, params)
+        each = dimensions(params) if callable(dimensions) else dimensions
+        return jax.tree_util.tree_map_with_path(add, updates, mask(params), each, params), changed
+
+    def init(params: Any) -> Any:
+        mask(params)  # which must be found in some
+        return muon.init(params)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _muon_dimensions(params: Any) -> Any:

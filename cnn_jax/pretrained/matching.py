@@ -49,6 +49,12 @@ class Report:
     numbers: int = 0
     matching: bool = False
 
+    @property
+    def kept(self) -> frozenset[str]:
+        """Paths of the model that nothing was loaded for."""
+        misshapen = (line.partition(": ")[0] for line in self.misshapen)
+        return frozenset((*self.new, *self.missing, *misshapen))
+
     def check(self, source: str) -> None:
         """Checks that every array of the model and of the file has found its counterpart.
 

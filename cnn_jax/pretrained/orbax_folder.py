@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from cnn_jax.checkpoints.plain_path import plain_path
 from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.pretrained.torch_file import Tensors
 
@@ -91,8 +92,8 @@ def _items(path: Path) -> dict[Key, Path]:
 
 def _metadata(folder: Path) -> Any:
     """The tree of a folder, with shapes in place of arrays."""
-    with _reading(folder):
-        return ocp.PyTreeCheckpointHandler().metadata(folder.resolve()).tree
+    with _reading(folder), plain_path(folder) as plain:
+        return ocp.PyTreeCheckpointHandler().metadata(plain).tree
 
 
 def _leaves(tree: Any) -> dict[Key, Any]:
@@ -149,9 +150,13 @@ def _read(folder: Path, tree: Any, place: Key) -> dict[Key, np.ndarray]:
     item = jax.tree.map(lambda _: 0, wanted)
     for part in reversed(place):
         item, arguments = {part: item}, {part: arguments}
-    with _reading(folder), ocp.PyTreeCheckpointer() as checkpointer:
+    with (
+        _reading(folder),
+        plain_path(folder) as plain,
+        ocp.PyTreeCheckpointer() as checkpointer,
+    ):
         found = checkpointer.restore(
-            folder.resolve(),
+            plain,
             args=ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True),
         )
     for part in place:

@@ -127,9 +127,15 @@ class Experiment:
         """The state before the first step, with random parameters."""
         if not self.program.fits:
             return self.program.init(seed)
+        return self.program.start(seed, self._first_images())
+
+    def fitted(self, params: Any) -> Any:
+        """Parameters, arrays of this host, fitted to the data, of a model that asks for that."""
+        return self.program.fitted(params, self._first_images())
+
+    def _first_images(self) -> jax.Array:
         if self.train is not None:
-            return self.program.start(seed, self.train.inputs)
+            return self.train.inputs
         first = self.dataset.train.decoded(np.arange(min(FITTED_TO, len(self.dataset.train))))
         whole = replicated(self.program.mesh)
-        inputs = jax.tree.map(lambda leaf: placed(leaf, whole), first.inputs)
-        return self.program.start(seed, inputs)
+        return jax.tree.map(lambda leaf: placed(leaf, whole), first.inputs)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from flax import traverse_util
 from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
-from cnn_jax.json_values import to_json
+from cnn_jax.json_values import differences, to_json
+from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.runs.announcement import announce
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.state import TrainState, with_variables
+from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
@@ -69,11 +74,15 @@ def train(
       What is stored in `summary.json`.
 
     Raises:
-      UserError: what is asked for cannot be done; `Stopped` after a signal.
+      UserError: what is asked for cannot be done, or the experiment is of another recipe;
+        `Stopped` after a signal.
     """
     began = time.perf_counter()
+    fix_settings()
     recipe = resolved(recipe)
     console = console or Console(quiet=not is_first())
+    if experiment is not None:
+        _check_same(experiment.recipe, recipe)
     folder = RunFolder(workdir)
     there = first_does(lambda: _look(folder, recipe, allow_change))
     if there["summary"] is not None:
@@ -99,6 +108,17 @@ def train(
             ) from error
         finally:
             folder.close()
+
+
+def _check_same(made: Recipe, given: Recipe) -> None:
+    """Refuses a program that was made for another recipe, but for its seed."""
+    lines = differences(to_json(dataclasses.replace(made, seed=given.seed)), to_json(given))
+    if lines:
+        raise UserError(
+            "the experiment was made for another recipe (stored) than is to be trained (now):\n  "
+            + "\n  ".join(lines)
+            + "\nMake it with Experiment.of(recipe)."
+        )
 
 
 def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
@@ -172,6 +192,7 @@ class _Run:
         self._tell_broken(self.checkpoints.broken)
         steps = first_does(self.checkpoints.steps)
         if not steps:
+            self.checkpoints.check_begins()
             return self._initial(), Progress(metric_that_counts(recipe).name)
         state, saved = self._restore(steps[::-1])
         _check_goes_on(recipe, program, state, int(state.step))
@@ -197,7 +218,23 @@ class _Run:
         state = program.init(recipe.seed)
         first_does(lambda: self.folder.write_origin(weights.origin()))
         self.display.say(f"weights of {recipe.init.source}: {weights.report}")
-        return with_variables(state, weights.variables, program.optimizer)
+        return with_variables(state, self._fitted(weights), program.optimizer)
+
+    def _fitted(self, weights: Loaded) -> Variables:
+        """The loaded variables; what the model fits to the data is fitted where none was loaded."""
+        if not self.experiment.program.fits:
+            return weights.variables
+        loaded = paths(weights.variables["params"])
+        fitted = paths(self.experiment.fitted(weights.variables["params"]))
+        new = {
+            path: np.asarray(fitted[path])
+            for path, value in loaded.items()
+            if f"params/{path}" in weights.report.kept and not np.array_equal(fitted[path], value)
+        }
+        if new:
+            self.display.say(f"not loaded, and fitted to the data: {', '.join(new)}")
+        params = traverse_util.unflatten_dict({**loaded, **new}, sep="/")
+        return {**weights.variables, "params": params}
 
     def _go_back(self, failure: NonFinite, failed: Progress) -> tuple[TrainState, Progress]:
         """The last good state, with the batches from there to the failure left out."""
@@ -262,14 +299,15 @@ class _Run:
         checkpoints, progress = self.checkpoints, loop.progress
         checkpoints.wait()
         steps = int(state.step)
-        chosen = [steps]
-        if dataset.validation is not None:
-            chosen = first_does(checkpoints.ranked) or [checkpoints.find("best")]
-        restored, _ = self._restore(chosen)
+        validated = [] if dataset.validation is None else first_does(checkpoints.ranked)
+        restored, _ = self._restore(validated or [steps])
         tested = int(restored.step)
         best = None
         if dataset.validation is not None:
-            best = {**checkpoints.metrics(tested), "step": tested}
+            # Where the metrics of all were damaged none is stored.
+            found = checkpoints.metrics(tested)
+            best = found or program.evaluate(restored.evaluated, dataset.validation) or {}
+            best = {**best, "step": tested}
         test = None
         if dataset.test is not None:
             test = program.evaluate(

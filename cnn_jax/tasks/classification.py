@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.errors import UserError
 from cnn_jax.tasks.contract import Apply, Metric
 from cnn_jax.tasks.image_task import ImageTask, total
 from cnn_jax.tasks.losses import CLASS_LOSSES, smooth
@@ -32,6 +34,23 @@ class Classification(ImageTask):
     def outputs(self) -> int:
         """See `Task`."""
         return len(self.spec.class_names)
+
+    def check(self, model: nn.Module) -> None:
+        """See `Task`.
+
+        Raises:
+          UserError: the metric that counts is the same for every state.
+        """
+        metric, classes = self.recipe.checkpoints.metric, self.outputs
+        places = {"accuracy": 1, "top5": 5}.get(str(metric), 0)
+        if "validation" in self.spec.examples and classes <= places:
+            raise UserError(
+                f"--checkpoints.metric {metric} is 1 for every state, since the data have "
+                f"{classes} class{'es' * (classes > 1)}; give loss"
+                + ", nll or accuracy"
+                * (classes > 1)
+            )
+        super().check(model)
 
     def encoded(self, targets: jax.Array) -> jax.Array:
         """Places in the class names (b,) as probabilities of the classes (b, k)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cnn_jax.data import check_batch
@@ -76,6 +77,11 @@ def check_recipe(recipe: Recipe, spec: DataSpec, devices: int, *, each_alone: bo
         raise UserError(
             f"--early-stopping.patience {patience} needs a validation part: give "
             "--data.validation, which is 0"
+        )
+    change = recipe.early_stopping.min_change
+    if not (math.isfinite(change) and change >= 0):
+        raise UserError(
+            f"--early-stopping.min-change {change} must be a number that is not negative"
         )
     if not 0 <= recipe.seed < 2**32:
         raise UserError(f"--seed {recipe.seed} must be at least 0 and below 2**32")

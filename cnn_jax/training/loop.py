@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints
+from cnn_jax.checkpoints.ranking import rank
 from cnn_jax.data.dataset import Examples
 from cnn_jax.errors import UserError
 from cnn_jax.optimisation.paths import parameter_paths
@@ -337,9 +338,10 @@ class Loop:
         told = {name: value for name, value in metrics.items() if name != "chosen"}
         self._log.write("validation", step, told)
         value = metric.worth(metrics)
-        improved = progress.best is None or value > metric.worth(progress.best)
+        found = {**metrics, "step": step}
+        improved = progress.best is None or rank(found, metric) > rank(progress.best, metric)
         if improved:
-            progress.best = {**metrics, "step": step}
+            progress.best = found
         change = self.recipe.early_stopping.min_change
         if progress.reference is None or value > progress.reference + change:
             progress.reference, progress.stale = value, 0

@@ -42,6 +42,7 @@ from cnn_jax.tasks import make_task
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model
+from cnn_jax.training.norm_checks import check_norms, norms_met
 from cnn_jax.training.not_finite import first_not_finite
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import (
@@ -116,7 +117,16 @@ class Program:
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = init_function(recipe, task, self._model, self.optimizer)
-        self.abstract_state = abstract_state(recipe, spec, mesh)
+        with norms_met() as met:
+            self.abstract_state = abstract_state(recipe, spec, mesh)
+        self._norm_lines = check_norms(
+            recipe,
+            self._model,
+            self.abstract_state.variables,
+            met,
+            example=task.example(),
+            frozen=self.frozen,
+        )
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
         self._sealer: Sealer | None = None
@@ -151,28 +161,36 @@ class Program:
     def start(self, seed: int, inputs: Any) -> TrainState:
         """The state before the first step, fitted to the data where the model asks for that.
 
-        A class of models does so by a method `fitted(params, inputs) -> params`, which is given
-        the first `FITTED_TO` training examples as evaluation prepares them.
-
         Args:
           seed: of the random parameters.
           inputs: raw, a tree of arrays (n, ...), those of the training part.
         """
         state = self.init(seed)
-        fitted = getattr(self._model, "fitted", None)
-        if fitted is None:
+        if not self.fits:
             return state
+        variables = on_host(self.mesh, state.variables)
+        variables["params"] = self.fitted(variables["params"], inputs)
+        return with_variables(state, variables, self.optimizer)
+
+    def fitted(self, params: Any, inputs: Any) -> Any:
+        """Parameters fitted to the data, of a model that asks for that.
+
+        A class of models does so by a method `fitted(params, inputs) -> params`, which is given
+        the first `FITTED_TO` training examples as evaluation prepares them.
+
+        Args:
+          params: arrays of this host.
+          inputs: raw, a tree of arrays (n, ...), those of the training part.
+        """
         # On one device of each process: fitting is no program for many. Those of the first count,
         # since others' last digits may differ.
         first = jax.tree.map(lambda leaf: leaf.addressable_data(0)[:FITTED_TO], inputs)
-        prepared = self.task.prepared(first)
-        variables = on_host(self.mesh, state.variables)
-        variables["params"] = of_first(fitted(variables["params"], prepared))
-        return with_variables(state, variables, self.optimizer)
+        fitted: Any = self._model.fitted
+        return of_first(fitted(params, self.task.prepared(first)))
 
     def update_lines(self) -> list[str]:
-        """What does not move as the learning rate says, in lines for a user."""
-        return update_lines(
+        """What hardly learns or does not move as the learning rate says, in lines for a user."""
+        return self._norm_lines + update_lines(
             self.recipe.optimizer,
             self.abstract_state.params,
             self.frozen,
@@ -239,6 +257,7 @@ class Program:
             axis=axis,
             gathered=functools.partial(gathered, self.mesh),
             split=functools.partial(split, self.mesh),
+            loaded=recipe.init.source is not None,
         )
 
     def _batch(

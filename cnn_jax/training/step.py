@@ -11,7 +11,7 @@ import optax
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
-from cnn_jax.layers.batch_axis import WHOLE, BatchAxis, batch_axis
+from cnn_jax.layers.batch_axis import WHOLE, BatchAxis, batch_axis, rising, updates_made
 from cnn_jax.optimisation.frozen import frozen_norms, stopped
 from cnn_jax.optimisation.lookahead import SetBack
 from cnn_jax.state import TrainState, Variables, stream
@@ -94,6 +94,7 @@ def make_train_step(
     axis: BatchAxis = WHOLE,
     gathered: Layout = lambda params: params,
     split: Layout = lambda params: params,
+    loaded: bool = False,
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
@@ -108,7 +109,8 @@ def make_train_step(
       model: module called with the inputs of a batch and `train`.
       loss: applies it and gives the loss of each example.
       optimizer: turns mean gradients into updates.
-      ema: decay per step of the moving averages, if any are kept.
+      ema: decay per step of the moving averages, if any are kept; it rises to that value, see
+        `cnn_jax.layers.batch_axis.rising`.
       lookahead: sets the variables back to their slow copy, if there is one.
       accumulate: parts that a batch is split into; normalisation layers see one part at a time.
       update_norms: whether the norms of updates are returned too.
@@ -117,6 +119,8 @@ def make_train_step(
         of the batch on every device.
       gathered: lays out parameters as the model is applied with them.
       split: lays out gradients as the parameters are kept.
+      loaded: whether the run began with running statistics from elsewhere; those that begin with
+        a mean of 0 and a variance of 1 keep less of it in the first steps.
     """
     objective = make_objective(model, loss, frozen=frozen, axis=axis, gathered=gathered)
     gradient = jax.value_and_grad(objective, has_aux=True)
@@ -131,9 +135,11 @@ def make_train_step(
             if totals is not None:
                 # One part after the other: at once they would take the memory of the whole.
                 part, totals = jax.lax.optimization_barrier((part, totals))
-            (value, (batch_stats, parts)), grads = gradient(
-                state.params, batch_stats, part, jax.random.fold_in(key, index)
-            )
+            made = None if loaded else state.step * accumulate + index
+            with updates_made(made):
+                (value, (batch_stats, parts)), grads = gradient(
+                    state.params, batch_stats, part, jax.random.fold_in(key, index)
+                )
             found = (value, parts, split(grads))
             totals = found if totals is None else jax.tree.map(jnp.add, totals, found)
         value, parts, grads = jax.tree.map(lambda total: total / accumulate, totals)
@@ -152,7 +158,9 @@ def make_train_step(
         if averages is not None:
             assert ema is not None
             averages = optax.incremental_update(
-                {"params": params, "batch_stats": batch_stats}, averages, 1.0 - ema
+                {"params": params, "batch_stats": batch_stats},
+                averages,
+                1 - rising(ema, state.step),
             )
         metrics = {
             "loss": value,

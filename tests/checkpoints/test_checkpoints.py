@@ -6,7 +6,7 @@ import pytest
 from flax import linen as nn
 
 from cnn_jax import UserError, recipe
-from cnn_jax.checkpoints.checkpoints import Checkpoints
+from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.devices.mesh import make_mesh, replicated
 from cnn_jax.state import init_state
 from cnn_jax.tasks.classification import ACCURACY, LOSS
@@ -63,10 +63,70 @@ def test_latest_and_best_are_kept_each_by_its_own_rule(checkpoints):
     assert checkpoints.metrics(5) == {}
 
 
-def test_of_equally_good_ones_the_first_is_best(checkpoints):
-    save_all(checkpoints, {1: 0.9, 2: 0.9, 3: 0.9, 4: 0.1, 5: 0.1})
-    assert checkpoints.best() == 1
-    assert checkpoints.steps() == [1, 4, 5]
+def test_of_equally_good_ones_that_of_least_loss_then_the_latest_is_best(checkpoints):
+    losses = {1: 0.2, 2: 0.1, 3: 0.1, 4: 0.3, 5: 0.4, 6: float("nan")}
+    for step, loss in losses.items():
+        checkpoints.save(state(step), step, {"window": []}, {"accuracy": 0.9, "loss": loss})
+    checkpoints.wait()
+    assert checkpoints.best() == 3
+    assert checkpoints.steps() == [3, 5, 6]
+    assert checkpoints.ranked() == [3, 5, 6]
+
+
+@pytest.mark.parametrize(
+    "name", ["lr=[0.1]", "p [2024]", "a**b", "{x}", "a?b", "new\nline", "100%#", "é", "caf\udce9"]
+)
+def test_a_folder_may_have_any_name(tmp_path, name):
+    path = tmp_path / name / "checkpoints"
+    checkpoints = Checkpoints(path, recipe.Checkpoints(keep_latest=1, keep_best=1))
+    save_all(checkpoints, {1: 0.5, 2: 0.9, 3: 0.7})
+    assert checkpoints.steps() == [2, 3]
+    checkpoints.close()
+    (tmp_path / name).rename(tmp_path / "plain")
+    checkpoints = Checkpoints(
+        tmp_path / "plain" / "checkpoints", recipe.Checkpoints(), read_only=True
+    )
+    restored, _ = checkpoints.restore(2, template(state()))
+    jax.tree.map(np.testing.assert_array_equal, state(2), restored)
+    checkpoints.close()
+
+
+def test_the_first_checkpoint_is_read_once_it_is_written(tmp_path, monkeypatch):
+    """What an array needs may be missing, as where nothing was merged."""
+    from orbax.checkpoint._src.serialization import ocdbt_utils
+
+    async def nothing(*_, **__):
+        pass
+
+    monkeypatch.setattr(ocdbt_utils, "merge_ocdbt_per_process_files", nothing)
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", recipe.Checkpoints())
+    with pytest.raises(SaveError, match=r"step 1 was written to .* but it cannot be read"):
+        checkpoints.save(state(1), 1, {}, None)
+    checkpoints.close()
+
+
+def test_damaged_metrics_do_no_harm_to_the_state(tmp_path):
+    path = tmp_path / "run" / "checkpoints"
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    save_all(checkpoints, {1: 0.9, 2: 0.5})
+    checkpoints.close()
+    (path / "1" / "metrics" / "metrics").write_bytes(b"{")
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    [said] = checkpoints.broken
+    assert "of checkpoint 1 in" in said and "used as one that was not validated" in said
+    assert checkpoints.steps() == [1, 2]
+    assert checkpoints.ranked() == [2]
+    jax.tree.map(
+        np.testing.assert_array_equal, state(1), checkpoints.restore(1, template(state()))[0]
+    )
+    checkpoints.check_begins()
+    checkpoints.close()
+    for step in (1, 2):
+        (path / str(step)).rename(path / f"{step}.broken")
+    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    with pytest.raises(UserError, match=r"damaged ones \(1\.broken, 2\.broken\).*not begun anew"):
+        checkpoints.check_begins()
+    checkpoints.close()
 
 
 def test_a_metric_that_is_better_when_lower(tmp_path):

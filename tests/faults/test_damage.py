@@ -108,10 +108,46 @@ def test_damaged_metrics_and_a_damaged_best_are_left_out(
         else:
             flipped(max(data_files(broken / part), key=lambda file: file.stat().st_size))
         again = train(recipe, path, experiment=experiment, console=Console(width=300))
-        assert f"left out: checkpoint {best} in {path} cannot be used" in capsys.readouterr().out
+        said = capsys.readouterr().out
         assert again["best"]["step"] != best
-        assert (path / "checkpoints" / f"{best}.broken").is_dir()
+        if damage:
+            assert f"left out: of checkpoint {best} in {path} the metrics" in said
+            assert (path / "checkpoints" / f"{best}.metrics.broken").is_dir()
+        else:
+            assert f"left out: checkpoint {best} in {path} cannot be used" in said
+            assert (path / "checkpoints" / f"{best}.broken").is_dir()
     note("the best checkpoint damaged", 3, "the next best is tested, which is said")
+
+
+def test_damaged_metrics_of_all_take_no_step_back(
+    recipe, undisturbed, experiment, tmp_path, capsys
+):
+    """The last state is validated once more, and its log is as it was."""
+    path = tmp_path / "run"
+    shutil.copytree(undisturbed, path)
+    (path / "summary.json").unlink()
+    log = (path / "metrics.jsonl").read_bytes()
+    for metrics in (path / "checkpoints").glob("*/metrics/metrics"):
+        metrics.write_bytes(b"{")
+    again = train(recipe, path, experiment=experiment, console=Console(width=300))
+    last = max(runs.saved(path))
+    assert f"going on from the checkpoint of step {last}" in capsys.readouterr().out
+    assert again["tested"] == again["best"]["step"] == last == again["steps"]
+    assert (path / "metrics.jsonl").read_bytes() == log
+    stored = [json.loads(line) for line in log.splitlines()]
+    [validated] = [e for e in stored if e["kind"] == "validation" and e["step"] == last]
+    assert again["best"]["loss"] == validated["loss"]
+
+
+def test_nothing_is_begun_anew_beside_damaged_checkpoints(recipe, half, experiment, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(half, path)
+    for step in runs.saved(path):
+        (path / "checkpoints" / str(step)).rename(path / "checkpoints" / f"{step}.broken")
+    log = (path / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match="not begun anew beside them"):
+        train(recipe, path, experiment=experiment, console=Console(quiet=True))
+    assert (path / "metrics.jsonl").read_bytes() == log
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

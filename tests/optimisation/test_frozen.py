@@ -8,13 +8,14 @@ from flax import linen as nn
 
 from cnn_jax import Optimizer, UserError, models
 from cnn_jax.batch import Batch
-from cnn_jax.optimisation.frozen import check_frozen, frozen_pattern
+from cnn_jax.optimisation.frozen import check_frozen, frozen_mask, frozen_pattern
 from cnn_jax.optimisation.optimizers import (
     decay_line,
     make_optimizer,
     update_lines,
 )
 from cnn_jax.optimisation.parameter_rules import check_factors, factor_of
+from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.state import init_state
 from cnn_jax.training.step import make_train_step
 
@@ -85,13 +86,34 @@ def test_a_normalisation_that_is_frozen_in_part_goes_on(batch):
 
 
 def test_what_is_frozen_changes_no_gradient_of_the_rest(batch):
-    _, free, _ = trained(batch)
-    _, held, _ = trained(batch, "^conv/bias$")
-    # The bias before a normalisation has a gradient of zero.
-    for path in ("conv", "head"):
-        np.testing.assert_allclose(
-            held.params[path]["kernel"], free.params[path]["kernel"], rtol=1e-4, atol=1e-6
-        )
+    """Not of what stands before it either, to which the gradient goes through it."""
+    optimizer = optax.sgd(0.1)
+    state = init_state(jnp.uint32(0), Net(), optimizer, (4, 4, 1))
+
+    def norms(frozen):
+        step = make_train_step(Net(), tiny_task.CROSS_ENTROPY, optimizer, frozen=frozen)
+        found = jax.jit(step)(state, batch)[1]["grad_norms"].tolist()
+        return dict(zip(parameter_paths(state.params), found, strict=True))
+
+    free, held = norms(None), norms("^head/kernel$")
+    assert free["head/kernel"] > 0.01 and held.pop("head/kernel") == 0
+    assert held["conv/kernel"] > 1e-3
+    for path, norm in held.items():
+        assert norm == pytest.approx(free[path], rel=1e-5, abs=1e-6), path
+
+
+def test_flags_of_a_pattern_are_its_own():
+    params = {"whitening": {"kernel": jnp.ones(1)}, "Head": {"kernel": jnp.ones(1)}}
+    module = models.create("airbench94", 10)
+    for freeze in ("(?i)^head/", "(?x) ^[Hh]ead/  # the last", "(?is)^HEAD/"):
+        mask = frozen_mask(frozen_pattern(freeze, module))(params)
+        assert mask == {"whitening": {"kernel": True}, "Head": {"kernel": True}}, freeze
+        check_frozen(freeze, params)
+    # The model's own pattern has no part in them.
+    shouted = {"WHITENING": {"kernel": jnp.ones(1)}}
+    assert not frozen_mask(frozen_pattern("(?i)^head/", module))(shouted)["WHITENING"]["kernel"]
+    with pytest.raises(UserError, match="no regular expression"):
+        frozen_pattern("a)|(b", module)
 
 
 def test_the_whitening_of_airbench_stays_and_does_not_decay():

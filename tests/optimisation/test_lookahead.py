@@ -49,6 +49,7 @@ def test_no_lookahead():
     ("options", "said"),
     [
         ({"every": 0}, "--lookahead.every 0"),
+        ({"every": 11}, "--lookahead.every 11 is more than the 10 steps"),
         ({"every": 5, "decay": 1.0}, "--lookahead.decay 1.0"),
         ({"every": 5, "decay": -0.1}, "--lookahead.decay -0.1"),
         ({"every": 5, "power": -1}, "--lookahead.power -1"),
@@ -106,7 +107,7 @@ def test_a_step_sets_parameters_and_batch_statistics_back():
         half["batch_stats"]["norm"]["mean"], first.batch_stats["norm"]["mean"]
     )
     # The averages are those of what training goes on from.
-    averages = jax.tree.map(lambda old, now: 0.75 * old + 0.25 * now, before.averages, half)
+    averages = jax.tree.map(lambda old, now: (2 * old + 9 * now) / 11, before.averages, half)
     close(state.averages, averages)
 
     for _ in range(3):

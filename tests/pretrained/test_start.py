@@ -136,6 +136,26 @@ def test_a_run_begins_with_what_matches_and_says_what_does_not(first, tiny, chan
     assert all(line in said for line in origin["misshapen"])
 
 
+def test_a_whitening_kernel_that_was_not_loaded_is_fitted(first, tiny, changed, tmp_path, capsys):
+    """It never learns, so it must not stay random."""
+    whiten = {"model.options": {**tiny.model.options, "whiten": True}}
+    plain, matched = tmp_path / "plain", tmp_path / "matched"
+    train(changed(tiny, {"duration": steps(1), **whiten}), plain, console=QUIET)
+    fitted = restore(plain, "latest").variables["params"]
+    recipe = started(changed, tiny, first, {**whiten, "init.matching": True})
+    train(recipe, matched, console=Console(width=300))
+    assert "not loaded, and fitted to the data: whitening/kernel" in capsys.readouterr().out
+    found = restore(matched, "latest").variables["params"]
+    np.testing.assert_array_equal(found["whitening"]["kernel"], fitted["whitening"]["kernel"])
+    # One that was loaded stays.
+    other = {**whiten, "data.examples": 600}
+    again = tmp_path / "again"
+    train(started(changed, tiny, plain, other), again, console=Console(width=300))
+    assert "fitted" not in capsys.readouterr().out
+    kept = restore(again, "latest").variables["params"]
+    np.testing.assert_array_equal(kept["whitening"]["kernel"], fitted["whitening"]["kernel"])
+
+
 def test_matching_asks_for_weights(tiny, changed, tmp_path):
     with pytest.raises(UserError, match=r"--init\.matching is for .*: give --init-from"):
         train(changed(tiny, {"init.matching": True}), tmp_path / "run", console=QUIET)

@@ -264,7 +264,7 @@ def test_patience_stops_early(tiny, changed, tmp_path):
     )
     summary = train(recipe, tmp_path / "run", console=QUIET)
     assert summary["steps"] == 15  # the first validation sets the mark, two bring nothing
-    assert summary["best"]["step"] == 5
+    assert summary["best"]["step"] == 15  # of equals the last
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
@@ -282,6 +282,41 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
         for leaf in jax.tree.leaves(restore(tmp_path / "run", step.name).variables):
             assert np.all(np.isfinite(leaf))
             assert f"that of step {step.name} " in text
+
+
+def test_a_program_of_another_recipe_is_refused(tiny, changed, experiment, tmp_path):
+    with pytest.raises(UserError, match=r"(?s)made for another recipe.*ema: 0\.9 stored, 0\.5 now"):
+        train(changed(tiny, {"ema": 0.5}), tmp_path / "run", console=QUIET, experiment=experiment)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("least", "stopped"), [(0.0, 20), (0.02, 15), (0.06, 10)])
+def test_a_change_that_is_too_small_is_none(
+    least, stopped, tiny, changed, experiment, tmp_path, monkeypatch
+):
+    """The accuracy rises by 0.05, 0.01, 0.03 and then falls: patience is 1."""
+    accuracies = iter([0.2, 0.25, 0.26, 0.29, 0.2, 0.2, 0.2, 0.2])
+    recipe = changed(
+        tiny,
+        {
+            "early_stopping.patience": 1,
+            "early_stopping.min_change": least,
+            "validate_every": steps(5),
+        },
+    )
+    made = Experiment.of(recipe)
+    plain = made.program.evaluate
+
+    def evaluate(variables, split, *stop):
+        found = plain(variables, split, *stop)
+        if len(split) == 200:
+            found["accuracy"] = next(accuracies)
+        return found
+
+    monkeypatch.setattr(made.program, "evaluate", evaluate)
+    summary = train(recipe, tmp_path / "run", console=QUIET, experiment=made)
+    assert summary["steps"] == stopped + 5 * (least == 0)
+    assert summary["best"]["step"] == stopped
 
 
 def test_norms_are_written_on_request(tiny, changed, tmp_path):
@@ -330,6 +365,8 @@ def test_a_folder_below_a_file_cannot_be_made(tiny, experiment, tmp_path):
         ({"loss.label_smoothing": 1.0}, "--loss.label-smoothing 1.0"),
         ({"checkpoints.keep_best": 0}, "--checkpoints.keep-best"),
         ({"early_stopping.patience": 0}, "--early-stopping.patience 0"),
+        ({"early_stopping.min_change": -0.1}, "--early-stopping.min-change -0.1"),
+        ({"early_stopping.min_change": float("nan")}, "--early-stopping.min-change nan"),
         ({"early_stopping.patience": 3, "data.validation": 0}, "needs a validation part"),
         ({"lookahead.every": 0}, "--lookahead.every 0"),
         ({"optimizer.until": ("^stem=3epochs",)}, "--optimizer.until '.stem=3epochs' finds no"),

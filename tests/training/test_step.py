@@ -7,6 +7,7 @@ import tiny_task
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.layers.basic import BatchNorm
 from cnn_jax.state import init_state, stream
 from cnn_jax.tasks.losses import CLASS_LOSSES
 from cnn_jax.training.step import make_eval_step, make_train_step
@@ -29,6 +30,17 @@ class Noisy(nn.Module):
         x = nn.BatchNorm(use_running_average=not train, momentum=0.5, name="norm")(x)
         x = nn.Dropout(0.5, deterministic=not train)(x.reshape(len(x), -1))
         return nn.Dense(3, name="dense")(x)
+
+
+class Normed(nn.Module):
+    """With our own normalisation, straight on the images."""
+
+    momentum: float
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = BatchNorm(momentum=self.momentum, name="norm")(x, use_running_average=not train)
+        return nn.Dense(3, name="dense")(x.reshape(len(x), -1))
 
 
 def make(model, **options):
@@ -73,14 +85,66 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(batch):
         state = one
 
 
-def test_averages_by_hand(batch):
+def test_parts_of_a_batch_hand_their_statistics_on(batch):
+    state, train_step = make(Noisy(), accumulate=2)
+    new, _ = train_step(state, batch)
+    first, second = (np.asarray(batch.images[part::2]).mean((0, 1, 2)) for part in (0, 1))
+    # A momentum of 0.5, from 0.
+    expected = 0.5 * (0.5 * first) + 0.5 * second
+    np.testing.assert_allclose(new.batch_stats["norm"]["mean"], expected, atol=1e-6)
+    assert not np.allclose(expected, 0.5 * second, atol=1e-3)
+
+
+def test_parts_of_a_batch_leave_out_other_values(batch):
+    """A batch of two equal parts: with the same dropout it would be one of them."""
+    half = jax.tree.map(lambda leaf: leaf[::2], batch)
+    twice = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), half)
+    state, one = make(Noisy())
+    _, parts = make(Noisy(), accumulate=2)
+    alone, both = one(state, half)[0], parts(state, twice)[0]
+    assert not np.allclose(alone.params["dense"]["kernel"], both.params["dense"]["kernel"])
+    state, one = make(Normed(0.9))
+    _, parts = make(Normed(0.9), accumulate=2)
+    alone, both = one(state, half)[0], parts(state, twice)[0]
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), alone.params, both.params
+    )
+
+
+@pytest.mark.parametrize(("made", "kept"), [(0, 1 / 10), (5, 6 / 15), (17, 18 / 27), (200, 0.75)])
+def test_averages_by_hand(batch, made, kept):
+    """The decay rises to its value: 18/27 is below 3/4, (1 + 200) / (10 + 200) is not."""
     state, train_step = make(Noisy(), ema=0.75)
+    state = state.replace(step=jnp.int32(made))
     new, _ = train_step(state, batch)
     expected = jax.tree.map(
-        lambda old, now: 0.75 * old + 0.25 * now, state.variables, new.variables
+        lambda old, now: kept * old + (1 - kept) * now, state.variables, new.variables
     )
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), new.averages, expected)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), new.averages, expected
+    )
     assert new.evaluated is new.averages
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_after_a_few_steps_nothing_holds_the_start(batch, accumulate):
+    """However slow the averages are: of parameters and of batch statistics."""
+    state, train_step = make(Normed(0.999), ema=0.9999, accumulate=accumulate)
+    off = jax.tree.map(lambda leaf: leaf + 1000.0, state.variables)
+    state = state.replace(averages=off, batch_stats=off["batch_stats"])
+    for _ in range(12):
+        state, _ = train_step(state, batch)
+    for path, now in jax.tree_util.tree_leaves_with_path(state.averages):
+        assert np.abs(now).max() < 10, path
+    mean = np.asarray(state.batch_stats["norm"]["mean"])
+    np.testing.assert_allclose(mean, np.asarray(batch.images).mean((0, 1, 2)), atol=0.1)
+
+
+def test_running_statistics_from_elsewhere_are_kept(batch):
+    state, train_step = make(Normed(0.9), loaded=True)
+    new, _ = train_step(state, batch)
+    mean = 0.1 * np.asarray(batch.images).mean((0, 1, 2))
+    np.testing.assert_allclose(new.batch_stats["norm"]["mean"], mean, atol=1e-6)
 
 
 def test_batch_statistics_are_those_of_the_batch(batch):
