@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnn_jax.errors import UserError, forget_closed_loops
-from cnn_jax.pretrained.torch_file import Tensors
+from cnn_jax.pretrained.tensors import Tensors
 
 Key = tuple[str | int, ...]
 """Where an array stands in a tree: keys of dictionaries and places in lists."""
