@@ -15,14 +15,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnn_jax.errors import UserError, forget_closed_loops
-from cnn_jax.pretrained.tensors import Tensors
+from cnn_jax.pretrained.tensors import Tensors, as_float32, shown
 
 Key = tuple[str | int, ...]
 """Where an array stands in a tree: keys of dictionaries and places in lists."""
 
 _TREE, _STEP = "_METADATA", "_CHECKPOINT_METADATA"
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What the libraries raise at files that are missing, cut short or changed."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,10 @@ def _reading(folder: Path) -> Iterator[None]:
     forget_closed_loops()
     try:
         yield
-    except _READ_ERRORS as error:
+    except UserError:
+        raise
+    # There is no end of what the libraries raise at files that are missing, cut short or changed.
+    except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         first = (reason.strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{folder} is damaged, or no checkpoint of Orbax: {first[:300]}") from None
+        raise UserError(f"{folder} is damaged, or no checkpoint of Orbax: {shown(first)}") from None

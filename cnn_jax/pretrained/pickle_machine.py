@@ -20,7 +20,7 @@ from typing import Any
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained.tensors import LONGEST_NAME, shown
 
-MOST_INSTRUCTIONS = 3_000_000
+MOST_INSTRUCTIONS = 2_000_000
 """Of a pickle; a tensor takes about forty, a number of a list one."""
 
 
@@ -231,6 +231,8 @@ def set_item(target: Any, key: Any, value: Any) -> None:
     # all of them collide, texts cannot; but long equal ones are compared in full each time.
     if not isinstance(key, str | int | float | None):
         raise ValueError(f"a {type(key).__name__} as a key")
+    if isinstance(key, int) and key.bit_length() > 64:
+        raise ValueError("a whole number of more than 64 bits as a key")
     name = str(key)
     if len(name) > LONGEST_NAME:
         raise ValueError(f"a key of more than {LONGEST_NAME:,} characters")

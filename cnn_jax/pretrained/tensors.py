@@ -48,12 +48,15 @@ def as_float32(array: np.ndarray) -> np.ndarray:
     """Floats of any width as float32 of this machine, and other numbers as they are.
 
     Raises:
-      FloatingPointError: a number is too large for float32.
+      ValueError: a number is too large for float32.
     """
     kind = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
     # A NaN that signals is one that does not, which is no loss.
-    with np.errstate(over="raise", invalid="ignore", under="ignore"):
-        return array.astype(kind, copy=False)
+    try:
+        with np.errstate(over="raise", invalid="ignore", under="ignore"):
+            return array.astype(kind, copy=False)
+    except FloatingPointError:
+        raise ValueError("numbers that are too large for float32") from None
 
 
 def bfloat16_as_float32(halves: np.ndarray) -> np.ndarray:
