@@ -131,7 +131,7 @@ def run(
                 values = marked()
                 _set_items(stack[-1], values)
             case "GLOBAL":
-                stack.append(_allowed(*argument.split(" ", 1), makers, source))
+                stack.append(_allowed(*argument, makers, source))
             case "STACK_GLOBAL":
                 attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
                 stack.append(_allowed(module, attribute, makers, source))
@@ -160,7 +160,16 @@ def _next(stream: io.BytesIO) -> tuple[str, Any]:
         raise ValueError(
             f"the instruction {code!r}" if opcode is None else f"the instruction {opcode.name}"
         )
+    if opcode.name == "GLOBAL":  # pickletools would take backslashes for escapes
+        return opcode.name, (_line(stream), _line(stream))
     return opcode.name, None if opcode.arg is None else opcode.arg.reader(stream)
+
+
+def _line(stream: io.BytesIO) -> str:
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a line without an end")
+    return line[:-1].decode()
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}

@@ -108,6 +108,14 @@ def test_reads_ordered_dicts_parameters_and_sizes(tmp_path):
     assert_equal(found, {"a": np.float32([1, 2]), "b": np.float32([1, 2])})
 
 
+def test_of_equal_names_the_last_counts(tmp_path):
+    storages = Storages()
+    first, last = (storages.tensor(np.float32([number])) for number in (1, 2))
+    pairs = Call(Name("collections", "OrderedDict"), ([["a", first], ["b", first], ["a", last]],))
+    found = read_torch(write_zip(tmp_path / "n.pth", pairs, storages))
+    assert_equal(found, {"a": np.float32([2]), "b": np.float32([1])})
+
+
 def test_reads_attributes_of_a_state_dict(tmp_path, arrays):
     # A pickled OrderedDict that has `_metadata`, as torch.save writes it.
     tensors, storages = stored({"x": arrays["bn.running_var"]})
