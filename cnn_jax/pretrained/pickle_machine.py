@@ -131,7 +131,8 @@ def run(
                 values = marked()
                 _set_items(stack[-1], values)
             case "GLOBAL":
-                stack.append(_allowed(*argument, makers, source))
+                module, attribute = argument
+                stack.append(_allowed(module, attribute, makers, source))
             case "STACK_GLOBAL":
                 attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
                 stack.append(_allowed(module, attribute, makers, source))
@@ -155,7 +156,7 @@ def _next(stream: io.BytesIO) -> tuple[str, Any]:
     code = stream.read(1)
     if not code:
         raise ValueError("no end")
-    opcode = pickletools.code2op.get(code.decode("latin-1"))
+    opcode = _OPCODES.get(code.decode("latin-1"))
     if opcode is None or opcode.name not in _INSTRUCTIONS:
         raise ValueError(
             f"the instruction {code!r}" if opcode is None else f"the instruction {opcode.name}"
@@ -171,6 +172,8 @@ def _line(stream: io.BytesIO) -> str:
         raise ValueError("a line without an end")
     return line[:-1].decode()
 
+
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 

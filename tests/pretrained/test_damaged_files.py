@@ -84,21 +84,36 @@ def test_damaged_pickles(tmp_path):
     assert_some_of_each(outcomes)
 
 
-def test_pickles_of_instructions_in_any_order(tmp_path):
-    draw = random.Random(0)
-    names = ["collections OrderedDict", "torch Size", "torch FloatStorage"]
-    names += [f"torch._utils _rebuild_{kind}" for kind in ("tensor", "tensor_v2", "parameter")]
-    texts = ["abc", "storage", "cpu", "0", "state_dict"]
-    parts = [b"c" + name.replace(" ", "\n").encode() + b"\n" for name in names]
-    parts += [b"X" + struct.pack("<I", len(text)) + text.encode() for text in texts]
-    parts += [b"K\1", b"\x8a\1\xff", b"G" + struct.pack(">d", 1e300), b"N", b"\x88", b"]", b"}"]
-    parts += [b"(", b"(", b"t", b")", b"\x85", b"\x86", b"\x87", b"a", b"e", b"s", b"u", b"b"]
-    parts += [b"R", b"R", b")R", b"(K\1ltR", b"Q", b"0", b"\x93", b"q\0", b"h\0", b"\x94"]
-    for _ in range(500):
-        program = b"".join(draw.choices(parts, k=draw.randint(2, 12)))
-        with zipfile.ZipFile(tmp_path / "n.pth", "w") as archive:
+NAMES = ["collections\nOrderedDict", "torch\nSize", "torch\nFloatStorage"]
+NAMES += [f"torch._utils\n_rebuild_{kind}" for kind in ("tensor", "tensor_v2", "parameter")]
+VALUES = [b"X" + struct.pack("<I", len(text)) + text for text in (b"abc", b"storage", b"0", b"")]
+VALUES += [b"K\1", b"\x8a\1\xff", b"G" + struct.pack(">d", 1e300), b"N", b"\x88", b")", b"]", b"}"]
+ORDERS = [b"a", b"e", b"s", b"u", b"b", b"R", b"Q", b"0", b"\x93", b"(", b"t", b"h\0", b"\x85"]
+
+
+def random_value(draw, depth=0):
+    """Instructions that make some value: of a call of what may be called in half of the cases."""
+    kind = (
+        "plain" if depth > 3 else draw.choice(["plain", "call", "call", "list", "dict", "stored"])
+    )
+    if kind == "plain":
+        return draw.choice([*VALUES, *(b"c" + name.encode() + b"\n" for name in NAMES)])
+    inside = b"".join(random_value(draw, depth + 1) for _ in range(draw.randint(0, 3)))
+    if kind == "call":
+        return b"c" + draw.choice(NAMES).encode() + b"\n(" + inside + b"tR"
+    return {"list": b"](" + inside + b"e", "dict": b"}(" + inside + b"u", "stored": inside + b"Q"}[
+        kind
+    ]
+
+
+def test_pickles_of_any_values_and_instructions(tmp_path):
+    draw, path = random.Random(0), tmp_path / "n.pth"
+    for _ in range(1000):
+        program = random_value(draw) + b"q\0" + random_value(draw)
+        program += b"".join(draw.choices(ORDERS, k=draw.choice([0, 0, 1, 3])))
+        with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("n/data.pkl", b"\x80\x02" + program + b".")
-        outcome(read_torch, tmp_path / "n.pth")
+        outcome(read_torch, path)
 
 
 def test_damaged_safetensors(tmp_path):
@@ -118,7 +133,7 @@ def test_damaged_tables_of_names(tmp_path):
     data = rb'{"names": [["a(\\d)", "b\\1"]], "flattened": {"b": [1, 2, 3]}, "ones": {"a": 1}}'
     outcomes = []
     for _ in range(500):
-        path.write_bytes(damaged(data, draw))
+        path.write_bytes(draw.choice([damaged(data, draw), draw.choice(ODD)]))
         try:
             read_naming(path)
             outcomes.append(True)
