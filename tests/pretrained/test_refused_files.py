@@ -106,7 +106,9 @@ def test_refuses_other_instructions(tmp_path, body):
 @pytest.mark.parametrize(
     "change",
     [
+        {"offset": 1},  # one number too far
         {"offset": 25},
+        {"shape": (5, 6), "strides": (6, 1), "offset": 2**62},
         {"shape": (31,), "strides": (0,)},
         {"shape": (5, 6), "strides": (7, 1)},
         {"shape": (5,), "strides": (-1,), "offset": 4},

@@ -153,6 +153,14 @@ def test_honours_strides_and_offsets(tmp_path):
     )
 
 
+def test_no_tensor_can_be_written_to(tmp_path, arrays):
+    # Those of one storage share their numbers.
+    tensors, storages = stored(arrays)
+    for array in read_torch(write_zip(tmp_path / "n.pth", tensors, storages)).values():
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
+
+
 def test_widens_floats_and_keeps_whole_numbers(tmp_path):
     storages = Storages()
     half = np.float16([1.5, -65504, 6e-8])
