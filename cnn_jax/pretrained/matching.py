@@ -152,7 +152,8 @@ def assemble(
         for path in rest
         if path in found and found[path].array.shape != tuple(wanted[path].shape)
     ]
-    taken = [path for path in rest if path not in {*missing, *misshapen}]
+    unfit = {*missing, *misshapen}
+    taken = [path for path in rest if path not in unfit]
     report = Report(
         loaded=len(taken),
         missing=tuple(missing),

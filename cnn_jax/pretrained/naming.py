@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from cnn_jax import models
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
 from cnn_jax.json_values import from_json, read_json
 from cnn_jax.pretrained.names import place
-from cnn_jax.pretrained.patterns import NameTable
+from cnn_jax.pretrained.patterns import NameTable, checked
+from cnn_jax.pretrained.tensors import shown
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,55 @@ def read_naming(path: Path) -> Naming:
     Raises:
       UserError: it cannot be read, or is none.
     """
-    return from_json(read_json(path), Naming, str(path))
+    data = read_json(path)
+    _check_kinds(data, str(path))
+    naming = from_json(data, Naming, str(path))
+    try:
+        NameTable(naming.names)
+        for pattern in (*naming.optional, *naming.ones):
+            checked(pattern)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return naming
+
+
+def _check_kinds(data: Any, source: str) -> None:
+    """Checks what a conversion would pass: a text for a list of letters, a number for a text."""
+
+    def texts(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+    def pairs(value: Any) -> bool:
+        return isinstance(value, list) and all(texts(row) and len(row) == 2 for row in value)
+
+    def counts(value: Any, least: int) -> bool:
+        return all(type(entry) is int and entry >= least for entry in value)
+
+    def sizes(value: Any) -> bool:
+        return isinstance(value, dict) and all(
+            isinstance(maps, list) and len(maps) == 3 and counts(maps, 1) for maps in value.values()
+        )
+
+    def ones(value: Any) -> bool:
+        return isinstance(value, dict) and counts(value.values(), 0)
+
+    if not isinstance(data, dict) or "names" not in data:
+        raise UserError(
+            f'{source} is no table of names: {{"names": [["fc", "head"], ...]}} is needed, pairs '
+            "of a pattern of their names and our path"
+        )
+    wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "names": (pairs, 'pairs of texts such as [["fc", "head"]]'),
+        "flattened": (sizes, 'channels, height and width by path, such as {"hidden": [6, 3, 3]}'),
+        "optional": (texts, r'a list of patterns such as ["aux\\..*"]'),
+        "ones": (ones, 'counts by pattern, such as {"gamma": 2}'),
+    }
+    for name, value in data.items():
+        if name not in wanted:
+            raise unknown(f"field of {source}", name, wanted)
+        fits, kind = wanted[name]
+        if not fits(value):
+            raise UserError(f"{source}: {name} must be {kind}, not {shown(json.dumps(value), 60)}")
 
 
 def best_naming(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,15 +17,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnn_jax.checkpoints.plain_path import plain_path
+from cnn_jax.data.memory_limit import available_memory
 from cnn_jax.errors import UserError, forget_closed_loops
-from cnn_jax.pretrained.torch_file import Tensors
+from cnn_jax.pretrained.tensors import Tensors, as_float32, check_names, shown
 
 Key = tuple[str | int, ...]
 """Where an array stands in a tree: keys of dictionaries and places in lists."""
 
 _TREE, _STEP = "_METADATA", "_CHECKPOINT_METADATA"
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What the libraries raise at files that are missing, cut short or changed."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ def read_orbax(path: Path) -> OrbaxWeights:
     Raises:
       UserError: it is damaged, or does not say which arrays are the parameters.
     """
-    items = _items(path)
+    with _reading(path):
+        items = _items(path)
     trees = {item: _metadata(folder) for item, folder in items.items()}
     leaves = {
         (*item, *key): leaf for item, tree in trees.items() for key, leaf in _leaves(tree).items()
     }
+    check_names(("/".join(map(str, key)) for key in leaves), len(leaves), path)
     places = _places(path, list(leaves), depth=1 if () in items else 2)
     tensors: Tensors = {}
     taken: set[Key] = set()
@@ -93,7 +96,9 @@ def _items(path: Path) -> dict[Key, Path]:
 def _metadata(folder: Path) -> Any:
     """The tree of a folder, with shapes in place of arrays."""
     with _reading(folder), plain_path(folder) as plain:
-        return ocp.PyTreeCheckpointHandler().metadata(plain).tree
+        tree = ocp.PyTreeCheckpointHandler().metadata(plain).tree
+        _leaves(tree)  # of dictionaries and lists
+        return tree
 
 
 def _leaves(tree: Any) -> dict[Key, Any]:
@@ -146,6 +151,8 @@ def _read(folder: Path, tree: Any, place: Key) -> dict[Key, np.ndarray]:
     wanted = _arrays(tree)
     if not wanted:
         return {}
+    with _reading(folder):
+        _check_size(wanted, folder)
     arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
     item = jax.tree.map(lambda _: 0, wanted)
     for part in reversed(place):
@@ -159,9 +166,23 @@ def _read(folder: Path, tree: Any, place: Key) -> dict[Key, np.ndarray]:
             plain,
             args=ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True),
         )
-    for part in place:
-        found = found[part]
-    return {key: _as_float32(np.asarray(array)) for key, array in _leaves(found).items()}
+        for part in place:
+            found = found[part]
+        return {key: _as_float32(np.asarray(array)) for key, array in _leaves(found).items()}
+
+
+def _check_size(tree: Any, folder: Path) -> None:
+    """Checks that the arrays fit in memory: where they do not, the reader ends the process."""
+    need = sum(
+        math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+        for leaf in _leaves(tree).values()
+        if _is_array(leaf)
+    )
+    if need > (limit := available_memory()):
+        raise UserError(
+            f"{folder} says that its arrays take {need / 1e9:,.1f} GB, more than the "
+            f"{limit / 1e9:,.1f} GB of memory that are available: it is damaged, or too large"
+        )
 
 
 def _arrays(tree: Any) -> Any:
@@ -181,7 +202,9 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if jax.numpy.issubdtype(array.dtype, np.floating) else array
+    if array.dtype.kind != "f" and jax.numpy.issubdtype(array.dtype, np.floating):
+        return array.astype(np.float32)  # bfloat16 and the like
+    return as_float32(array)
 
 
 def _parts(keys: Iterable[Key], places: Iterable[Key] = ()) -> list[str]:
@@ -203,9 +226,16 @@ def _listed(keys: Iterable[Key]) -> str:
 def _reading(folder: Path) -> Iterator[None]:
     """Within it what the libraries raise at a damaged folder is a `UserError`."""
     forget_closed_loops()
+    # Of several that fail at once the others are not awaited either.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
         yield
-    except _READ_ERRORS as error:
+    except UserError:
+        raise
+    # There is no end of what the libraries raise at files that are missing, cut short or changed.
+    except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         first = (reason.strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{folder} is damaged, or no checkpoint of Orbax: {first[:300]}") from None
+        if isinstance(error, LookupError):
+            first = f"{first} is missing in it"
+        raise UserError(f"{folder} is damaged, or no checkpoint of Orbax: {shown(first)}") from None

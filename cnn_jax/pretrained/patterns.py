@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cnn_jax.errors import UserError
+from cnn_jax.pretrained.tensors import shown
 
 Rows = Sequence[tuple[str, str]]
 """Regular expressions over their names, each with the replacement that makes ours of it."""
@@ -56,11 +57,21 @@ class NameTable:
         return [_Mirror.of(*row) for row in self._rows]
 
 
-def _compiled(pattern: str, replacement: str) -> re.Pattern[str]:
+def checked(pattern: str) -> re.Pattern[str]:
+    """A regular expression.
+
+    Raises:
+      UserError: it is none.
+    """
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{pattern!r} is no regular expression: {error}") from None
+        return re.compile(pattern)
+    # Numbers that are too large, and groups that stand too deep in others.
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UserError(f"{shown(repr(pattern))} is no regular expression: {error}") from None
+
+
+def _compiled(pattern: str, replacement: str) -> re.Pattern[str]:
+    compiled = checked(pattern)
     if any(int(group) > compiled.groups for group in _REFERENCE.findall(replacement)):
         raise UserError(f"{replacement!r} uses a group that {pattern!r} does not have")
     if "\\" in _REFERENCE.sub("", replacement):

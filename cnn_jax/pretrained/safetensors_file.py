@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
 from safetensors.numpy import save
 
 from cnn_jax.errors import UserError
-from cnn_jax.pretrained.torch_file import Tensors
+from cnn_jax.pretrained.tensors import (
+    Tensors,
+    as_float32,
+    bfloat16_as_float32,
+    check_names,
+    shown,
+)
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
@@ -27,24 +35,41 @@ def read_safetensors(path: Path) -> Tensors:
       UserError: the file is damaged, or holds numbers of another kind.
     """
     try:
-        entries = safetensors.deserialize(path.read_bytes())
+        data = path.read_bytes()
+        # It checks that the arrays lie one behind the other, and fill the file.
+        entries = safetensors.deserialize(data)
+        _check_once(data)
+        check_names((name for name, _ in entries), len(entries), path)
+        return {
+            name: _array(name, entry["dtype"], entry["data"], entry["shape"], path)
+            for name, entry in entries
+        }
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is damaged, or no safetensors file: {error}") from None
-    return {
-        name: _array(name, entry["dtype"], entry["data"], entry["shape"], path)
-        for name, entry in entries
-    }
+    # NumPy has fewer shapes than the format: at most 64 axes, say.
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is damaged, or no safetensors file: {shown(str(error))}") from None
+
+
+def _check_once(data: bytes) -> None:
+    """Checks that no name stands in a file's header twice: the last would count, unsaid."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"{name} stands in its header twice")
+            seen.add(name)
+
+    length = int.from_bytes(data[:8], "little")
+    json.loads(data[8 : 8 + length], object_pairs_hook=once)
 
 
 def _array(name: str, code: str, data: bytes, shape: list[int], path: Path) -> np.ndarray:
     if code not in _DTYPES:
         raise UserError(f"{name} of {path} has numbers of the kind {code}, which is not known here")
     array = np.frombuffer(data, _DTYPES[code]).reshape(shape)
-    if code == "BF16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+    return as_float32(bfloat16_as_float32(array) if code == "BF16" else array)
 
 
 def write_safetensors(

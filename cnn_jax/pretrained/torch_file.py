@@ -15,10 +15,15 @@ import numpy as np
 
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained import pickle_machine
-from cnn_jax.pretrained.pickle_machine import Global
-
-Tensors = dict[str, np.ndarray]
-"""Arrays by their names in the file they come from."""
+from cnn_jax.pretrained.pickle_machine import Global, Maker
+from cnn_jax.pretrained.tensors import (
+    LONGEST_NAME,
+    Tensors,
+    as_float32,
+    bfloat16_as_float32,
+    check_names,
+    shown,
+)
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Under which training scripts put a state dict among other things."""
@@ -50,6 +55,9 @@ def read_torch(path: Path) -> Tensors:
     has no views. A state dict may stand under `state_dict`, `model_state_dict` or `model`; the
     prefixes of DataParallel and torch.compile are taken away.
 
+    What a file costs is in proportion to its size, whatever stands in it: see `pickle_machine` for
+    its pickles, and no tensor has more elements than its storage has numbers.
+
     Returns:
       Read-only arrays, in PyTorch's layout; floats of any width as float32, whole numbers as
       they are.
@@ -67,20 +75,23 @@ def read_torch(path: Path) -> Tensors:
                 value, storages = _read_legacy(io.BytesIO(file.read()), str(path))
             else:
                 raise UserError(f"{path} is no file of PyTorch's")
-            found = {
-                str(name): storages.tensor(entry)
+            tensors = {
+                name: entry
                 for name, entry in _state_dict(value, path).items()
                 if isinstance(entry, _Tensor)
             }
+            check_names(tensors, len(tensors), path)
+            found = {name: storages.tensor(entry) for name, entry in tensors.items()}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     # A damaged pickle or archive shows as any of these.
     except (
-        ValueError, TypeError, LookupError, OverflowError, EOFError, struct.error,
-        zipfile.BadZipFile, NotImplementedError,
+        ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error,
+        zipfile.BadZipFile, RuntimeError,
     ) as error:  # fmt: skip
+        reason = "it refers to what it does not hold" if isinstance(error, LookupError) else error
         raise UserError(
-            f"{path} is damaged, or not what PyTorch's torch.save writes: {error}"
+            f"{path} is damaged, or not what PyTorch's torch.save writes: {shown(str(reason))}"
         ) from None
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in found):
@@ -127,9 +138,8 @@ class _Storages:
                 raise ValueError(f"{len(data)} bytes for {storage.count} numbers")
             array = np.frombuffer(data, dtype)
             if storage.dtype == "torch.BFloat16Storage":
-                array = (array.astype(np.uint32) << 16).view(np.float32)
-            kind = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
-            array = array.astype(kind, copy=False)
+                array = bfloat16_as_float32(array)
+            array = as_float32(array)
             array.flags.writeable = False
             self._arrays[storage] = array
         return self._arrays[storage]
@@ -164,7 +174,7 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) 
         raise ValueError("a tensor without a shape")
     if len(size) != len(stride):
         raise ValueError("a tensor of more axes than strides, or fewer")
-    if not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):
+    if not all(map(_is_count, (offset, *size, *stride))):
         raise ValueError("a tensor of a shape that is none")
     return _Tensor(storage, offset, size, stride)
 
@@ -172,42 +182,56 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) 
 _MOST_AXES = 64  # as NumPy has it
 
 
-def _rebuild_parameter(data: Any, *_: Any) -> Any:
+def _is_count(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 2**63
+
+
+def _rebuild_parameter(data: Any, *_: Any) -> _Tensor:
+    if not isinstance(data, _Tensor):
+        raise ValueError("a parameter without a tensor")
     return data
 
 
-def _size(numbers: Any) -> Any:
+def _size(numbers: Any) -> tuple[Any, ...]:
     if not isinstance(numbers, tuple):
         raise ValueError("a size of no numbers")
     return numbers
 
 
-def _ordered_dict(pairs: Any = None) -> dict[Any, Any]:
+def _ordered_dict(pairs: Any = None) -> dict[str, Any]:
     """An ordered dictionary, empty unless an old Python gave its pairs as a list of lists."""
-    found: dict[Any, Any] = {}
-    # Emptied on the way: a short pickle could have a long list copied any number of times.
-    while pairs:
-        key, value = pairs.pop()
-        pickle_machine.set_item(found, key, value)
-    return dict(reversed(found.items()))
+    found: dict[str, Any] = {}
+    if pairs is None:
+        return found
+    if not isinstance(pairs, list):
+        raise ValueError(f"an ordered dictionary of a {type(pairs).__name__}")
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError("an ordered dictionary of what are no pairs")
+        pickle_machine.set_item(found, *pair)
+    # A short pickle could have a long list copied any number of times.
+    pairs.clear()
+    return found
 
 
-_MAKERS: dict[str, Callable[..., Any] | None] = {
-    "collections.OrderedDict": _ordered_dict,
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch.Size": _size,
+_MAKERS: dict[str, Maker | None] = {
+    "collections.OrderedDict": Maker(_ordered_dict, 0, 1),
+    "torch._utils._rebuild_tensor": Maker(_rebuild_tensor, 4, 4),
+    "torch._utils._rebuild_tensor_v2": Maker(_rebuild_tensor, 6, 7),
+    "torch._utils._rebuild_parameter": Maker(_rebuild_parameter, 2, 3),
+    "torch.Size": Maker(_size, 1, 1),
     **dict.fromkeys(_DTYPES),
 }
 
 
 def _persistent(description: Any) -> _Storage:
     """The storage that a pickle speaks of as (`storage`, class, key, device, count)."""
+    if not isinstance(description, tuple) or len(description) not in (5, 6):
+        raise ValueError("an object outside the pickle that is no storage of numbers")
     kind, dtype, key, _, count, *view = description
     if kind != "storage" or not isinstance(dtype, Global) or dtype.name not in _DTYPES:
         raise ValueError("an object outside the pickle that is no storage of numbers")
-    if not isinstance(key, str) or type(count) is not int or count < 0:
+    if not isinstance(key, str) or len(key) > LONGEST_NAME or not _is_count(count):
         raise ValueError("a storage without a key or a size")
     if any(entry is not None for entry in view):
         raise ValueError("storages that are views of others; save it anew with PyTorch")
@@ -230,6 +254,9 @@ def _read_zip(file: Any, path: Path) -> tuple[Any, _Storages]:
         entry = archive.getinfo(folder + name)
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise ValueError(f"{name} is compressed or encrypted")
+        # The archive's reader reads the one and gives the other.
+        if entry.compress_size != entry.file_size:
+            raise ValueError(f"{name} has two sizes")
         left -= entry.file_size
         if left < 0:
             raise ValueError("entries that are larger than the file")
@@ -238,11 +265,13 @@ def _read_zip(file: Any, path: Path) -> tuple[Any, _Storages]:
     order = b"little"
     if f"{folder}byteorder" in archive.namelist():
         order = read("byteorder")
+    if order not in _ORDERS:
+        raise ValueError(f"an order of bytes that is {order[:20]!r}")
     value = pickle_machine.run(io.BytesIO(read("data.pkl")), _MAKERS, _persistent, str(path))
-    storages = _Storages(
-        lambda storage: read(f"data/{storage.key}"), {b"little": "<", b"big": ">"}[order]
-    )
-    return value, storages
+    return value, _Storages(lambda storage: read(f"data/{storage.key}"), _ORDERS[order])
+
+
+_ORDERS = {b"little": "<", b"big": ">"}
 
 
 def _read_legacy(stream: io.BytesIO, source: str) -> tuple[Any, _Storages]:
@@ -257,17 +286,24 @@ def _read_legacy(stream: io.BytesIO, source: str) -> tuple[Any, _Storages]:
     def run() -> Any:
         return pickle_machine.run(stream, _MAKERS, persistent, source)
 
-    if run() != _LEGACY_MAGIC or run() != _LEGACY_PROTOCOL or not run()["little_endian"]:
+    if run() != _LEGACY_MAGIC or run() != _LEGACY_PROTOCOL:
         raise ValueError("a pickle, but none of torch.save")
+    system = run()
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise ValueError("numbers that are not little-endian")
     value, keys = run(), run()
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("no list of storages")
     data: dict[str, bytes] = {}
     for key in keys:
+        if key in data:
+            raise ValueError("a storage that stands in it twice")
         stream.read(8)  # the count again
         data[key] = stream.read(sizes[key])
     return value, _Storages(lambda storage: data[storage.key], "<")
 
 
-def _state_dict(value: Any, path: Path) -> dict[Any, Any]:
+def _state_dict(value: Any, path: Path) -> dict[str, Any]:
     """The dictionary of tensors in what was pickled."""
     for key in _WRAPPERS:
         if isinstance(value, dict) and isinstance(value.get(key), dict):
@@ -275,5 +311,5 @@ def _state_dict(value: Any, path: Path) -> dict[Any, Any]:
     found = value if isinstance(value, dict) else {}
     if not any(isinstance(entry, _Tensor) for entry in found.values()):
         held = ", ".join(map(repr, list(found)[:8])) or f"a {type(value).__name__}"
-        raise UserError(f"{path} holds no state dict, but {held}")
+        raise UserError(f"{path} holds no state dict, but {shown(held)}")
     return found

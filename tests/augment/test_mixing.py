@@ -121,6 +121,8 @@ def test_cutmix_pastes_one_rectangle_for_the_whole_batch():
     images, mixed, _ = cutmix_draws()
     pasted = (mixed[:200] != images)[..., 0]
     area = pasted.any(axis=1)
+    # Of nothing pasted all of the rest would hold.
+    assert area.any(axis=(1, 2)).mean() > 0.5
     for draw, rectangle in zip(pasted, area, strict=True):
         rows, columns = rectangle.any(axis=1), rectangle.any(axis=0)
         np.testing.assert_array_equal(rectangle, rows[:, None] & columns[None, :])

@@ -1,5 +1,7 @@
 """Checkpoints that other programs write with Orbax."""
 
+import json
+
 import jax
 import numpy as np
 import optax
@@ -162,4 +164,14 @@ def test_a_damaged_folder_is_an_error_that_names_it(tmp_path, variables, damage)
     else:
         (path / "params.gamma" / "0").write_bytes(b"no numbers")
     with pytest.raises(UserError, match="tree is damaged, or no checkpoint of Orbax"):
+        read_orbax(path)
+
+
+def test_shapes_that_no_memory_holds_are_refused_before_they_are_read(tmp_path, variables):
+    # TensorStore would end the process.
+    path = written(tmp_path / "tree", variables, use_ocdbt=False)
+    file = path / "params.gamma" / ".zarray"
+    text = json.loads(file.read_text())
+    file.write_text(json.dumps(text | {"shape": [2**41], "chunks": [2**41]}))
+    with pytest.raises(UserError, match=r"tree says that its arrays take 8,796\.1 GB, more than"):
         read_orbax(path)

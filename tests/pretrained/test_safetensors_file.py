@@ -85,3 +85,39 @@ def test_a_missing_file(tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match="cannot be written: No such file"):
         write_safetensors(tmp_path / "none" / "x.safetensors", {"x": np.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("x", "F32", [1] * 65, bytes(4))], "is damaged, .*64"),
+        ([("x", "F32", [0, 2**62], b"")], "is damaged"),
+        ([("x", "F32", [2**40, 2**40], b"")], "is damaged, .*overflow"),
+        ([("x", "F32", [3], bytes(8))], "is damaged"),
+        ([("x", "Q7", [1], bytes(4))], "is damaged, .*Q7"),
+        ([("a\n", "F32", [1], bytes(4))], r"a name that cannot be printed: a\\n$"),
+        ([("a" * 2000, "F32", [1], bytes(4))], r"a name of 2,000 characters, a{40}\.\.\.;"),
+        ([("x", "F64", [1], np.float64(1e300).tobytes())], "too large for float32"),
+    ],
+)
+def test_refuses_arrays_that_are_none(tmp_path, entries, message):
+    with pytest.raises(UserError, match=message):
+        read_safetensors(by_hand(tmp_path / "x.safetensors", entries))
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "message"),
+    [
+        (b'{"x":1}', 2**63, "header too large"),
+        (b'{"\xff":1}', None, "UTF-8"),
+        (b"[" * 100_000, None, "is damaged"),
+        (b'{"x":ENTRY,"x":ENTRY}', None, "x stands in its header twice"),
+        (b'{"x":ENTRY,"y":ENTRY}', None, "invalid offset for tensor"),
+    ],
+)
+def test_refuses_headers_that_are_none(tmp_path, header, length, message):
+    header = header.replace(b"ENTRY", b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}')
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", length or len(header)) + header + bytes(4))
+    with pytest.raises(UserError, match=message):
+        read_safetensors(path)

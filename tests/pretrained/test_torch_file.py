@@ -108,6 +108,14 @@ def test_reads_ordered_dicts_parameters_and_sizes(tmp_path):
     assert_equal(found, {"a": np.float32([1, 2]), "b": np.float32([1, 2])})
 
 
+def test_of_equal_names_the_last_counts(tmp_path):
+    storages = Storages()
+    first, last = (storages.tensor(np.float32([number])) for number in (1, 2))
+    pairs = Call(Name("collections", "OrderedDict"), ([["a", first], ["b", first], ["a", last]],))
+    found = read_torch(write_zip(tmp_path / "n.pth", pairs, storages))
+    assert_equal(found, {"a": np.float32([2]), "b": np.float32([1])})
+
+
 def test_reads_attributes_of_a_state_dict(tmp_path, arrays):
     # A pickled OrderedDict that has `_metadata`, as torch.save writes it.
     tensors, storages = stored({"x": arrays["bn.running_var"]})
@@ -143,6 +151,14 @@ def test_honours_strides_and_offsets(tmp_path):
             "none": np.zeros((0, 3), np.float32),
         },
     )
+
+
+def test_no_tensor_can_be_written_to(tmp_path, arrays):
+    # Those of one storage share their numbers.
+    tensors, storages = stored(arrays)
+    for array in read_torch(write_zip(tmp_path / "n.pth", tensors, storages)).values():
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
 
 
 def test_widens_floats_and_keeps_whole_numbers(tmp_path):

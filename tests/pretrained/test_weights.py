@@ -107,7 +107,7 @@ def test_loads_a_naming_of_the_users(tmp_path, variables):
     table.write_text(json.dumps({"names": rows, "flattened": {"hidden": [6, 3, 3]}}))
     assert_same(load(path, "toy", toy.initial(), names=table).variables, variables)
     table.write_text(json.dumps({"rows": rows}))
-    with pytest.raises(UserError, match=r"names\.json does not fit"):
+    with pytest.raises(UserError, match=r"names\.json is no table of names"):
         load(path, "toy", toy.initial(), names=table)
 
 
