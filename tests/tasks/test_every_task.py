@@ -1,0 +1,211 @@
+"""What holds of every task: one test of each promise that the trainer relies on."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task
+from cnn_jax.batch import Batch
+from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.devices.mesh import make_mesh
+from cnn_jax.state import init_state
+from cnn_jax.tasks import TASKS, make_task
+from cnn_jax.training.evaluator import Evaluator, make_model
+from cnn_jax.training.step import make_train_step
+
+N = 22
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (N, 8, 8, 1)).astype(np.uint8)
+TAGS = (RANDOM.random((N, 3)) < 0.4).astype(np.int8)
+TAGS[0] = -1  # nothing is known of it
+TAGS[1] = 0  # nothing is there in it
+NUMBERS = RANDOM.normal([3, -200], [1, 50], (N, 2)).astype(np.float32)
+ANGLES = RANDOM.uniform(0, 360, (N, 1)).astype(np.float32)
+
+# Name, task, loss, targets, what they are called.
+KINDS = {
+    "classification": (Task(), Loss(), np.arange(N, dtype=np.int32) % 3, "abc"),
+    "binary": (Task("binary"), Loss(), np.arange(N, dtype=np.int32) % 2, "ab"),
+    "tagging": (Task("tagging"), Loss(), TAGS, "xyz"),
+    "asymmetric": (Task("tagging"), Loss("asymmetric"), TAGS, "xyz"),
+    "regression": (Task("regression"), Loss(), NUMBERS, "de"),
+    "angle": (Task("regression", {"angle": True}), Loss(), ANGLES, "a"),
+    "bins": (Task("regression", {"bins": 11}), Loss("bins"), NUMBERS, "de"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    recipe: Recipe
+    split: Split
+    spec: object
+    task: object
+    model: object
+
+
+def made(kind, **fields):
+    task, loss, targets, names = KINDS[kind]
+    recipe = Recipe(
+        "toy",
+        task=task,
+        loss=loss,
+        model=Model("simple_cnn", options={"widths": (4,), "hidden": (16,)}),
+        optimizer=Optimizer("adam", learning_rate=0.01),
+        batch_size=8,
+    )
+    recipe = dataclasses.replace(recipe, **fields)
+    split = Split(IMAGES, targets)
+    spec = data_spec(Dataset("toy", tuple(names), split, None, split, "here"))
+    value = make_task(recipe, spec)
+    return Made(recipe, split, spec, value, make_model(recipe, value))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def variables_of(each, seed=0):
+    example = each.task.example()
+    state = jax.jit(lambda: init_state(seed, each.model, optax.sgd(0.1), example))()
+    return state.variables
+
+
+def numbers(metrics):
+    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+
+def test_all_tasks_are_here():
+    assert {task.name for task, *_ in KINDS.values()} == set(TASKS)
+
+
+def test_each_example_counts_once_whatever_the_batch(kind):
+    """Also where the last batch is filled up, and where a split is merged from two."""
+    found = []
+    each = made(kind)
+    variables = variables_of(each)
+    mesh = make_mesh(devices=jax.devices()[:1])
+    for size in (8, N):
+        recipe = dataclasses.replace(each.recipe, batch_size=size)
+        found.append(numbers(Evaluator(recipe, each.spec, mesh)(variables, each.split)))
+    assert found[0]["examples"] == N
+    for name, value in found[0].items():
+        assert value == pytest.approx(found[1][name], rel=1e-5, abs=1e-6, nan_ok=True), name
+    assert all(np.isfinite(value) for value in found[0].values()), found[0]
+
+
+def test_without_changes_training_sees_what_evaluation_sees(kind):
+    each = made(kind, augment=Augment())
+    key, places = jax.random.key(0), jnp.arange(8)
+    inputs, targets = each.split.inputs[:8], each.split.targets[:8]
+    learnt = each.task.training_batch(key, key, inputs, targets, places, places)
+    judged = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
+    jax.tree.map(np.testing.assert_array_equal, learnt, judged)
+
+
+def test_what_is_told_of_a_mirror_image_is_told_of_the_image(kind):
+    """With both views averaged: mirroring the example and undoing it changes nothing."""
+    each = made(kind, views="mirror")
+    variables = variables_of(each)
+
+    def told(images):
+        def apply(inputs):
+            return each.model.apply(variables, inputs, train=False)
+
+        return each.task.answers(each.task.infer(apply, each.task.prepared(images)))
+
+    one, other = told(IMAGES[:4]), told(IMAGES[:4, :, ::-1])
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def step_of(each):
+    optimizer = optax.adam(0.01)
+    example = each.task.example()
+    state = jax.jit(
+        lambda: init_state(0, each.model, optimizer, example, initial=each.task.initial)
+    )()
+    return state, make_train_step(each.model, each.task.loss, optimizer)
+
+
+def test_a_batch_can_be_learnt_by_heart(kind):
+    each = made(kind)
+    inputs, targets = each.split.inputs[1:9], each.split.targets[1:9]
+    batch = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
+    state, step = step_of(each)
+    step, losses = jax.jit(step), []
+    for _ in range(150):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    # What bins can reach is the entropy of their two shares.
+    least = 0.0
+    if kind == "bins":
+        shares = np.asarray(batch.targets["learnt"])
+        least = -np.sum(shares * np.log(np.maximum(shares, 1e-30))) / 8
+    assert losses[-1] - least < 0.1 * (losses[0] - least), (losses[0], losses[-1])
+    assert set(metrics) >= {part.name for part in each.task.PARTS}
+
+
+def test_what_is_recorded_gives_the_same_numbers_when_read_back(kind):
+    each = made(kind)
+    batch = each.task.evaluation_batch(each.split.inputs, each.split.targets, jnp.ones(N))
+    variables = variables_of(each)
+    outputs = each.model.apply(variables, batch.inputs, train=False)
+    sums = {name: np.float64(value) for name, value in each.task.sums(outputs, batch).items()}
+    sums["examples"] = np.float64(N)
+    records = jax.device_get(each.task.records(outputs, batch))
+    stored = json.dumps({name: values.tolist() for name, values in records.items()})
+    back = {
+        name: np.array(values, records[name].dtype) for name, values in json.loads(stored).items()
+    }
+    chosen = each.task.choose(records)
+    assert each.task.finish(sums, back, chosen) == each.task.finish(sums, records, chosen)
+    assert each.task.choose(back) == chosen
+    json.dumps(chosen)  # it is stored beside the checkpoint
+
+
+def test_the_metric_that_counts_is_found_and_has_a_direction(kind):
+    each = made(kind)
+    mesh = make_mesh(devices=jax.devices()[:1])
+    found = Evaluator(each.recipe, each.spec, mesh)(variables_of(each), each.split, choose=True)
+    for metric in each.task.METRICS:
+        if metric.name in found:
+            assert metric.worth(found) == found[metric.name] * (1 if metric.higher else -1)
+            assert metric.worth({metric.name: float("nan")}) == -np.inf
+    assert each.task.METRICS[0].name in found
+    for metric in each.task.HEADLINE:
+        if metric.name in found:
+            assert metric.written(found[metric.name])
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_step_lowers_for_accelerators(kind, platform):
+    """With static shapes, and nothing that calls back to the host."""
+    each = made(kind)
+    state, step = step_of(each)
+    batch = each.task.evaluation_batch(each.split.inputs[:8], each.split.targets[:8], jnp.ones(8))
+    text = jax.export.export(jax.jit(step), platforms=[platform])(state, batch).mlir_module()
+    assert "callback" not in text and "tensor<?" not in text
+
+
+def test_padding_may_hold_anything(kind):
+    each = made(kind)
+    batch = each.task.evaluation_batch(each.split.inputs[:4], each.split.targets[:4], jnp.ones(4))
+    variables = variables_of(each)
+    outputs = each.model.apply(variables, batch.inputs, train=False)
+    plain = each.task.sums(outputs, batch)
+
+    def padded(values):
+        return jnp.concatenate([values, jnp.full_like(values[:2], jnp.nan)])
+
+    longer = Batch(
+        padded(batch.inputs), jax.tree.map(padded, batch.targets), jnp.array([1.0] * 4 + [0.0] * 2)
+    )
+    found = each.task.sums(padded(outputs), longer)
+    for name, value in plain.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
