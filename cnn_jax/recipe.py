@@ -19,11 +19,33 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Which columns of `csv:FILE` hold what."""
+
+    targets: tuple[str, ...] = ()
+    """What is to be told of an image; by default every column that is nothing else. Tags stand in
+    one column, or each has a column of 1, 0, or nothing where it is unknown."""
+    file: str | None = None
+    """The image files, named from the table's folder or from one beside it; by default the column
+    that is called file, path, image or the like."""
+    split: str | None = None
+    """train, validation or test; by default the column that is called split or part. Without one
+    parts are cut."""
+    group: str | None = None
+    """Examples of one value, such as a person, stay in one part."""
+    names: str | None = None
+    """A file with a name a line: the classes or tags in this order. Tags that are not in it are
+    left out."""
+
+
+@dataclass(frozen=True)
 class Data:
     """What is learnt from."""
 
     name: str = "mnist"
-    """A data set: a TFDS catalog name, `digits`, `shapes`, or `folder:PATH`."""
+    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE` or
+    `npz:FILE`."""
+    columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
     trains on all: nothing is validated, no checkpoint is best, and the last state is tested.

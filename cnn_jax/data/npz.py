@@ -45,9 +45,10 @@ def load_npz(path: str | Path, *, kind: Kind = "class", name: str | None = None)
     """
     file, name = Path(path).expanduser(), name or f"npz:{path}"
     try:
-        with np.load(file, allow_pickle=False) as opened:
-            if not hasattr(opened, "files"):
-                raise UserError(f"{name} holds one array; an .npz file holds several, by name")
+        opened = np.load(file, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise UserError(f"{name} holds one array; an .npz file holds several, by name")
+        with opened:
             arrays = {key: opened[key] for key in opened.files}
     except FileNotFoundError:
         raise UserError(f"{name}: there is no such file") from None

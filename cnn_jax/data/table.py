@@ -12,6 +12,7 @@ import numpy as np
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.table_targets import TARGETS
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.recipe import Columns
 
 _FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
 _SPLIT_NAMES = ("split", "part", "subset", "partition")
@@ -28,26 +29,6 @@ _SPLITS = {
 _DELIMITERS = ",;\t|"
 _NAMED = 20
 """So many missing files are named."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a table hold what.
-
-    Attributes:
-      targets: what is to be told; by default every column that is nothing else.
-      file: of the image files, by default one that is called file, path, image or the like.
-      split: train, validation or test, by default one that is called split or part.
-      group: examples of one value stay in one part.
-      names: a file with a name a line: the classes or tags, in this order. Tags that are not in it
-        are left out.
-    """
-
-    targets: tuple[str, ...] = ()
-    file: str | None = None
-    split: str | None = None
-    group: str | None = None
-    names: str | None = None
 
 
 @dataclass(frozen=True)
