@@ -19,6 +19,7 @@ from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, placed, re
 from cnn_jax.devices.processes import first_does
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import TrainState
+from cnn_jax.tasks import resolved
 from cnn_jax.training.compiled_steps import Whole
 from cnn_jax.training.input import HeldInput, Input, StreamedInput
 from cnn_jax.training.program import FITTED_TO, Program
@@ -70,6 +71,7 @@ class Experiment:
         Raises:
           UserError: something in the recipe is unknown or does not fit.
         """
+        recipe = resolved(recipe)
         parallel = parallel or Parallel()
         mesh = make_mesh(parallel, devices)
         if dataset is None:

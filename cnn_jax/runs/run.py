@@ -112,7 +112,9 @@ def train(
 
 def _check_same(made: Recipe, given: Recipe) -> None:
     """Refuses a program that was made for another recipe, but for its seed."""
-    lines = differences(to_json(dataclasses.replace(made, seed=given.seed)), to_json(given))
+    lines = differences(
+        to_json(resolved(dataclasses.replace(made, seed=given.seed))), to_json(given)
+    )
     if lines:
         raise UserError(
             "the experiment was made for another recipe (stored) than is to be trained (now):\n  "

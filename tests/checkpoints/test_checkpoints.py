@@ -78,13 +78,13 @@ def test_of_equally_good_ones_that_of_least_loss_then_the_latest_is_best(checkpo
 )
 def test_a_folder_may_have_any_name(tmp_path, name):
     path = tmp_path / name / "checkpoints"
-    checkpoints = Checkpoints(path, recipe.Checkpoints(keep_latest=1, keep_best=1))
+    checkpoints = Checkpoints(path, recipe.Checkpoints(keep_latest=1, keep_best=1), ACCURACY)
     save_all(checkpoints, {1: 0.5, 2: 0.9, 3: 0.7})
     assert checkpoints.steps() == [2, 3]
     checkpoints.close()
     (tmp_path / name).rename(tmp_path / "plain")
     checkpoints = Checkpoints(
-        tmp_path / "plain" / "checkpoints", recipe.Checkpoints(), read_only=True
+        tmp_path / "plain" / "checkpoints", recipe.Checkpoints(), ACCURACY, read_only=True
     )
     restored, _ = checkpoints.restore(2, template(state()))
     jax.tree.map(np.testing.assert_array_equal, state(2), restored)
@@ -99,7 +99,7 @@ def test_the_first_checkpoint_is_read_once_it_is_written(tmp_path, monkeypatch):
         pass
 
     monkeypatch.setattr(ocdbt_utils, "merge_ocdbt_per_process_files", nothing)
-    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", recipe.Checkpoints())
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", recipe.Checkpoints(), ACCURACY)
     with pytest.raises(SaveError, match=r"step 1 was written to .* but it cannot be read"):
         checkpoints.save(state(1), 1, {}, None)
     checkpoints.close()
@@ -107,11 +107,11 @@ def test_the_first_checkpoint_is_read_once_it_is_written(tmp_path, monkeypatch):
 
 def test_damaged_metrics_do_no_harm_to_the_state(tmp_path):
     path = tmp_path / "run" / "checkpoints"
-    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints = Checkpoints(path, recipe.Checkpoints(), ACCURACY)
     save_all(checkpoints, {1: 0.9, 2: 0.5})
     checkpoints.close()
     (path / "1" / "metrics" / "metrics").write_bytes(b"{")
-    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints = Checkpoints(path, recipe.Checkpoints(), ACCURACY)
     [said] = checkpoints.broken
     assert "of checkpoint 1 in" in said and "used as one that was not validated" in said
     assert checkpoints.steps() == [1, 2]
@@ -123,7 +123,7 @@ def test_damaged_metrics_do_no_harm_to_the_state(tmp_path):
     checkpoints.close()
     for step in (1, 2):
         (path / str(step)).rename(path / f"{step}.broken")
-    checkpoints = Checkpoints(path, recipe.Checkpoints())
+    checkpoints = Checkpoints(path, recipe.Checkpoints(), ACCURACY)
     with pytest.raises(UserError, match=r"damaged ones \(1\.broken, 2\.broken\).*not begun anew"):
         checkpoints.check_begins()
     checkpoints.close()

@@ -19,6 +19,8 @@ from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.state import init_state
 from cnn_jax.training.step import make_train_step
 
+EXAMPLE = jax.ShapeDtypeStruct((4, 4, 1), jnp.float32)
+
 
 class Net(nn.Module):
     """Two normalisations, one told in its call and one in its field to use running averages."""
@@ -40,9 +42,7 @@ def batch():
 def trained(batch, frozen=None, **options):
     config = Optimizer("sgd", options={"momentum": 0.9}, **options)
     optimizer = make_optimizer(config, optax.constant_schedule(0.1), frozen)
-    before = init_state(
-        jnp.uint32(0), Net(), optimizer, jax.ShapeDtypeStruct((4, 4, 1), jnp.float32)
-    )
+    before = init_state(jnp.uint32(0), Net(), optimizer, EXAMPLE)
     step = jax.jit(make_train_step(Net(), tiny_task.CROSS_ENTROPY, optimizer, frozen=frozen))
     after = before
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_a_normalisation_that_is_frozen_in_part_goes_on(batch):
 def test_what_is_frozen_changes_no_gradient_of_the_rest(batch):
     """Not of what stands before it either, to which the gradient goes through it."""
     optimizer = optax.sgd(0.1)
-    state = init_state(jnp.uint32(0), Net(), optimizer, (4, 4, 1))
+    state = init_state(jnp.uint32(0), Net(), optimizer, EXAMPLE)
 
     def norms(frozen):
         step = make_train_step(Net(), tiny_task.CROSS_ENTROPY, optimizer, frozen=frozen)

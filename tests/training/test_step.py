@@ -88,7 +88,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(batch):
 def test_parts_of_a_batch_hand_their_statistics_on(batch):
     state, train_step = make(Noisy(), accumulate=2)
     new, _ = train_step(state, batch)
-    first, second = (np.asarray(batch.images[part::2]).mean((0, 1, 2)) for part in (0, 1))
+    first, second = (np.asarray(batch.inputs[part::2]).mean((0, 1, 2)) for part in (0, 1))
     # A momentum of 0.5, from 0.
     expected = 0.5 * (0.5 * first) + 0.5 * second
     np.testing.assert_allclose(new.batch_stats["norm"]["mean"], expected, atol=1e-6)
@@ -137,13 +137,13 @@ def test_after_a_few_steps_nothing_holds_the_start(batch, accumulate):
     for path, now in jax.tree_util.tree_leaves_with_path(state.averages):
         assert np.abs(now).max() < 10, path
     mean = np.asarray(state.batch_stats["norm"]["mean"])
-    np.testing.assert_allclose(mean, np.asarray(batch.images).mean((0, 1, 2)), atol=0.1)
+    np.testing.assert_allclose(mean, np.asarray(batch.inputs).mean((0, 1, 2)), atol=0.1)
 
 
 def test_running_statistics_from_elsewhere_are_kept(batch):
     state, train_step = make(Normed(0.9), loaded=True)
     new, _ = train_step(state, batch)
-    mean = 0.1 * np.asarray(batch.images).mean((0, 1, 2))
+    mean = 0.1 * np.asarray(batch.inputs).mean((0, 1, 2))
     np.testing.assert_allclose(new.batch_stats["norm"]["mean"], mean, atol=1e-6)
 
 
