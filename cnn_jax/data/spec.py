@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
+
+from cnn_jax.json_values import differences, to_json
+
+_SAME = 0.5 / 255
+"""Means and deviations that differ by less than half a grey value are taken for those of the same
+images: decoders and resizing differ that much between versions of Pillow."""
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,9 @@ class DataSpec:
       streamed: whether images are read from disk while the training runs.
       evaluation_shape: (h, w, c) of the raw images in evaluation, where it is another.
       statistics: what `mean` and `std` are of.
+      notes: what a user should know of how they were read: what was left out, cut or guessed.
+      grey_range: the values of 16-bit grey images that are black and white; None where there was
+        no such image. Runs that were stored without it took the whole range.
     """
 
     name: str
@@ -30,13 +42,49 @@ class DataSpec:
     streamed: bool = False
     evaluation_shape: tuple[int, int, int] | None = None
     statistics: str = "of all training images"
+    notes: tuple[str, ...] = ()
+    grey_range: tuple[int, int] | None = (0, 65535)
 
     @property
     def evaluated_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of the raw images in evaluation."""
         return self.evaluation_shape or self.image_shape
 
+    def taken_up(self, stored: DataSpec) -> DataSpec:
+        """These facts for a run that goes on: with its stored means and deviations, if they fit.
+
+        Args:
+          stored: what the run began with.
+        """
+        pairs = [*zip(self.mean, stored.mean), *zip(self.std, stored.std)]  # noqa: B905
+        apart = max((abs(now - then) for now, then in pairs), default=0.0)
+        if len(self.mean) != len(stored.mean) or apart > _SAME:
+            return self
+        notes = self.notes
+        if apart > _EQUAL:
+            notes += (
+                f"means and deviations differ by up to {apart:.2g} from those that the run began "
+                "with, as with another version of Pillow or a few other images; it goes on with "
+                "those it began with",
+            )
+        return dataclasses.replace(
+            self, mean=stored.mean, std=stored.std, statistics=stored.statistics, notes=notes
+        )
+
+    def changes(self, stored: DataSpec) -> list[str]:
+        """One line for each of the stored facts that a run cannot go on with now."""
+        then, now = _compared(stored), _compared(self.taken_up(stored))
+        if None in (then["grey_range"], now["grey_range"]):
+            del then["grey_range"], now["grey_range"]
+        return differences(then, now)
+
     @property
     def num_classes(self) -> int:
         """How many logits a model has."""
         return len(self.class_names)
+
+
+def _compared(spec: DataSpec) -> dict[str, Any]:
+    """The facts that a model depends on, as JSON, without what is said of them."""
+    fields: dict[str, Any] = to_json(spec)
+    return {name: value for name, value in fields.items() if name not in ("notes", "statistics")}
