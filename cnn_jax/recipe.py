@@ -58,6 +58,9 @@ class Data:
     images differ in size."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    grey_range: tuple[int, int] | None = None
+    """The values of 16-bit grey images of `folder:PATH` that are black and white: 0 4095 for 12
+    bits. By default 0 and the greatest value of as many bits as the training images need."""
     streaming: bool | None = None
     """Read images from disk while the training runs, in processes that decode them, instead of
     holding the set in memory. By default where one of the following three is given, or the pixels

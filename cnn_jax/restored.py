@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,4 +68,7 @@ def restore(run: Path, checkpoint: str = "best") -> Restored:
         chosen = checkpoints.metrics(step).get("chosen")
     finally:
         checkpoints.close()
+    # Whatever is read for this model is read as its training images were.
+    data = dataclasses.replace(recipe.data, grey_range=spec.grey_range)
+    recipe = dataclasses.replace(recipe, data=data)
     return Restored(recipe, spec, step, state.evaluated, mesh, recipe.data.central_crop, chosen)

@@ -24,6 +24,11 @@ from cnn_jax.tasks import resolved
 
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+_AS_BEFORE = (
+    " To read 16-bit grey as before, give the stored values by --data.grey-range, with "
+    "--allow-recipe-change."
+)
+
 
 class RunFolder:
     """Where everything of one run lies.
@@ -179,6 +184,10 @@ class RunFolder:
         file = self.path / "data.json"
         return from_json(read_json(file), DataSpec, str(file))
 
+    def known_data(self) -> DataSpec | None:
+        """The stored facts of the data, or None where none are stored yet."""
+        return self.data_spec() if (self.path / "data.json").exists() else None
+
     def write_data_spec(self, spec: DataSpec) -> None:
         """Stores the facts of the data, or checks them against those stored.
 
@@ -189,12 +198,12 @@ class RunFolder:
         if not file.exists():
             write_json(file, to_json(spec))
             return
-        lines = differences(to_json(self.data_spec()), to_json(spec))
-        if lines:
+        if lines := spec.changes(self.data_spec()):
             raise UserError(
                 f"the data of the run in {self.path} have changed since it began:\n  "
                 + "\n  ".join(lines)
                 + "\nChoose another --workdir for a run on the new data."
+                + _AS_BEFORE * any(line.startswith("grey_range") for line in lines)
             )
 
     def steps(self) -> list[int]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cnn_jax import recipe
+from cnn_jax.data.memory_limit import check_side
 from cnn_jax.errors import UserError
 
 
@@ -64,15 +65,14 @@ def output_shape(
     """The (h, w, c) of a preprocessed image, from the (h, w, c) of a raw one.
 
     Raises:
-      UserError: the size is not positive, or the image is larger than the size it is to be
-        padded to.
+      UserError: the size is not positive or larger than any image may be, or the image is larger
+        than the size it is to be padded to.
     """
     height, width, channels = image_shape
     size = config.size
     if size is None:
         return image_shape
-    if size < 1:
-        raise UserError(f"--preprocess.size is a positive number of pixels, not {size}")
+    check_side("--preprocess.size", size)
     if config.fit == "pad" and size < max(height, width):
         raise UserError(
             f"--preprocess.size {size} is smaller than the images ({height}x{width}), which "

@@ -73,6 +73,9 @@ class Reading:
     """Side in pixels to which every image is resized."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    grey_range: tuple[int, int] | None = None
+    """The values of 16-bit grey images of `folder:PATH` that are black and white, by default as
+    many bits as they need."""
     streaming: bool | None = None
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""

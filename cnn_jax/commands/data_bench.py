@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from cnn_jax import augment
 from cnn_jax.augment import training_batch
 from cnn_jax.commands.output import print_json, print_rows
 from cnn_jax.data.feed import Feed
-from cnn_jax.data.images import eight_bits
+from cnn_jax.data.images import eight_bits, opened
 from cnn_jax.data.memory import Order
 from cnn_jax.data.pieces import Pieces, Shuffled, check_workers, default_workers
 from cnn_jax.data.streamed import Interpolation, StreamedSplit
@@ -100,7 +99,7 @@ def _alone(split: StreamedSplit, seconds: float) -> Rows:
     read = [source.read(of(place)) for place in places]
 
     def decoded(content: bytes) -> Image.Image:
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as image:
             image.load()
             return eight_bits(image)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.data.dataset import Dataset, Examples, Split
+from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits
 from cnn_jax.data.folder import load_folder
 from cnn_jax.data.images import resize
+from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.errors import UserError
@@ -26,6 +28,7 @@ def load(
     *,
     image_size: int | None = None,
     skip_bad: bool = False,
+    grey_range: GreyRange | None = None,
     data_dir: Path | None = None,
     max_bytes: int | None = None,
 ) -> Dataset:
@@ -37,22 +40,28 @@ def load(
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
+      grey_range: the values of 16-bit grey images of `folder:PATH` that are black and white, by
+        default as `load_folder` finds them.
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
 
     Raises:
       UserError: the name is unknown, or the set cannot be had, read or held in memory.
     """
-    if image_size is not None and image_size < 1:
-        raise UserError(f"--data.image-size {image_size} must be at least 1")
+    check_side("--data.image-size", image_size)
     kind, colon, rest = name.partition(":")
     if name == "digits":
-        return _resized(load_digits(), image_size)
+        return _resized(load_digits(), image_size, max_bytes)
     if kind == "shapes":
         return load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
     if kind == "folder" and colon:
         return load_folder(
-            rest, name=name, image_size=image_size, skip_bad=skip_bad, max_bytes=max_bytes
+            rest,
+            name=name,
+            image_size=image_size,
+            skip_bad=skip_bad,
+            grey_range=grey_range,
+            max_bytes=max_bytes,
         )
     _check_no_path(name)
     # Importing TFDS takes a second, which runs on other data should not wait for.
@@ -148,9 +157,13 @@ def _check_no_path(name: str) -> None:
         raise UserError(f"{name!r} looks like a folder; a folder is named folder:{name}")
 
 
-def _resized(dataset: Dataset, image_size: int | None) -> Dataset:
+def _resized(dataset: Dataset, image_size: int | None, max_bytes: int | None) -> Dataset:
     if image_size is None:
         return dataset
+    parts = [part for part in (dataset.train, dataset.test) if part is not None]
+    channels = dataset.train.image_shape[2]
+    shape = image_size, image_size, channels
+    check_size(dataset.name, sum(len(part) for part in parts), shape, max_bytes)
 
     def of(split: Examples | None) -> Split:
         assert isinstance(split, Split)

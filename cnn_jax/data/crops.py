@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
-from cnn_jax.data.images import UPRIGHT, eight_bits, opened
+from cnn_jax.data.depth import WHOLE, GreyRange
+from cnn_jax.data.images import eight_bits, opened, turned
 
 TRIES = 10
 """Random parts that are tried before the largest in the middle is taken, as in torchvision."""
@@ -107,6 +108,7 @@ def decode_part(
     shape: tuple[int, int, int],
     choose: Choice,
     resample: Image.Resampling = Image.Resampling.BILINEAR,
+    grey_range: GreyRange = WHOLE,
 ) -> np.ndarray:
     """A part of an encoded image, resized with antialiasing.
 
@@ -120,6 +122,7 @@ def decode_part(
       shape: (h, w, c) of the result, c 1 or 3.
       choose: given the height and width of the image.
       resample: the filter.
+      grey_range: as for `decode`.
 
     Returns:
       (h, w, c) uint8.
@@ -129,18 +132,14 @@ def decode_part(
     """
     height, width, channels = shape
     with opened(content, name) as image:
-        # A JPEG tells its orientation before its pixels; others may do so after them.
-        jpeg = image.format == "JPEG"
-        if not jpeg:
-            image.load()
-        turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = turned(image)
         box = None
         if turn is None:
             box = choose(image.height, image.width)
-            if jpeg and box is not None:
+            if image.format == "JPEG" and box is not None:
                 box = _drafted(image, box, height, width)
         image.load()
-        pixels = eight_bits(image)
+        pixels = eight_bits(image, grey_range)
     if turn is not None:
         pixels = pixels.transpose(turn)
         box = choose(pixels.height, pixels.width)

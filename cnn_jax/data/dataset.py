@@ -112,6 +112,8 @@ class Dataset:
       test: examples to read once, at the end.
       source: where it lies.
       notes: what a user should know of how it was made, such as a part that was cut.
+      grey_range: the values of 16-bit grey images that were read as black and white; None where
+        there is no such image.
     """
 
     name: str
@@ -121,3 +123,4 @@ class Dataset:
     test: Examples | None
     source: str
     notes: tuple[str, ...] = ()
+    grey_range: tuple[int, int] | None = None

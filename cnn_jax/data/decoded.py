@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
+import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
-from zipfile import BadZipFile
+from typing import IO, TypeVar
 
 import numpy as np
 
 from cnn_jax.data.dataset import Split
 
+T = TypeVar("T")
+
 MOST_BYTES = 2**30
 """Larger splits are decoded at every start: a second copy of them would fill disks."""
+
+_PARTIAL = ".partial"
+_STALE_SECONDS = 3600.0
+"""A partial file that nothing was written to for so long was left by a process that has ended."""
 
 
 def fingerprint(files: Sequence[Path], *facts: object) -> str:
@@ -36,20 +41,36 @@ def kept(folder: Path, key: str, n: int, shape: Sequence[int], make: Callable[[]
       make: decodes the split.
     """
     file = folder / f"{key}.npz"
-    # A file that is damaged, or that may not be read, is as good as none.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
-        with np.load(file) as stored:
-            split = Split(stored["images"], stored["labels"])
-        if split.images.shape == (n, *shape):
-            return split
+
+    def stored() -> Split:
+        with np.load(file) as arrays:
+            return Split(arrays["images"], arrays["labels"])
+
+    found = read(stored)
+    if found is not None and found.images.shape == (n, *shape):
+        return found
     split = make()
     if split.images.nbytes <= MOST_BYTES:
         write(file, lambda out: np.savez(out, images=split.images, labels=split.labels))
     return split
 
 
-def write(file: Path, save: Callable[[IO[bytes]], None]) -> bool:
+def read(stored: Callable[[], T]) -> T | None:
+    """What was kept in a file, or None where it is not there or of no use.
+
+    Args:
+      stored: reads the file; whatever it raises, the file is as good as none. There is no list of
+        what readers of archives raise for damaged ones.
+    """
+    with contextlib.suppress(Exception):
+        return stored()
+    return None
+
+
+def write(file: Path, save: Callable[[IO[bytes]], object]) -> bool:
     """Writes a file whole, or not at all where the folder may not be written to.
+
+    It can be read by whom the umask allows, since users may share the folder.
 
     Args:
       file: in a folder that is made if it is not there; others may share it.
@@ -60,12 +81,22 @@ def write(file: Path, save: Callable[[IO[bytes]], None]) -> bool:
     """
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
+        _remove_stale(file.parent)
+        partial = file.with_name(f"{uuid.uuid4().hex}{_PARTIAL}")
         try:
-            with os.fdopen(descriptor, "wb") as out:
+            with partial.open("xb") as out:
                 save(out)
-            Path(partial).replace(file)
+            partial.replace(file)
         finally:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         return True
     return False
+
+
+def _remove_stale(folder: Path) -> None:
+    for each in list(folder.iterdir()):
+        if each.suffix == _PARTIAL:
+            # Another process may be first, or it may be another user's.
+            with contextlib.suppress(OSError):
+                if each.stat().st_mtime < time.time() - _STALE_SECONDS:
+                    each.unlink()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Split
-from cnn_jax.data.images import OTHER_SUFFIXES, SUFFIXES, read_images
-from cnn_jax.data.sources import ImageFiles, Source
+from cnn_jax.data.depth import GreyRange
+from cnn_jax.data.image_files import read_images
+from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.memory_limit import check_side
+from cnn_jax.data.signatures import verdict
+from cnn_jax.data.sources import ImageFiles
 from cnn_jax.data.splits import cut_test
 from cnn_jax.errors import UserError
 
@@ -22,6 +27,9 @@ _SPLIT_FOLDERS = {
     "val": "validation",
     "test": "test",
 }
+
+_MOST_NAMED = 100
+"""So many files are named in a note, which is stored beside each run."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ def load_folder(
     name: str | None = None,
     image_size: int | None = None,
     skip_bad: bool = False,
+    grey_range: GreyRange | None = None,
     max_bytes: int | None = None,
 ) -> Dataset:
     """The data set `folder:PATH`.
@@ -45,8 +54,9 @@ def load_folder(
     is one, validation (or valid, val) that each hold the same class folders. Without a test
     folder a tenth of the training images is cut for test by a fixed stratified rule. Classes
     are sorted by name, and so are the files of a class. If every image is stored as grey they
-    have one channel, else all have three (see `cnn_jax.data.images.decode`). What is hidden
-    (`.name`) is passed over; files that are not images are passed over and counted in `notes`.
+    have one channel, else all have three (see `cnn_jax.data.images.decode`). A file is an image by
+    its first bytes, whatever its name. What is hidden (`.name`) is passed over; files that are
+    known to be no images are passed over and told in `notes`.
 
     Args:
       path: the folder.
@@ -54,6 +64,8 @@ def load_folder(
       image_size: side in pixels to which every image is resized; without it all must have one
         size already.
       skip_bad: leave out images that cannot be read, and name them on stderr.
+      grey_range: the values of 16-bit grey that are black and white; by default 0 and the greatest
+        value of as many bits as those of the training images need.
       max_bytes: that the images may take, by default half of the memory that is available.
 
     Raises:
@@ -61,27 +73,25 @@ def load_folder(
         size or take too much memory, or some cannot be read.
     """
     name = name or f"folder:{path}"
-    if image_size is not None and image_size < 1:
-        raise UserError(f"--data.image-size {image_size} must be at least 1")
+    check_side("--data.image-size", image_size)
     top = Path(path).expanduser()
     class_names, files, others = _find(top)
     paths = [file.path for file in files]
-    images, good, bad = read_images(paths, name, image_size, max_bytes)
-    notes = []
-    if others:
-        notes.append(f"passed over {_listed(others, 'that are not images')}")
+    training = np.array([file.split == "train" for file in files], bool)
+    images, good, bad, depths = read_images(
+        paths, name, image_size, max_bytes, training=training, grey_range=grey_range
+    )
+    notes = passed_over(others)
     if bad:
-        found = _listed([str(error) for error in bad], "that cannot be read")
-        if not skip_bad:
-            raise UserError(
-                f"{name} has {found}\nMend or remove them, or give --data.skip-bad to leave them "
-                "out."
-            )
-        print(f"left out of {name}: {found}", file=sys.stderr)
-        notes.append(f"left out {len(bad):,} image files that cannot be read")
+        notes.append(left_out(name, bad, skip_bad))
         left = [file for file, keep in zip(files, good, strict=True) if keep]
-        _check_classes_left(files, left, class_names)
+        check_classes_left(
+            [(file.split, file.label) for file in files],
+            [(file.split, file.label) for file in left],
+            class_names,
+        )
         files, images = left, images[good]
+    notes += depths.notes()
     parts = _parts(files, images)
     dataset = Dataset(
         name=name,
@@ -91,6 +101,7 @@ def load_folder(
         test=parts.get("test"),
         source=str(top.resolve()),
         notes=tuple(notes),
+        grey_range=depths.grey_range,
     )
     return dataset if dataset.test is not None else cut_test(dataset)
 
@@ -102,12 +113,16 @@ class FoundFiles:
     Attributes:
       class_names: the k classes.
       parts: the files of each split.
+      source: the whole path of the folder.
       notes: what was passed over.
+      shape: (h, w, c) of the images as far as it is known: which are grey would take reading all.
     """
 
     class_names: tuple[str, ...]
-    parts: dict[str, Source]
+    parts: dict[str, ImageFiles]
+    source: str
     notes: tuple[str, ...]
+    shape: tuple[int | None, int | None, int] = (None, None, 3)
 
 
 def find_files(path: str | Path) -> FoundFiles:
@@ -118,13 +133,62 @@ def find_files(path: str | Path) -> FoundFiles:
     """
     top = Path(path).expanduser()
     class_names, files, others = _find(top)
-    notes = (f"passed over {_listed(others, 'that are not images')}",) if others else ()
-    parts: dict[str, Source] = {}
+    parts: dict[str, ImageFiles] = {}
     for split in dict.fromkeys(file.split for file in files):
         part = [file for file in files if file.split == split]
         labels = np.array([file.label for file in part], np.int32)
         parts[split] = ImageFiles(top.resolve(), top, [file.path for file in part], labels)
-    return FoundFiles(class_names, parts, notes)
+    return FoundFiles(class_names, parts, str(top.resolve()), tuple(passed_over(others)))
+
+
+def passed_over(others: list[str]) -> list[str]:
+    """The note of files that are no images, if there are any."""
+    what = "that is no image" if len(others) == 1 else "that are not images"
+    return [f"passed over {_listed(others, what, _MOST_NAMED)}"] if others else []
+
+
+def left_out(name: str, bad: Sequence[UnreadableImage], skip_bad: bool) -> str:
+    """Says which image files are left out, and gives the note of it.
+
+    Args:
+      name: of the set.
+      bad: what hinders the files to be read.
+      skip_bad: whether they may be left out.
+
+    Raises:
+      UserError: they may not.
+    """
+    what, errors = "that cannot be read", [str(error) for error in bad]
+    if not skip_bad:
+        raise UserError(
+            f"{name} has {_listed(errors, what)}\nMend or remove them, or give --data.skip-bad to "
+            "leave them out."
+        )
+    told = f"left out of {name}: {_listed(errors, what)}"
+    # Names need not be of signs that can be written.
+    print(told.encode(errors="backslashreplace").decode(), file=sys.stderr)
+    return f"left out {_listed(errors, what, _MOST_NAMED)}"
+
+
+def check_classes_left(
+    files: Iterable[tuple[str, int]], left: Iterable[tuple[str, int]], class_names: tuple[str, ...]
+) -> None:
+    """Checks that of every class of every part a file is left.
+
+    Args:
+      files: part and class of each file, before some were left out.
+      left: the same of those that are left.
+      class_names: the k classes.
+
+    Raises:
+      UserError: there is none of one.
+    """
+    still = set(left)
+    for split, label in dict.fromkeys(files):
+        if (split, label) not in still:
+            raise UserError(
+                f"no image of the class {class_names[label]} in the {split} part can be read"
+            )
 
 
 def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:
@@ -197,12 +261,14 @@ def _image_files(folder: Path, others: list[str]) -> list[Path]:
             f"the class folder {folder} holds the folder {folders[0].name}; the images of a "
             "class must lie in its folder itself"
         )
-    images = [file for file in files if _is_image(file)]
+    found = {file: verdict(file) for file in files}
+    images = [file for file in files if found[file] != "no image"]
     if not images:
         raise UserError(
-            f"the class folder {folder} holds no images (files that end in {', '.join(SUFFIXES)})"
+            f"the class folder {folder} holds no images (JPEG, PNG, BMP or WebP, whatever the "
+            "files are called)"
         )
-    others += [str(file) for file in files if not _is_image(file)]
+    others += [str(file) for file in files if found[file] == "no image"]
     return images
 
 
@@ -219,29 +285,14 @@ def _content(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [each for each in visible if each not in known]
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES + OTHER_SUFFIXES
-
-
 def _check_no_images(folder: Path, files: list[Path], others: list[str]) -> None:
-    images = [file.name for file in files if _is_image(file)]
+    images = [file.name for file in files if verdict(file) == "image"]
     if images:
         raise UserError(
             f"{folder} holds {len(images):,} images directly, such as {images[0]}; put the images "
             "of each class in a folder"
         )
     others += [str(file) for file in files]
-
-
-def _check_classes_left(
-    files: list[_File], left: list[_File], class_names: tuple[str, ...]
-) -> None:
-    still = {(file.split, file.label) for file in left}
-    for split, label in dict.fromkeys((file.split, file.label) for file in files):
-        if (split, label) not in still:
-            raise UserError(
-                f"no image of the class {class_names[label]} in the {split} part can be read"
-            )
 
 
 def _parts(files: list[_File], images: np.ndarray) -> dict[str, Split]:
@@ -254,6 +305,9 @@ def _parts(files: list[_File], images: np.ndarray) -> dict[str, Split]:
     return parts
 
 
-def _listed(names: list[str], what: str) -> str:
-    """`3 files WHAT:` and a line for each."""
-    return "\n  ".join([f"{len(names):,} file{'s' if len(names) > 1 else ''} {what}:", *names])
+def _listed(names: list[str], what: str, most: int | None = None) -> str:
+    """`3 files WHAT:` and a line for each, or for the first so many."""
+    lines = [f"{len(names):,} file{'s' if len(names) > 1 else ''} {what}:", *names[:most]]
+    if most is not None and len(names) > most:
+        lines.append(f"and {len(names) - most:,} more")
+    return "\n  ".join(lines)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from cnn_jax.data.memory_limit import check_size
+from cnn_jax.data.containers import MAX_PIXELS, essential
+from cnn_jax.data.depth import WHOLE, GreyRange, eight_bit_values
+from cnn_jax.data.orientation import upright
+from cnn_jax.data.signatures import READ, START, image_format
 from cnn_jax.errors import UserError
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-"""How the names of files that can be read end, in lower case."""
-OTHER_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
-"""How the names of image files end that are not read: to pass them over as if they were notes
-would lose examples unnoticed."""
-MAX_PIXELS = 89_000_000
-"""Larger images are refused: one this large takes 267 MB in RGB, and Pillow itself warns of
-decompression bombs from 89.5 million pixels on."""
 
 Shape = tuple[int, int, int]
 
@@ -33,16 +29,8 @@ _WIDE_MODES = ("I", "I;16")
 _THREADS = 8
 # What Pillow's readers were seen, or are documented, to raise for damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes an image upright, by its EXIF orientation."""
+# Pillow tells Python's warnings of what a user cannot mend, such as dates that are cut off.
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\b"), 0)
 
 
 class UnreadableImage(UserError):
@@ -62,14 +50,17 @@ class UnreadableImage(UserError):
 
 
 def decode(
-    source: Path | bytes, channels: int | None = None, image_size: int | None = None
+    source: Path | bytes,
+    channels: int | None = None,
+    image_size: int | None = None,
+    grey_range: GreyRange = WHOLE,
 ) -> np.ndarray:
     """The pixels of a JPEG, PNG, BMP or WebP image, upright.
 
     The EXIF orientation is applied. Transparent pixels lie on white. Palettes and CMYK become
-    RGB. 16-bit grey is divided by 257, so that white stays white, and rounded; of 16-bit RGB
-    Pillow keeps the high bytes. Colour profiles are not applied, and of an animation the first
-    picture is taken.
+    RGB. Of 16-bit RGB Pillow keeps the high bytes. Colour profiles are not applied, and of an
+    animation the first picture is taken. Texts, profiles and EXIF that are large or broken do not
+    matter.
 
     Args:
       source: a file, or the bytes of one.
@@ -77,6 +68,7 @@ def decode(
         image has all three equal). By default as the file has it: 1 if it is stored as grey
         (1, 8 or 16 bits, with or without alpha), else 3.
       image_size: side in pixels to which it is resized, as by `resize`.
+      grey_range: the values of 16-bit grey that become 0 and 255; what lies between is rounded.
 
     Returns:
       (h, w, c) uint8.
@@ -90,16 +82,53 @@ def decode(
         raise ValueError(f"channels are 1, 3 or None, not {channels}")
     with opened(source) as image:
         image.load()
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        pixels = eight_bits(image)
-    if orientation in UPRIGHT:
-        pixels = pixels.transpose(UPRIGHT[orientation])
+        turn = turned(image)
+        pixels = eight_bits(image, grey_range)
+    if turn is not None:
+        pixels = pixels.transpose(turn)
     mode = pixels.mode if channels is None else "L" if channels == 1 else "RGB"
     if pixels.mode != mode:
         pixels = pixels.convert(mode)
     array = np.array(pixels)
     array = array.reshape(*array.shape[:2], -1)
     return array if image_size is None else resize(array, image_size)
+
+
+class Header(NamedTuple):
+    """What the header of an image tells.
+
+    Attributes:
+      height: in pixels, as stored: an EXIF orientation may turn it by a quarter.
+      width: in pixels, as stored.
+      channels: 1 or 3, as of `decode`.
+      wide: whether it is 16-bit grey.
+      cut: whether it has 16 bits of which only the upper 8 are read.
+    """
+
+    height: int
+    width: int
+    channels: int
+    wide: bool
+    cut: bool
+
+
+def header(source: Path | bytes) -> Header:
+    """What the header of an image tells, without reading the pixels.
+
+    Raises:
+      UnreadableImage: as `decode` does, as far as the header shows it.
+    """
+    with opened(source, header_only=True) as image:
+        return header_of(image)
+
+
+def header_of(image: Image.Image) -> Header:
+    """The same of an image that is opened, before its pixels are read."""
+    wide = image.mode in _WIDE_MODES
+    tiles = getattr(image, "tile", None)
+    stored = str(tiles[0].args) if image.format == "PNG" and tiles else ""
+    channels = 1 if image.mode in _GREY_MODES else 3
+    return Header(image.height, image.width, channels, wide, not wide and ";16" in stored)
 
 
 def stored_shape(source: Path | bytes) -> Shape:
@@ -111,8 +140,7 @@ def stored_shape(source: Path | bytes) -> Shape:
     Raises:
       UnreadableImage: as `decode` does, as far as the header shows it.
     """
-    with opened(source) as image:
-        return image.height, image.width, 1 if image.mode in _GREY_MODES else 3
+    return header(source)[:3]
 
 
 def resize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
@@ -147,65 +175,6 @@ def central_square(image: np.ndarray, part: float) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def read_images(
-    paths: Sequence[Path], name: str, image_size: int | None, max_bytes: int | None
-) -> tuple[np.ndarray, np.ndarray, list[UnreadableImage]]:
-    """Reads many files of one size, in threads.
-
-    Args:
-      paths: n files.
-      name: of the data set, for messages.
-      image_size: side in pixels to which each is resized, or None.
-      max_bytes: as for `check_size`, which is called before a pixel is decoded.
-
-    Returns:
-      images: (n, h, w, c) uint8, zeros where a file cannot be read; c is 1 if all that can
-        are stored as grey, else 3.
-      good: (n,) bool, which can be read.
-      bad: what hinders the others, in their order.
-
-    Raises:
-      UserError: they differ in size and `image_size` is None, or take too much memory.
-    """
-    images: np.ndarray | None = None
-    good = np.zeros(len(paths), bool)
-    bad: list[UnreadableImage] = []
-    grey = True
-    threads = ThreadPoolExecutor(_THREADS)
-    try:
-        headers = list(threads.map(_header, paths))
-        shapes = [header for header in headers if not isinstance(header, UnreadableImage)]
-        channels = max((shape[2] for shape in shapes), default=1)
-        if shapes:
-            side = _common_size(shapes) if image_size is None else (image_size, image_size)
-            check_size(name, len(shapes), (*side, channels), max_bytes, streams=True)
-
-        def pixels(path: Path, header: Shape | UnreadableImage) -> np.ndarray | UnreadableImage:
-            if isinstance(header, UnreadableImage):
-                return header
-            try:
-                return decode(path, image_size=image_size)
-            except UnreadableImage as error:
-                return error
-
-        for place, found in enumerate(threads.map(pixels, paths, headers)):
-            if isinstance(found, UnreadableImage):
-                bad.append(found)
-                continue
-            if images is None:
-                images = np.zeros((len(paths), *found.shape[:2], channels), np.uint8)
-            if found.shape[:2] != images.shape[1:3]:
-                raise _sizes_differ(images.shape[1:3], found.shape[:2])
-            images[place], good[place] = found, True
-            grey = grey and found.shape[2] == 1
-    finally:
-        threads.shutdown(cancel_futures=True)
-    if images is None:
-        images = np.zeros((len(paths), 0, 0, 1), np.uint8)
-    # A file whose header said colour may have turned out to be bad.
-    return (images[..., :1] if grey else images), good, bad
-
-
 def in_threads(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
     """`function(*arguments)` of each, in order; decoders leave Python's lock while they work."""
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -213,29 +182,56 @@ def in_threads(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]
 
 
 @contextlib.contextmanager
-def opened(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
+def opened(
+    source: Path | bytes, name: str | None = None, *, header_only: bool = False
+) -> Iterator[Image.Image]:
     """The image, its pixels not yet read; what Pillow raises within becomes an UnreadableImage.
 
     Args:
       source: a file, or the bytes of one.
       name: what errors call it, by default the path.
+      header_only: the pixels are not asked for.
     """
     if name is None:
         name = "the image" if isinstance(source, bytes) else str(source)
+    if _QUIET not in warnings.filters:
+        # Not for a while only: filters belong to all threads, and several read at once.
+        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
+    start = b""
     try:
-        if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
-            raise UnreadableImage(name, "is empty")
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(
-                    name,
-                    f"has {image.width:,} x {image.height:,} pixels, more than the {MAX_PIXELS:,} "
-                    "that are read",
+        with contextlib.ExitStack() as open_files:
+            if isinstance(source, bytes):
+                file: Any = io.BytesIO(source)
+            elif header_only:
+                file = open_files.enter_context(source.open("rb"))
+            else:
+                file = io.BytesIO(source.read_bytes())
+            if not (start := file.read(START)):
+                raise UnreadableImage(name, "is empty")
+            file.seek(0)
+            found = essential(file, header=header_only)
+            with Image.open(found.file, formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImage(
+                        name,
+                        f"has {image.width:,} x {image.height:,} pixels, more than the "
+                        f"{MAX_PIXELS:,} that are read",
+                    )
+                image.info.update(
+                    {
+                        key: value
+                        for key, value in found._asdict().items()
+                        if isinstance(value, bytes)
+                    }
                 )
-            yield image
+                yield image
     except UnidentifiedImageError:
-        raise UnreadableImage(name, "is not a JPEG, PNG, BMP or WebP image") from None
+        kind = image_format(start)
+        if kind in READ or kind is None:
+            raise UnreadableImage(name, "is not a JPEG, PNG, BMP or WebP image") from None
+        raise UnreadableImage(
+            name, f"is of the format {kind}, which is not read; convert it to PNG"
+        ) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(
             name, f"has more than the {MAX_PIXELS:,} pixels that are read"
@@ -245,10 +241,15 @@ def opened(source: Path | bytes, name: str | None = None) -> Iterator[Image.Imag
         raise UnreadableImage(name, f"cannot be read ({reason})") from error
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """A loaded image in mode L or RGB."""
+def turned(image: Image.Image) -> Image.Transpose | None:
+    """What makes an image upright that `opened` gave; None where nothing need be done."""
+    return upright(image.info.get("exif"), image.info.get("xmp"))
+
+
+def eight_bits(image: Image.Image, grey_range: GreyRange = WHOLE) -> Image.Image:
+    """A loaded image in mode L or RGB; `grey_range` as of `decode`."""
     if image.mode in _WIDE_MODES:
-        return _from_sixteen_bits(image)
+        return _from_sixteen_bits(image, grey_range)
     grey = image.mode in _GREY_MODES
     plain = "L" if grey else "RGB"
     if not image.has_transparency_data:
@@ -260,33 +261,25 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return white
 
 
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
+def extremes(source: Path | bytes, name: str | None = None) -> tuple[int, int] | None:
+    """The least and the greatest value of a 16-bit grey image, but for what is transparent.
+
+    Returns:
+      The two, or None where all is transparent.
+
+    Raises:
+      UnreadableImage: as `decode` does.
+    """
+    with opened(source, name) as image:
+        image.load()
+        values = np.asarray(image)
+        values = values[values != image.info.get("transparency", -1)]
+    return (int(values.min()), int(values.max())) if values.size else None
+
+
+def _from_sixteen_bits(image: Image.Image, grey_range: GreyRange) -> Image.Image:
+    values = np.asarray(image)
+    pixels = eight_bit_values(values, grey_range)
     if "transparency" in image.info:
-        values[values == image.info["transparency"]] = 65535
-    return Image.fromarray(((values.clip(0, 65535) + 128) // 257).astype(np.uint8))
-
-
-def _header(path: Path) -> Shape | UnreadableImage:
-    suffix = path.suffix.lower()
-    if suffix in OTHER_SUFFIXES:
-        return UnreadableImage(str(path), f"{suffix} files are not read; convert it to PNG")
-    try:
-        return stored_shape(path)
-    except UnreadableImage as error:
-        return error
-
-
-def _common_size(shapes: Sequence[Shape]) -> tuple[int, int]:
-    """The two sides, the shorter first: the EXIF orientation tells later which is the height."""
-    sizes = sorted({(min(shape[:2]), max(shape[:2])) for shape in shapes})
-    if len(sizes) > 1:
-        raise _sizes_differ(sizes[0], sizes[-1])
-    return sizes[0]
-
-
-def _sizes_differ(one: tuple[int, ...], other: tuple[int, ...]) -> UserError:
-    return UserError(
-        f"the images differ in size, such as {one[0]} x {one[1]} and {other[0]} x {other[1]} "
-        "pixels; give a side to which all are resized, such as --data.image-size 64"
-    )
+        pixels[values == image.info["transparency"]] = 255
+    return Image.fromarray(pixels)

@@ -57,11 +57,15 @@ class Order:
         self._known: dict[int, np.ndarray] = {}
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        if epoch not in self._known:
+        # Threads share this object, so that what one reads must not change under it: the
+        # dictionary is never altered but replaced by another.
+        known = self._known
+        if epoch not in known:
             # Steps mostly go forward: this epoch's order and the last one's are enough.
-            self._known = {e: order for e, order in self._known.items() if e == epoch - 1}
-            self._known[epoch] = epoch_order(self._seed, epoch, self._n)
-        return self._known[epoch]
+            known = {e: order for e, order in known.items() if e == epoch - 1}
+            known[epoch] = epoch_order(self._seed, epoch, self._n)
+            self._known = known
+        return known[epoch]
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices (b,) int32 of the step's examples, and the epoch (b,) int32 of each."""

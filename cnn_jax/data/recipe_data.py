@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,31 @@ def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
             f"{config.name} is held in memory; give --data.streaming True, or leave it out"
         )
     return load(
-        config.name, image_size=config.image_size, skip_bad=config.skip_bad, data_dir=data_dir
+        config.name,
+        image_size=config.image_size,
+        skip_bad=config.skip_bad,
+        grey_range=config.grey_range,
+        data_dir=data_dir,
     )
 
 
 def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
     """The data of a recipe, with a validation part and as many examples as are asked for."""
-    return with_examples(
-        with_validation(read_data(config, data_dir), config.validation), config.examples
-    )
+    whole = read_data(config, data_dir)
+    cut = with_validation(whole, config.validation)
+    found = with_examples(cut, config.examples)
+    notes = []
+    if cut.validation is not None and cut is not whole:
+        notes.append(
+            f"the validation part is {len(cut.validation):,} examples cut from train by a fixed "
+            "stratified rule"
+        )
+    if found is not cut:
+        notes.append(
+            f"learning from {len(found.train):,} of {len(cut.train):,} training examples, chosen "
+            "by a fixed rule"
+        )
+    return dataclasses.replace(found, notes=(*found.notes, *notes))
 
 
 def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpec:
@@ -77,6 +94,8 @@ def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpe
         inputs=inputs,
         targets=targets,
         facts=target_facts(train.targets),
+        notes=dataset.notes,
+        grey_range=dataset.grey_range,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Split
-from cnn_jax.data.memory_limit import check_size
+from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.errors import UserError, unknown
 
 _BLOCK_PIXELS = 2**21
@@ -180,6 +180,7 @@ def shapes_split(
 
 def _check(n: int, size: int, classes: int, channels: int, seed: int) -> None:
     most = len(CLASS_NAMES)
+    check_side("shapes: size", max(size, 1))
     for key, value, valid, right in [
         ("classes", classes, f"2 to {most}", 2 <= classes <= most),
         ("size", size, "at least 8", size >= 8),

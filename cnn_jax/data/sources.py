@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import resource
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -100,6 +100,12 @@ class ImageFiles:
         name = self._names[start : int(self._ends[place])]
         return self._folder / name.decode(errors="surrogateescape")
 
+    def take(self, places: Sequence[int]) -> ImageFiles:
+        """The files at the given places, in their order."""
+        paths, chosen = [self.path(place) for place in places], np.array(places, int)
+        groups = None if self._groups is None else self._groups[chosen]
+        return ImageFiles(self._folder, self._folder, paths, self._targets[chosen], groups)
+
     def read(self, place: int) -> Encoded:
         """See `Source`."""
         path = self.path(place)
@@ -187,10 +193,9 @@ class RecordFiles:
         beside, own = self._files[0].parent / "decoded", user_cache() / "labels"
         kept = [folder / f"labels-{key}.npy" for folder in (beside, own)]
         for file in kept:
-            # A file that is damaged, or that may not be read, is as good as none.
-            with contextlib.suppress(OSError, ValueError, EOFError):
-                if (stored := np.load(file)).shape == (self._n,) and stored.dtype == np.int32:
-                    return stored
+            stored = decoded.read(functools.partial(np.load, file))
+            if stored is not None and (stored.shape, stored.dtype) == ((self._n,), np.int32):
+                return stored
         labels = np.empty(self._n, np.int32)
         for start in range(0, self._n, _READ_AT_ONCE):
             places = range(start, min(start + _READ_AT_ONCE, self._n))

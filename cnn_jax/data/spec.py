@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from cnn_jax.data.fields import CLASS, Field, tree_of
+from cnn_jax.json_values import differences, to_json
+
+_SAME = 0.5 / 255
+"""Means and deviations that differ by less than half a grey value are taken for those of the same
+images: decoders and resizing differ that much between versions of Pillow."""
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,9 @@ class DataSpec:
       inputs: the fields that a model is given, by default an image as 8-bit pixels.
       targets: the fields that are to be told of it.
       facts: of the training targets, see `cnn_jax.data.statistics.target_facts`.
+      notes: what a user should know of how they were read: what was left out, cut or guessed.
+      grey_range: the values of 16-bit grey images that are black and white; None where there was
+        no such image. Runs that were stored without it took the whole range.
     """
 
     name: str
@@ -39,6 +50,8 @@ class DataSpec:
     inputs: dict[str, Field] = field(default_factory=dict)
     targets: dict[str, Field] = field(default_factory=lambda: {"class": CLASS})
     facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    grey_range: tuple[int, int] | None = (0, 65535)
 
     @property
     def evaluated_shape(self) -> tuple[int, int, int]:
@@ -54,3 +67,51 @@ class DataSpec:
             return each.array(count)
 
         return tree_of(inputs, made), tree_of(self.targets, made)
+
+    def taken_up(self, stored: DataSpec) -> DataSpec:
+        """These facts for a run that goes on: with its stored means and deviations, if they fit.
+
+        Args:
+          stored: what the run began with.
+        """
+        pairs = [*zip(self.mean, stored.mean), *zip(self.std, stored.std)]  # noqa: B905
+        apart = max((abs(now - then) for now, then in pairs), default=0.0)
+        if len(self.mean) != len(stored.mean) or apart > _SAME:
+            return self
+        notes = self.notes
+        if apart > _EQUAL:
+            notes += (
+                f"means and deviations differ by up to {apart:.2g} from those that the run began "
+                "with, as with another version of Pillow or a few other images; it goes on with "
+                "those it began with",
+            )
+        return dataclasses.replace(
+            self,
+            mean=stored.mean,
+            std=stored.std,
+            statistics=stored.statistics,
+            facts=stored.facts if _close(self.facts, stored.facts) else self.facts,
+            notes=notes,
+        )
+
+    def changes(self, stored: DataSpec) -> list[str]:
+        """One line for each of the stored facts that a run cannot go on with now."""
+        then, now = _compared(stored), _compared(self.taken_up(stored))
+        if None in (then["grey_range"], now["grey_range"]):
+            del then["grey_range"], now["grey_range"]
+        return differences(then, now)
+
+
+def _compared(spec: DataSpec) -> dict[str, Any]:
+    """The facts that a model depends on, as JSON, without what is said of them."""
+    fields: dict[str, Any] = to_json(spec)
+    return {name: value for name, value in fields.items() if name not in ("notes", "statistics")}
+
+
+def _close(now: dict[str, tuple[float, ...]], then: dict[str, tuple[float, ...]]) -> bool:
+    """Whether facts differ by the last digits at most, as sums do between processors."""
+    return now.keys() == then.keys() and all(
+        len(now[name]) == len(then[name])
+        and all(math.isclose(*pair, rel_tol=_EQUAL) for pair in zip(now[name], then[name]))  # noqa: B905
+        for name in now
+    )

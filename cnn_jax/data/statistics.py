@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,26 +14,40 @@ from cnn_jax.data.fields import field_of
 def channel_mean_std(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (population) deviation of each channel over all pixels, on the scale 0 to 1.
 
-    They are sums of integers, counted by pixel value, so they are exact to the last division.
-
     Args:
       images: (n, h, w, c) uint8.
 
     Returns:
       Two arrays (c,) float64.
     """
-    values = np.arange(256, dtype=np.float64)
-    means, deviations = [], []
+    return mean_std_of(value_counts(images))
+
+
+def value_counts(images: np.ndarray) -> np.ndarray:
+    """How many pixels have each value, (n, h, w, c) uint8 -> (c, 256) int64."""
+    counts = np.zeros((images.shape[-1], 256), np.int64)
     for channel in range(images.shape[-1]):
-        counts = np.zeros(256, np.int64)
         for start in range(0, len(images), 4096):
             part = images[start : start + 4096, ..., channel]
-            counts += np.bincount(part.ravel(), minlength=256)
-        total = counts.sum()
-        mean = (counts @ values) / total
-        means.append(mean)
-        deviations.append(np.sqrt((counts @ (values - mean) ** 2) / total))
-    return np.array(means) / 255, np.array(deviations) / 255
+            counts[channel] += np.bincount(part.ravel(), minlength=256)
+    return counts
+
+
+def mean_std_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same as `channel_mean_std`, of the counts (c, 256) int of values.
+
+    They are summed as whole numbers, of which floats are made by the last division and root: the
+    result is the same on every machine.
+    """
+    means, deviations = [], []
+    for channel in counts.tolist():
+        # Python's own numbers: they have no largest, and a division of them rounds once.
+        total = sum(channel)
+        first = sum(count * value for value, count in enumerate(channel))
+        second = sum(count * value**2 for value, count in enumerate(channel))
+        means.append(first / (255 * total))
+        deviations.append(math.sqrt((total * second - first**2) / (255 * total) ** 2))
+    return np.array(means), np.array(deviations)
 
 
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnn_jax.data.crops import Box, central_box, decode_part, random_box
 from cnn_jax.data.dataset import Split
+from cnn_jax.data.depth import WHOLE, GreyRange
 from cnn_jax.data.fields import CLASS, Field
 from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.sources import Source
@@ -34,6 +35,7 @@ class View:
       area: least and greatest part of the area that is taken at random, instead; None for none.
       ratio: least and greatest width over height of a part taken at random.
       interpolation: the filter that it is resized with.
+      grey_range: the values of 16-bit grey that become 0 and 255.
     """
 
     shape: Shape
@@ -41,6 +43,7 @@ class View:
     area: tuple[float, float] | None = None
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
+    grey_range: GreyRange = WHOLE
 
     def image(self, content: bytes, name: str, numbers: np.ndarray | None) -> np.ndarray:
         """The pixels (h, w, c) uint8 of an encoded image.
@@ -62,7 +65,8 @@ class View:
                 return central_box(height, width, self.part, self.shape[1] / self.shape[0])
             return None
 
-        return decode_part(content, name, self.shape, choose, _FILTERS[self.interpolation])
+        resample = _FILTERS[self.interpolation]
+        return decode_part(content, name, self.shape, choose, resample, self.grey_range)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Examples
-from cnn_jax.data.folder import find_files
-from cnn_jax.data.sources import Source
+from cnn_jax.data.depth import WHOLE
+from cnn_jax.data.folder import FoundFiles, find_files
+from cnn_jax.data.memory_limit import check_side
+from cnn_jax.data.readable_files import readable
 from cnn_jax.data.splits import cut_test
-from cnn_jax.data.statistics import channel_mean_std
+from cnn_jax.data.statistics import mean_std_of, value_counts
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
+
+if TYPE_CHECKING:
+    from cnn_jax.data.tfds_reader import FoundRecords
 
 STREAMED_FROM = 8 * 10**9
 """Bytes of pixels from which on a set streams where the recipe does not say. It is a fixed number:
@@ -27,6 +33,7 @@ STATISTICS_EXAMPLES = 1024
 PUBLISHED = {"imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 """Means and deviations of the channels that others use for a set, on the scale 0 to 1."""
 
+_SAMPLE_BYTES = 2**28
 _CROPS = ("random_crop", "central_crop", "evaluation_size")
 _IN_MEMORY_ONLY = ("digits", "shapes")
 _SAMPLE_SEED = 20_261
@@ -45,6 +52,8 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
     Raises:
       UserError: the set cannot stream, or not so.
     """
+    check_side("--data.image-size", config.image_size)
+    check_side("--data.evaluation-size", config.evaluation_size)
     crops = [name for name in _CROPS if getattr(config, name) is not None]
     if config.streaming is False:
         if crops:
@@ -70,7 +79,7 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
         return None
     if wanted:
         _check(config)
-    found = _folder(path) if kind == "folder" else _records(config.name, data_dir)
+    found = find_files(path) if kind == "folder" else _records(config.name, data_dir)
     height, width, channels = found.shape
     if config.image_size is not None:
         height = width = config.image_size
@@ -84,16 +93,26 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
     examples = sum(len(part) for part in found.parts.values())
     if not wanted and examples * height * width * channels < STREAMED_FROM:
         return None
-    if config.skip_bad:
-        raise UserError(
-            f"{config.name} streams: which of its images cannot be read turns out while it trains, "
-            "so that --data.skip-bad cannot leave them out; mend or remove them"
+    sources, grey_range, notes = found.parts, None, found.notes
+    if isinstance(found, FoundFiles):
+        left = readable(
+            found.parts,
+            config.name,
+            found.class_names,
+            skip_bad=config.skip_bad,
+            grey_range=config.grey_range,
         )
+        sources, grey_range, notes = left.parts, left.grey_range, found.notes + left.notes
+    elif config.skip_bad:
+        raise UserError(
+            f"--data.skip-bad is for folders of images, and {config.name} streams from records; "
+            "leave it out"
+        )
+    config = dataclasses.replace(config, grey_range=grey_range)
     training, evaluation = views(config, (height, width, channels))
     classes = len(found.class_names)
     parts = {
-        name: StreamedSplit(part, classes, training, evaluation)
-        for name, part in found.parts.items()
+        name: StreamedSplit(part, classes, training, evaluation) for name, part in sources.items()
     }
     dataset = Dataset(
         name=config.name,
@@ -102,7 +121,8 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
         validation=parts.get("validation"),
         test=parts.get("test"),
         source=found.source,
-        notes=found.notes,
+        notes=notes,
+        grey_range=grey_range,
     )
     return dataset if dataset.test is not None else cut_test(dataset)
 
@@ -126,31 +146,20 @@ def mean_std(name: str, train: Examples) -> tuple[np.ndarray, np.ndarray, str]:
     count = min(STATISTICS_EXAMPLES, len(train))
     bits = np.random.PCG64(_SAMPLE_SEED).random_raw(len(train))
     sample = np.sort(np.argsort(bits, kind="stable")[:count])
-    mean, std = channel_mean_std(train.decoded(sample).images)
+    counts: np.ndarray | int = 0
+    # Not all at once, which of large images would fill the memory.
+    at_once = max(1, _SAMPLE_BYTES // math.prod(train.image_shape))
+    for start in range(0, count, at_once):
+        counts = counts + value_counts(train.decoded(sample[start : start + at_once]).images)
+    mean, std = mean_std_of(np.asarray(counts))
     return mean, std, f"of {count:,} of the training images, chosen by a fixed rule"
 
 
-class _Found(NamedTuple):
-    class_names: tuple[str, ...]
-    parts: dict[str, Source]
-    shape: tuple[int | None, int | None, int]
-    source: str
-    notes: tuple[str, ...]
-
-
-def _folder(path: str) -> _Found:
-    files = find_files(path)
-    source = str(Path(path).expanduser().resolve())
-    # Which of them are grey would take reading them all.
-    return _Found(files.class_names, files.parts, (None, None, 3), source, files.notes)
-
-
-def _records(name: str, data_dir: Path | None) -> _Found:
+def _records(name: str, data_dir: Path | None) -> FoundRecords:
     # Importing TFDS takes a second, which runs on other data should not wait for.
     from cnn_jax.data.tfds_reader import find_tfds
 
-    records = find_tfds(name, data_dir)
-    return _Found(records.class_names, records.parts, records.shape, records.source, records.notes)
+    return find_tfds(name, data_dir)
 
 
 def views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
@@ -167,23 +176,16 @@ def views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
         ratio=config.random_crop_ratio,
         part=config.central_crop,
         interpolation=config.interpolation,
+        grey_range=config.grey_range or WHOLE,
     )
     if config.evaluation_size is not None:
         height = width = config.evaluation_size
-    evaluation = View(
-        (height, width, channels), part=config.central_crop, interpolation=config.interpolation
-    )
+    evaluation = dataclasses.replace(training, shape=(height, width, channels), area=None)
     return training, evaluation
 
 
 def _check(config: Data) -> None:
-    """Checks the sizes and crops."""
-    for flag, size in (
-        ("image-size", config.image_size),
-        ("evaluation-size", config.evaluation_size),
-    ):
-        if size is not None and size < 1:
-            raise UserError(f"--data.{flag} {size} must be at least 1")
+    """Checks the crops."""
     for flag, pair, most in (
         ("random-crop", config.random_crop, 1.0),
         ("random-crop-ratio", config.random_crop_ratio, math.inf),

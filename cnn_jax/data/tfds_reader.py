@@ -65,9 +65,12 @@ def load_tfds(
     parts = {split: reader.kept(split, n, shape) for split, n in wanted.items()}
     secret = [split for split, part in parts.items() if (part.labels < 0).any()]
     parts = choose_parts(parts, secret, notes)
+    class_names = tuple(info.features[reader.label].names)
+    for split, part in parts.items():
+        check_labels(name, split, part.labels, len(class_names))
     dataset = Dataset(
         name=name,
-        class_names=tuple(info.features[reader.label].names),
+        class_names=class_names,
         train=parts["train"],
         validation=parts.get("validation"),
         test=parts.get("test"),
@@ -93,6 +96,21 @@ def choose_parts(parts: dict[str, T], secret: Collection[str], notes: list[str])
         parts["test"] = parts.pop("validation")
         notes.append("the catalog's validation part is the test: it has no labelled test part")
     return parts
+
+
+def check_labels(name: str, split: str, labels: np.ndarray, classes: int) -> None:
+    """Checks that every example of a part has a label (n,) int from 0 to below `classes`.
+
+    Raises:
+      UserError: one has not.
+    """
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise UserError(
+            f"{len(wrong):,} of the {len(labels):,} labels of {name}'s {split} part that were read "
+            f"are none of its {classes} classes, such as {wrong[0]} (a negative label stands for "
+            "none), so that it cannot be used"
+        )
 
 
 @dataclass(frozen=True)
@@ -131,9 +149,12 @@ def find_tfds(name: str, data_dir: Path | None = None) -> FoundRecords:
         files = [Path(file) for file in info.splits[split].filepaths]
         what = f"{split} of {name} in {builder.data_dir}"
         parts[split] = RecordFiles(files, n, reader.image, reader.label, what)
-    secret = [split for split, part in parts.items() if part.read(0).target < 0]
+    first = {split: int(part.read(0).target) for split, part in parts.items()}
+    secret = [split for split, label in first.items() if label < 0]
     parts = choose_parts(parts, secret, notes)
     names = tuple(info.features[reader.label].names)
+    # The other labels are looked at where they are read: reading them all takes its time.
+    check_labels(name, "train", np.array([first["train"]]), len(names))
     return FoundRecords(names, parts, reader.shape, str(builder.data_dir), tuple(notes))
 
 

@@ -26,9 +26,25 @@ _WITHOUT_TFDS = ("digits", "folder:PATH", "shapes")
 
 
 def data_folder(data_dir: Path | None = None) -> Path:
-    """Where TFDS sets lie: `data_dir`, else $TFDS_DATA_DIR, else where TFDS has them."""
+    """Where TFDS sets lie: `data_dir`, else $TFDS_DATA_DIR, else where TFDS has them.
+
+    Raises:
+      UserError: TFDS cannot find its files there.
+    """
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    return Path(chosen).expanduser()
+    folder = Path(chosen).expanduser()
+    reason = None
+    # TFDS finds a set's files by patterns that it makes of their whole path.
+    if signs := sorted(set("*?[") & set(str(folder.absolute()))):
+        reason = f"takes {' '.join(signs)} in a path for a pattern"
+    elif any("\ud800" <= sign <= "\udfff" for sign in str(folder.absolute())):
+        reason = "needs names that are UTF-8"
+    if reason is not None:
+        raise UserError(
+            f"TFDS sets cannot lie in {folder}: TFDS {reason}; name another folder by --data-dir "
+            "or TFDS_DATA_DIR"
+        )
+    return folder
 
 
 def catalog_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.data.image_files import own_range
 from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
 from cnn_jax.data.streaming import views
 from cnn_jax.devices.compilation import compiled
@@ -72,15 +74,17 @@ _BATCH = 128
 
 def _read(restored: Restored, file: Path) -> np.ndarray:
     """The pixels (h, w, c) uint8 of an image, as evaluation has them."""
-    spec = restored.spec
+    spec, data = restored.spec, restored.recipe.data
+    grey_range = own_range(file) if data.grey_range is None else data.grey_range
     if spec.streamed:
-        _, view = views(restored.recipe.data, spec.image_shape)
+        data = dataclasses.replace(data, grey_range=grey_range)
+        _, view = views(data, spec.image_shape)
         try:
             return view.image(file.read_bytes(), str(file), None)
         except OSError as error:
             raise UnreadableImage(str(file), f"cannot be read: {error.strerror}") from error
     height, width, channels = spec.evaluated_shape
-    image = decode(file, channels=channels)
+    image = decode(file, channels=channels, grey_range=grey_range)
     if restored.crop is not None:
         image = central_square(image, restored.crop)
     return resize(image, (height, width))

@@ -38,8 +38,9 @@ def announce(display: Display, experiment: Experiment, devices: list[str], path:
         who = f"{workers} worker{'s' * (workers != 1)}" if workers else "threads"
         display.say(f"images are read from disk by {who}")
         display.say(f"means and deviations are {spec.statistics}")
-        for note in experiment.dataset.notes:
-            display.say(note)
+    for note in spec.notes:
+        first, *more = note.splitlines()
+        display.say(first.rstrip(":") + (f": see {path / 'data.json'}" if more else ""))
     display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)

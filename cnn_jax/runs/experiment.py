@@ -11,9 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.augment import output_shape
 from cnn_jax.data import Dataset, InMemory, Order, Split
+from cnn_jax.data.memory_limit import check_batch_size
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.data.recipe_data import data_spec, load_data
+from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, placed, replicated
 from cnn_jax.devices.processes import first_does
@@ -56,6 +59,7 @@ class Experiment:
         dataset: Dataset | None = None,
         debug: bool = False,
         workers: int | None = None,
+        began_with: DataSpec | None = None,
     ) -> Experiment:
         """Reads the data and builds the program.
 
@@ -67,6 +71,7 @@ class Experiment:
           dataset: the data, if they have been read.
           debug: see `cnn_jax.training.program.Program`.
           workers: processes that read a set which streams; 0 reads in threads of this one.
+          began_with: facts of the data that a run which goes on began with.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
@@ -80,7 +85,16 @@ class Experiment:
             first_does(lambda: found.append(load_data(recipe.data, data_dir)))
             dataset = found[0] if found else load_data(recipe.data, data_dir)
         check_workers(workers)
+        prepared = output_shape(recipe.preprocess, dataset.train.image_shape)
+        # What the host holds, which is also the device where it is a CPU.
+        held = [(dataset.train.image_shape, 1)]
+        if mesh.devices.flat[0].platform == "cpu":
+            held.append((prepared, 4))
+        examples = min(recipe.batch_size, len(dataset.train))
+        check_batch_size(examples // jax.process_count(), *held)
         spec = data_spec(dataset, recipe.preprocess)
+        if began_with is not None:
+            spec = spec.taken_up(began_with)
         program = Program(
             recipe,
             spec,

@@ -16,11 +16,12 @@ from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
-from cnn_jax.json_values import differences, to_json
+from cnn_jax.json_values import differences, from_json, to_json
 from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
@@ -91,7 +92,12 @@ def train(
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         with stop.at_once():
             experiment = experiment or Experiment.of(
-                recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+                recipe,
+                data_dir,
+                parallel=parallel,
+                debug=debug,
+                workers=workers,
+                began_with=there["data"] and from_json(there["data"], DataSpec, "data.json"),
             )
             # Nothing is written where the weights turn out not to fit.
             weights = None if there["begun"] else initial_weights(recipe, experiment.program)
@@ -124,9 +130,9 @@ def _check_same(made: Recipe, given: Recipe) -> None:
 
 
 def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
-    """What lies in a folder, checked without writing: the summary, and whether a run has begun."""
+    """What lies in a folder, checked without writing: summary, whether begun, facts of its data."""
     if (summary := folder.finished(recipe)) is not None:
-        return {"summary": summary, "begun": True}
+        return {"summary": summary, "begun": True, "data": None}
     folder.check(recipe, allow_change=allow_change)
     begun = bool(folder.steps())
     if begun and folder.recipe().init != recipe.init:
@@ -134,7 +140,7 @@ def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, An
             f"the run in {folder.path} has begun, so it cannot begin with other weights "
             f"(--init-from {recipe.init.source}); choose another --workdir"
         )
-    return {"summary": None, "begun": begun}
+    return {"summary": None, "begun": begun, "data": to_json(folder.known_data())}
 
 
 @dataclass

@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pytest
 
@@ -42,6 +45,36 @@ def test_a_damaged_file_is_made_anew(content, tmp_path, make):
     load(tmp_path, make)
     load(tmp_path, make)
     assert make.calls == 2
+
+
+def test_whatever_is_damaged_it_is_made_anew(tmp_path, make):
+    load(tmp_path, make)
+    file = tmp_path / "train-abc.npz"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 3):
+        # As long as before, so that the archive's end is found and what is wrong lies within.
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x29
+        file.write_bytes(damaged)
+        load(tmp_path, make)
+
+
+def test_others_may_read_what_is_kept_as_the_umask_says(tmp_path, make):
+    before = os.umask(0o027)
+    try:
+        load(tmp_path / "decoded", make)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "decoded" / "train-abc.npz").stat().st_mode & 0o777 == 0o640
+
+
+def test_partial_files_of_processes_that_have_ended_are_removed(tmp_path, make):
+    old, new = tmp_path / "tmpabc.partial", tmp_path / "tmpdef.partial"
+    for file, age in ((old, 7200), (new, 60)):
+        file.touch()
+        os.utime(file, (time.time() - age,) * 2)
+    load(tmp_path, make)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["tmpdef.partial", "train-abc.npz"]
 
 
 def test_another_count_is_not_taken(tmp_path, make):

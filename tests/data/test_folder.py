@@ -1,3 +1,6 @@
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +8,10 @@ import pytest
 from PIL import Image
 
 from cnn_jax.data.folder import load_folder
+from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
+from cnn_jax.json_values import from_json, read_json, to_json, write_json
 
 
 def grey(path: Path, value: int, size: tuple[int, int] = (4, 4)) -> None:
@@ -94,8 +100,13 @@ def test_one_image_in_colour_makes_all_three_channels(tmp_path):
 def test_images_are_resized(tmp_path):
     classes(tmp_path)
     grey(tmp_path / "dog" / "wide.png", 7, (30, 5))
-    with pytest.raises(UserError, match=r"such as 4 x 4 and 5 x 30 pixels; .*--data.image-size 64"):
+    with pytest.raises(UserError) as caught:
         load_folder(str(tmp_path))
+    assert str(caught.value) == (
+        f"the images differ in size (height x width): {tmp_path}/cat/000.png has 4 x 4 pixels and "
+        f"{tmp_path}/dog/wide.png has 5 x 30 pixels; give a side to which all are resized, such as "
+        "--data.image-size 64"
+    )
     dataset = load_folder(str(tmp_path), image_size=6)
     assert dataset.train.images.shape == (19, 6, 6, 1)
     assert 7 in values(dataset.train) + values(dataset.test)
@@ -109,7 +120,7 @@ def test_turned_images_differ_in_size(tmp_path):
     for name in ["a", "b"]:
         grey(tmp_path / name / "0.png", 0, (6, 4))
     Image.new("L", (6, 4)).save(tmp_path / "b" / "1.png", exif=exif)
-    with pytest.raises(UserError, match="such as 4 x 6 and 6 x 4 pixels"):
+    with pytest.raises(UserError, match=r"/a/0.png has 4 x 6 .*/b/1.png has 6 x 4 pixels"):
         load_folder(str(tmp_path))
 
 
@@ -140,7 +151,7 @@ def test_bad_files_are_named_all_together(tmp_path):
         "cat/cut.png: cannot be read (image file is truncated)",
         "cat/words.jpg: is not a JPEG, PNG, BMP or WebP image",
         "dog/empty.png: is empty",
-        "dog/scan.tif: .tif files are not read; convert it to PNG",
+        "dog/scan.tif: is of the format TIFF, which is not read; convert it to PNG",
     ]
     assert "--data.skip-bad" in last
 
@@ -152,11 +163,192 @@ def test_bad_files_are_left_out_on_request(tmp_path, capsys):
     dataset = load_folder(str(tmp_path), skip_bad=True)
     assert len(dataset.train) == 18
     assert sorted(values(dataset.train) + values(dataset.test)) == [*range(10), *range(100, 110)]
-    assert dataset.notes[0] == "left out 23 image files that cannot be read"
+    first, *named = dataset.notes[0].splitlines()
+    assert first == "left out 23 files that cannot be read:"
+    assert "bad00.png: is not" in named[0] and len(named) == 23
     errors = capsys.readouterr().err.splitlines()
     assert errors[0] == f"left out of folder:{tmp_path}: 23 files that cannot be read:"
     assert "bad00.png: is not" in errors[1] and "bad19.png: is not" in errors[20]
     assert "bad22.png: is not" in errors[23] and len(errors) == 24
+
+
+def test_a_pipe_does_not_hold_up_the_reader(tmp_path):
+    classes(tmp_path)
+    os.mkfifo(tmp_path / "cat" / "pipe")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    (tmp_path / "dog" / "link.png").symlink_to(tmp_path / "gone.png")
+    note = load_folder(str(tmp_path), skip_bad=True).notes[0]
+    assert note.count("is a pipe or a device") == 2 and "link.png: cannot be read (No such" in note
+
+
+def test_notes_name_the_first_hundred_files(tmp_path):
+    classes(tmp_path)
+    for place in range(103):
+        (tmp_path / "cat" / f"{place}.txt").touch()
+    note = load_folder(str(tmp_path)).notes[0].splitlines()
+    assert len(note) == 102 and note[-1] == "  and 3 more"
+
+
+def test_images_are_known_by_their_first_bytes(tmp_path):
+    classes(tmp_path, 3)
+    names = [
+        "a.jfif",
+        "b.jpe",
+        "c",
+        "d.jpg_large",
+        "e.JPG",
+        "f.dat",
+        "g.txt",
+        "h.old.jpg~",
+        "i.Png",
+    ]
+    for place, name in enumerate(names):
+        format = "JPEG" if place % 2 else "PNG"
+        Image.new("L", (4, 4), 50 + place).save(tmp_path / "cat" / name, format)
+    dataset = load_folder(str(tmp_path))
+    assert sorted(values(dataset.train) + values(dataset.test)) == [
+        *range(3),
+        *range(50, 50 + len(names)),
+        *range(100, 103),
+    ]
+    assert len(dataset.notes) == 1
+
+
+def test_only_what_is_known_to_be_no_image_is_passed_over(tmp_path):
+    classes(tmp_path)
+    others = {
+        "Thumbs.db": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100),
+        "desktop.ini": b"\xff\xfe[\0",
+        "labels": b"cat,1\n",
+        "notes.odd": "ein Wörtchen".encode(),
+        "paper": b"%PDF-1.7 \0",
+        "a.jpg.json": b"{}",
+        "_SUCCESS": b"",
+    }
+    unread = {
+        "clip": (b"GIF89a" + bytes(30), "is of the format GIF, which is not read"),
+        "phone": (bytes(4) + b"ftypheic" + bytes(30), "is of the format HEIC, which is not read"),
+        "new": (bytes(4) + b"ftypavif" + bytes(30), "is of the format AVIF, which is not read"),
+        "scan.png": (b"II*\0" + bytes(30), "is of the format TIFF, which is not read"),
+        "lost": (b"", "is empty"),
+        "page.jpg": (b"<html>", "is not a JPEG, PNG, BMP or WebP image"),
+        "damaged": (bytes(range(256)), "is not a JPEG, PNG, BMP or WebP image"),
+    }
+    for name, content in others.items():
+        (tmp_path / "cat" / name).write_bytes(content)
+    for name, (content, _) in unread.items():
+        (tmp_path / "cat" / name).write_bytes(content)
+    dataset = load_folder(str(tmp_path), skip_bad=True)
+    assert len(dataset.train) + len(dataset.test) == 20
+    passed_over, left_out, _ = dataset.notes
+    assert {Path(line.strip()).name for line in passed_over.splitlines()[1:]} == set(others)
+    told = dict(line.strip().split(": ", 1) for line in left_out.splitlines()[1:])
+    assert {Path(file).name for file in told} == set(unread)
+    for name, (_, reason) in unread.items():
+        assert told[f"{tmp_path}/cat/{name}"].startswith(reason)
+
+
+@pytest.mark.parametrize("name", ["p [2024]", "a**b", "what?", "{x,y}", "caf\udce9", "100% é"])
+def test_any_name_is_read_as_it_is(name, tmp_path):
+    top = classes(tmp_path / name, names=(f"cat {name}", f"dog {name}"))
+    (top / f"cat {name}" / f"bad {name}.png").touch()
+    (top / f"cat {name}" / f"{name}.txt").touch()
+    dataset = load_folder(str(top), skip_bad=True)
+    assert dataset.class_names == (f"cat {name}", f"dog {name}")
+    assert len(dataset.train) + len(dataset.test) == 20
+    assert f"{top}/cat {name}/{name}.txt" in dataset.notes[0]
+    spec = data_spec(dataset)
+    write_json(tmp_path / "data.json", to_json(spec))
+    assert from_json(read_json(tmp_path / "data.json"), DataSpec, "data.json") == spec
+
+
+def sixteen(path: Path, values: list[int], **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.resize(np.array(values, np.uint16), (4, 4))
+    Image.fromarray(pixels).save(path, **options)
+
+
+def test_the_depth_of_grey_follows_the_training_images(tmp_path):
+    for split, most in (("train", 4095), ("test", 5000)):
+        for label in ("a", "b"):
+            sixteen(tmp_path / split / label / "0.png", [16, 2048, most, 0])
+    dataset = load_folder(str(tmp_path))
+    # 16 * 255 / 4095 = 0.996, 2048 * 255 / 4095 = 127.53; divided by 257 they would be 0, 8, 16.
+    assert dataset.train.images[0].ravel()[:4].tolist() == [1, 128, 255, 0]
+    assert dataset.test.images[0].ravel()[:4].tolist() == [1, 128, 255, 0]
+    assert dataset.grey_range == (0, 4095)
+    assert dataset.notes == (
+        "16-bit grey images hold values from 0 to 4,095 and are read as 12 bits",
+    )
+
+
+@pytest.mark.parametrize(
+    "most, bits, expected",
+    [(65535, 16, 255), (32768, 16, 128), (1023, 10, 255), (200, 8, 200), (1000, 10, 249)],
+)
+def test_every_depth(most, bits, expected, tmp_path):
+    for label in ("a", "b"):
+        sixteen(tmp_path / "train" / label / "0.png", [most])
+        sixteen(tmp_path / "test" / label / "0.png", [most])
+    dataset = load_folder(str(tmp_path))
+    assert dataset.grey_range == (0, 2**bits - 1)
+    assert (dataset.train.images == expected).all()
+
+
+def test_a_range_of_grey_that_is_given(tmp_path):
+    for label in ("a", "b"):
+        for place in range(5):
+            sixteen(tmp_path / label / f"{place}.png", [1000, 1900, 2000, 3000])
+    dataset = load_folder(str(tmp_path), grey_range=(1000, 2000))
+    assert dataset.train.images[0].ravel()[:4].tolist() == [0, 230, 255, 255]
+    assert dataset.grey_range == (1000, 2000)
+    assert dataset.notes[0] == (
+        "16-bit grey images are read with 1,000 as black and 2,000 as white"
+    )
+    for wrong in [(5, 5), (-1, 4), (0, 65536), (9, 3)]:
+        with pytest.raises(UserError, match=r"--data\.grey-range .* two values of 16 bits"):
+            load_folder(str(tmp_path), grey_range=wrong)
+
+
+def test_images_of_various_depths(tmp_path):
+    classes(tmp_path)
+    sixteen(tmp_path / "dog" / "wide.png", [0, 4000])
+    clear = [7, 1000, 65535]
+    sixteen(tmp_path / "dog" / "clear.png", clear, transparency=65535)
+    dataset = load_folder(str(tmp_path))
+    # White is what is transparent, and no value of the image.
+    assert dataset.grey_range == (0, 4095)
+    assert dataset.notes[0] == (
+        "16-bit grey images (2 of 22) hold values from 0 to 4,000 and are read as 12 bits"
+    )
+    assert sorted(values(dataset.train) + values(dataset.test)) == sorted(
+        [*range(10), *range(100, 110), 0, 0]
+    )
+
+
+def test_colours_of_sixteen_bits_are_told(tmp_path):
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    for label in ("a", "b"):
+        for part in ("train", "test"):
+            (tmp_path / part / label).mkdir(parents=True)
+            (tmp_path / part / label / "0.png").write_bytes(
+                b"\x89PNG\r\n\x1a\n"
+                + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(b"\0" + struct.pack(">HHH", 256, 512, 4095)))
+                + chunk(b"IEND", b"")
+            )
+    dataset = load_folder(str(tmp_path))
+    assert dataset.train.images[0, 0, 0].tolist() == [1, 2, 15]
+    assert dataset.notes == (
+        "of 4 images of 16 bits with colours or transparency the upper 8 bits are read",
+    )
 
 
 def test_a_class_without_a_good_file_is_an_error(tmp_path):

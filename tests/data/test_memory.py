@@ -1,3 +1,6 @@
+import itertools
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -48,6 +51,28 @@ def test_position_is_one_integer():
     for step in [29, 3, 17, 0, 18, 3]:
         assert order(step)[0].tolist() == forward[step]
         assert Order(seed=4, n=10, batch_size=7)(step)[0].tolist() == forward[step]
+
+
+def test_threads_may_share_an_order():
+    order, others = Order(seed=4, n=10, batch_size=10), itertools.count(5)
+
+    def at_every_line(frame, event, _):
+        # What another thread may do between any two lines.
+        if frame.f_code is Order._epoch.__code__:
+            sys.settrace(None)
+            order(next(others))
+            sys.settrace(at_every_line)
+        return at_every_line
+
+    before = sys.gettrace()
+    for epoch in (0, 0, 1, 2):
+        sys.settrace(at_every_line)
+        try:
+            found = order(epoch)[0]
+        finally:
+            sys.settrace(before)
+        assert found.tolist() == epoch_order(4, epoch, 10).tolist()
+    assert next(others) > 10
 
 
 def test_far_positions_do_not_overflow():

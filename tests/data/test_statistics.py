@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -29,6 +32,18 @@ def test_no_precision_is_lost_over_many_pixels():
     mean, std = channel_mean_std(images)
     assert mean[0] == pytest.approx(253 * (n - 1) / n / 255, rel=1e-14)
     assert std[0] == pytest.approx(253 * np.sqrt((n - 1) / n / n) / 255, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_they_are_the_same_on_every_machine(seed):
+    """No sum of floats is taken, whose last bit depends on the processor."""
+    images = np.random.default_rng(seed).integers(0, 256, (10, 28, 28, 1), np.uint8)
+    values = images.ravel().tolist()
+    n, first, second = len(values), sum(values), sum(value**2 for value in values)
+    variance = Fraction(n * second - first**2, (255 * n) ** 2)
+    mean, std = channel_mean_std(images)
+    assert mean.tolist() == [float(Fraction(first, 255 * n))]
+    assert std.tolist() == [math.sqrt(float(variance))]
 
 
 def test_class_counts():

@@ -7,6 +7,7 @@ import numpy as np
 import photos
 import pytest
 import toy_tfds  # noqa: F401  (registers the set)
+from PIL import Image
 
 from cnn_jax.data.catalog import load
 from cnn_jax.data.recipe_data import read_data
@@ -127,13 +128,83 @@ def test_it_streams_where_that_is_asked_for_or_needed(tmp_path, monkeypatch):
         ({"image_size": 8, "central_crop": 0.0}, "--data.central-crop 0 must be above 0"),
         ({"image_size": 0, "streaming": True}, "--data.image-size 0 must be at least 1"),
         ({"image_size": 8, "evaluation_size": 0}, "--data.evaluation-size 0 must be"),
-        ({"image_size": 8, "streaming": True, "skip_bad": True}, "--data.skip-bad cannot leave"),
     ],
 )
 def test_what_cannot_be_is_said(fields, message, tmp_path):
     name = f"folder:{photos.write_folder(tmp_path / 'set', 6)}"
     with pytest.raises(UserError, match=message):
         streamed(Data(**{"name": name, **fields}))
+
+
+def test_skip_bad_is_for_folders(folder):
+    with pytest.raises(UserError, match=r"--data\.skip-bad is for folders of images"):
+        streamed(Data("toy_photos/plain", streaming=True, skip_bad=True), folder)
+
+
+def damaged_folder(top: Path) -> Path:
+    photos.write_folder(top, 60)
+    (top / "c0" / "0003.jpg").write_bytes((top / "c0" / "0003.jpg").read_bytes()[:-300])
+    (top / "c1" / "clip").write_bytes(b"GIF89a" + bytes(30))
+    (top / "c2" / "notes.txt").write_text("words")
+    (top / "c2" / "caf\udce9.jpg").touch()
+    return top
+
+
+def test_bad_files_are_left_out_as_from_a_set_in_memory(tmp_path, capsys):
+    name = f"folder:{damaged_folder(tmp_path / 'p [2024]')}"
+    held = load(name, image_size=8, skip_bad=True)
+    dataset = streamed(Data(name, image_size=8, streaming=True, skip_bad=True))
+    assert dataset.notes == held.notes and "left out 3 files" in held.notes[1]
+    for part in ("train", "test"):
+        one, other = getattr(dataset, part), getattr(held, part)
+        found = one.decoded(np.arange(len(one)))
+        np.testing.assert_array_equal(found.images, other.images)
+        np.testing.assert_array_equal(found.labels, other.labels)
+    assert capsys.readouterr().err.count("left out of folder") == 2
+
+
+def test_files_that_cannot_be_read_are_told_at_the_start(tmp_path):
+    name = f"folder:{damaged_folder(tmp_path / 'set')}"
+    with pytest.raises(UserError) as caught:
+        streamed(Data(name, image_size=8, streaming=True))
+    first, clip, empty, last = str(caught.value).splitlines()
+    assert first == f"{name} has 2 files that cannot be read:"
+    assert "clip: is of the format GIF" in clip and "is empty" in empty
+    assert "--data.skip-bad" in last
+
+
+def test_what_is_found_of_many_files_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("cnn_jax.data.readable_files._WORTH_KEEPING", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    top = damaged_folder(tmp_path / "set")
+    config = Data(f"folder:{top}", image_size=8, streaming=True, skip_bad=True)
+    before = streamed(config)
+    assert "the pixels of 62 files, once" in capsys.readouterr().err
+    with monkeypatch.context() as patched:
+        patched.setattr("cnn_jax.data.readable_files.survey", None)
+        again = streamed(config)
+    assert (len(again.train), again.notes) == (len(before.train), before.notes)
+    # One that has been mended is looked at again.
+    (top / "c2" / "caf\udce9.jpg").write_bytes((top / "c2" / "0002.jpg").read_bytes())
+    assert len(streamed(config).train) + len(streamed(config).test) == 60
+
+
+def test_grey_of_sixteen_bits_is_read_as_from_a_set_in_memory(tmp_path):
+    for place in range(20):
+        file = tmp_path / f"c{place % 2}" / f"{place}.png"
+        file.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(place).integers(0, 4096, (6, 6)).astype(np.uint16)
+        Image.fromarray(pixels).save(file)
+    name = f"folder:{tmp_path}"
+    held = load(name, image_size=6)
+    dataset = streamed(Data(name, image_size=6, streaming=True))
+    found = dataset.train.decoded(np.arange(len(dataset.train))).images
+    np.testing.assert_array_equal(found[..., :1], held.train.images)
+    assert held.train.images.max() > 250
+    assert dataset.grey_range == held.grey_range == (0, 4095)
+    assert dataset.notes == held.notes
+    given = streamed(Data(name, image_size=6, streaming=True, grey_range=(0, 65535)))
+    assert given.train.decoded(np.arange(5)).images.max() < 17
 
 
 def test_statistics_are_published_or_of_a_fixed_sample(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import toy_tfds  # noqa: F401  (registers the set)
 
-from cnn_jax.data.tfds_reader import load_tfds
+from cnn_jax.data.tfds_reader import find_tfds, load_tfds
 from cnn_jax.errors import UserError
 
 
@@ -52,6 +52,14 @@ def test_a_set_with_train_only_has_a_test_part_cut(folder):
 def test_a_set_without_train_is_an_error(folder):
     with pytest.raises(UserError, match="toy_photos/test_only has no part named train but test"):
         load_tfds("toy_photos/test_only", data_dir=folder)
+
+
+def test_a_train_part_without_labels_is_an_error(folder):
+    message = r"20 of the 20 labels of toy_photos/secret_train's train part .* such as -1"
+    with pytest.raises(UserError, match=message):
+        load_tfds("toy_photos/secret_train", data_dir=folder)
+    with pytest.raises(UserError, match=r"secret_train's train part .* cannot be used"):
+        find_tfds("toy_photos/secret_train", folder)
 
 
 def test_further_parts_are_noted(folder):

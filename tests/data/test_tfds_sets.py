@@ -206,3 +206,15 @@ def test_the_real_sets_come_from_their_registries(name, tmp_path):
     source = tfds.builder(name, data_dir=tmp_path).as_data_source("train")
     if name == "cifar10":
         assert (source[0]["id"], source[0]["label"]) == (b"train_16399", 7)
+
+
+@pytest.mark.parametrize("name", ["p [2024]", "a**b", "what?", "caf\udce9"])
+def test_folders_that_tfds_takes_for_patterns_are_refused(name, tmp_path):
+    for read in (
+        lambda: fetch_tfds("toy_photos/plain", tmp_path / name),
+        lambda: prepared(tmp_path / name),
+    ):
+        with pytest.raises(
+            UserError, match=r"TFDS sets cannot lie in .* --data-dir or TFDS_DATA_DIR"
+        ):
+            read()

@@ -26,6 +26,7 @@ class ToyPhotos(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = [  # noqa: RUF012
         config("plain", {"train": 20, "test": 6, "validation": 4}),
         config("secret", {"train": 20, "test": 6, "validation": 4}, secret=True),
+        config("secret_train", {"train": 20, "test": 6}, secret=True),
         config("imagenet", {"train": 20, "validation": 4}),
         config("train_only", {"train": 20}),
         config("test_only", {"test": 20}),
@@ -63,7 +64,8 @@ class ToyPhotos(tfds.core.GeneratorBasedBuilder):
                 pixels = np.full((4 + index % 3, 6, 3), index, np.uint8)
             else:
                 pixels = np.full((4, 6), index, np.uint8)
-            label = -1 if fields.get("secret") and split == "test" else index % 2
+            hidden = "train" if self.builder_config.name == "secret_train" else "test"
+            label = -1 if fields.get("secret") and split == hidden else index % 2
             image = pixels[..., None] if fields.get("as_array") else png(pixels)
             yield index, {"image": image, "label": label}
 

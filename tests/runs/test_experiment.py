@@ -307,7 +307,7 @@ def test_a_change_that_is_too_small_is_none(
     made = Experiment.of(recipe)
     plain = made.program.evaluate
 
-    def evaluate(variables, split, *stop):
+    def evaluate(variables, split, *stop, **choosing):
         found = plain(variables, split, *stop)
         if len(split) == 200:
             found["accuracy"] = next(accuracies)

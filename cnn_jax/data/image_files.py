@@ -1,0 +1,229 @@
+"""Many image files: what their headers tell, and their pixels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cnn_jax.data.depth import WHOLE, Depths, GreyRange, check_range
+from cnn_jax.data.images import (
+    Header,
+    UnreadableImage,
+    decode,
+    extremes,
+    header,
+    header_of,
+    opened,
+)
+from cnn_jax.data.memory_limit import check_size
+from cnn_jax.errors import UserError
+
+_THREADS = 8
+_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What n image files are.
+
+    Attributes:
+      sizes: (n, 3) int32, height, width and channels as stored; zeros where a file is bad.
+      bad: what hinders files to be read, by their place.
+      depths: how deep the others are.
+    """
+
+    sizes: np.ndarray
+    bad: dict[int, UnreadableImage]
+    depths: Depths
+
+
+def survey(
+    path: Callable[[int], Path],
+    training: np.ndarray,
+    grey_range: GreyRange | None = None,
+    *,
+    pixels: bool = False,
+) -> Survey:
+    """Looks at the headers of files, in threads.
+
+    Args:
+      path: the file of each place.
+      training: (n,) bool, which files are there to learn from: 16-bit grey of those tells the
+        range of values.
+      grey_range: that range, if it is given.
+      pixels: read the pixels too, so that whatever cannot be read is found.
+
+    Raises:
+      UserError: the range that is given is none.
+    """
+    check_range(grey_range)
+    n = len(training)
+    sizes, bad = np.zeros((n, 3), np.int32), {}
+    wide, cut = np.zeros(n, bool), 0
+
+    def look(place: int) -> Header | UnreadableImage:
+        file = path(place)
+        if file.exists() and not file.is_file():
+            return UnreadableImage(str(file), "is a pipe or a device")  # which may never end
+        try:
+            with opened(file, header_only=not pixels) as image:
+                found = header_of(image)
+                if pixels:
+                    image.load()
+                return found
+        except UnreadableImage as error:
+            return error
+
+    def values(place: int) -> tuple[int, int] | None:
+        try:
+            return extremes(path(place))
+        except UnreadableImage:
+            return None  # where it is read it is told
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        # Not all at once: what waits for a thread takes more memory than what is found.
+        for start in range(0, n, _AT_ONCE):
+            places = range(start, min(start + _AT_ONCE, n))
+            for place, found in zip(places, threads.map(look, places), strict=True):
+                if isinstance(found, UnreadableImage):
+                    bad[place] = found
+                    continue
+                sizes[place], wide[place] = found[:3], found.wide
+                cut += found.cut
+        ranges: list[tuple[int, int]] = []
+        learnt = np.flatnonzero(wide & training).tolist() if grey_range is None else []
+        for start in range(0, len(learnt), _AT_ONCE):
+            part = learnt[start : start + _AT_ONCE]
+            ranges += [each for each in threads.map(values, part) if each is not None]
+    found_range = None
+    if ranges:
+        found_range = min(low for low, _ in ranges), max(high for _, high in ranges)
+    depths = Depths(n - len(bad), int(wide.sum()), cut, found_range, grey_range)
+    return Survey(sizes, bad, depths)
+
+
+def own_range(file: Path) -> GreyRange:
+    """The range of a single 16-bit grey image by its own values, which is said on stderr.
+
+    Returns:
+      The range; for any other image the whole, which does not matter.
+
+    Raises:
+      UnreadableImage: as `decode` does.
+    """
+    if not file.is_file() or not header(file).wide:
+        return WHOLE
+    depths = Depths(1, 1, 0, extremes(file))
+    for note in depths.notes():
+        print(f"{str(file)!a}: {note}, unlike what was learnt from", file=sys.stderr)
+    return depths.grey_range or WHOLE
+
+
+class Pixels(NamedTuple):
+    """Files that were read.
+
+    Attributes:
+      images: (n, h, w, c) uint8, zeros where a file cannot be read; c is 1 if all that can
+        are stored as grey, else 3.
+      good: (n,) bool, which can be read.
+      bad: what hinders the others, in their order.
+      depths: how deep they are.
+    """
+
+    images: np.ndarray
+    good: np.ndarray
+    bad: list[UnreadableImage]
+    depths: Depths
+
+
+def read_images(
+    paths: Sequence[Path],
+    name: str,
+    image_size: int | None,
+    max_bytes: int | None,
+    *,
+    training: np.ndarray | None = None,
+    grey_range: GreyRange | None = None,
+) -> Pixels:
+    """Reads many files of one size, in threads.
+
+    Args:
+      paths: n files.
+      name: of the data set, for messages.
+      image_size: side in pixels to which each is resized, or None.
+      max_bytes: as for `check_size`, which is called before a pixel is decoded.
+      training: as for `survey`, by default all.
+      grey_range: as for `survey`.
+
+    Raises:
+      UserError: they differ in size and `image_size` is None, or take too much memory.
+    """
+    training = np.ones(len(paths), bool) if training is None else training
+    found = survey(paths.__getitem__, training, grey_range)
+    bad = dict(found.bad)
+    able = np.array([place not in bad for place in range(len(paths))], bool)
+    channels = int(found.sizes[:, 2].max(initial=1))
+    if able.any():
+        if image_size is None:
+            side = _common_size(paths, found.sizes[:, :2], np.flatnonzero(able))
+        else:
+            side = image_size, image_size
+        check_size(name, int(able.sum()), (*side, channels), max_bytes, streams=True)
+    images: np.ndarray | None = None
+    first = -1
+    good, grey = np.zeros(len(paths), bool), True
+    reading = found.depths.grey_range or WHOLE
+
+    def pixels(place: int) -> np.ndarray | UnreadableImage:
+        try:
+            return decode(paths[place], image_size=image_size, grey_range=reading)
+        except UnreadableImage as error:
+            return error
+
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
+        places = np.flatnonzero(able).tolist()
+        for place, each in zip(places, threads.map(pixels, places), strict=True):
+            if isinstance(each, UnreadableImage):
+                bad[place] = each
+                continue
+            if images is None:
+                images = np.zeros((len(paths), *each.shape[:2], channels), np.uint8)
+                first = place
+            if each.shape[:2] != images.shape[1:3]:
+                raise _sizes_differ(
+                    (paths[first], images.shape[1:3]), (paths[place], each.shape[:2])
+                )
+            images[place], good[place] = each, True
+            grey = grey and each.shape[2] == 1
+    finally:
+        threads.shutdown(cancel_futures=True)
+    if images is None:
+        images = np.zeros((len(paths), 0, 0, 1), np.uint8)
+    # A file whose header said colour may have turned out to be bad.
+    images = images[..., :1] if grey else images
+    return Pixels(images, good, [bad[place] for place in sorted(bad)], found.depths)
+
+
+def _common_size(paths: Sequence[Path], sizes: np.ndarray, places: np.ndarray) -> tuple[int, int]:
+    """The two sides, the shorter first: the EXIF orientation tells later which is the height."""
+    sides = np.sort(sizes[places], axis=1)
+    differs = (sides != sides[0]).any(1)
+    if differs.any():
+        one, other = places[0], places[int(np.argmax(differs))]
+        raise _sizes_differ((paths[one], sizes[one]), (paths[other], sizes[other]))
+    return int(sides[0, 0]), int(sides[0, 1])
+
+
+def _sizes_differ(*files: tuple[Path, Sequence[int]]) -> UserError:
+    told = " and ".join(f"{path} has {size[0]} x {size[1]} pixels" for path, size in files)
+    return UserError(
+        f"the images differ in size (height x width): {told}; give a side to which all are "
+        "resized, such as --data.image-size 64"
+    )
