@@ -82,6 +82,7 @@ def load_folder(
         left = [file for file, keep in zip(files, good, strict=True) if keep]
         _check_classes_left(files, left, class_names)
         files, images = left, images[good]
+    notes += _missing(class_names, files)
     parts = _parts(files, images)
     dataset = Dataset(
         name=name,
@@ -110,24 +111,30 @@ class FoundFiles:
     notes: tuple[str, ...]
 
 
-def find_files(path: str | Path) -> FoundFiles:
+def find_files(path: str | Path, *, judged: bool = False) -> FoundFiles:
     """The image files of `folder:PATH`, laid out as for `load_folder`.
+
+    Args:
+      path: the folder.
+      judged: nothing is learnt from them: any parts will do, and any class folders in each.
 
     Raises:
       UserError: there is no such folder, or it is not laid out like this.
     """
     top = Path(path).expanduser()
-    class_names, files, others = _find(top)
-    notes = (f"passed over {_listed(others, 'that are not images')}",) if others else ()
+    class_names, files, others = _find(top, judged)
+    notes = [f"passed over {_listed(others, 'that are not images')}"] if others else []
+    if not judged:
+        notes += _missing(class_names, files)
     parts: dict[str, Source] = {}
     for split in dict.fromkeys(file.split for file in files):
         part = [file for file in files if file.split == split]
         labels = np.array([file.label for file in part], np.int32)
         parts[split] = ImageFiles(top.resolve(), top, [file.path for file in part], labels)
-    return FoundFiles(class_names, parts, notes)
+    return FoundFiles(class_names, parts, tuple(notes))
 
 
-def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:
+def _find(top: Path, judged: bool = False) -> tuple[tuple[str, ...], list[_File], list[str]]:
     """Class names; the image files, by split, class and name; the names of other files."""
     if not top.exists():
         raise UserError(f"folder:{top}: there is no such folder")
@@ -135,24 +142,40 @@ def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:
         raise UserError(f"folder:{top} is a file; give the folder that holds a folder a class")
     others: list[str] = []
     files: list[_File] = []
-    class_names: tuple[str, ...] = ()
-    for split, folder in _split_folders(top, others).items():
-        classes = _class_folders(folder, others)
-        names = tuple(each.name for each in classes)
-        if not class_names:
-            class_names = names
-        if names != class_names:
+    splits = _split_folders(top, others, judged)
+    # What nothing is learnt from may lack a class, or have an empty folder of it.
+    least = {split: 2 if split == "train" and not judged else 0 for split in splits}
+    folders = {split: _class_folders(path, others, least[split]) for split, path in splits.items()}
+    known = sorted({each.name for classes in folders.values() for each in classes})
+    class_names = tuple(known if judged else (each.name for each in folders["train"]))
+    for split, classes in folders.items():
+        if further := sorted({each.name for each in classes} - set(class_names)):
             raise UserError(
-                f"{folder} has other class folders than the train folder: "
-                f"missing {sorted(set(class_names) - set(names)) or 'none'}, "
-                f"further {sorted(set(names) - set(class_names)) or 'none'}"
+                f"{splits[split]} has class folders that the train folder has not: "
+                f"{', '.join(further)}"
             )
-        for label, each in enumerate(classes):
-            files += [_File(file, split, label) for file in _image_files(each, others)]
+        for each in classes:
+            images = _image_files(each, others, needed=least[split] > 0)
+            files += [_File(file, split, class_names.index(each.name)) for file in images]
+        if not judged and not any(file.split == split for file in files):
+            raise UserError(f"{splits[split]} holds no images; put some there, or remove it")
+    if not files:
+        raise UserError(f"folder:{top} holds no images")
     return class_names, files, others
 
 
-def _split_folders(top: Path, others: list[str]) -> dict[str, Path]:
+def _missing(class_names: tuple[str, ...], files: list[_File]) -> list[str]:
+    """Notes of the classes that a part has no images of."""
+    notes = []
+    for split in dict.fromkeys(file.split for file in files):
+        there = {file.label for file in files if file.split == split}
+        names = [name for label, name in enumerate(class_names) if label not in there]
+        if names:
+            notes.append(f"the {split} part has no images of: {', '.join(names)}")
+    return notes
+
+
+def _split_folders(top: Path, others: list[str], judged: bool) -> dict[str, Path]:
     """Folder of each split, train first; the top itself is train's if it holds the classes."""
     folders, files = _content(top)
     _check_no_images(top, files, others)
@@ -174,22 +197,22 @@ def _split_folders(top: Path, others: list[str]) -> dict[str, Path]:
         if split in splits:
             raise UserError(f"{top} holds two {split} folders: {splits[split].name}, {each.name}")
         splits[split] = each
-    if "train" not in splits:
+    if "train" not in splits and not judged:
         raise UserError(f"{top} holds {', '.join(each.name for each in found)} but no train folder")
     return {name: splits[name] for name in ("train", "validation", "test") if name in splits}
 
 
-def _class_folders(folder: Path, others: list[str]) -> list[Path]:
+def _class_folders(folder: Path, others: list[str], least: int) -> list[Path]:
     classes, files = _content(folder)
     _check_no_images(folder, files, others)
-    if len(classes) < 2:
+    if len(classes) < least:
         raise UserError(
             f"{folder} holds {len(classes)} class folders; there must be at least 2, one a class"
         )
     return classes
 
 
-def _image_files(folder: Path, others: list[str]) -> list[Path]:
+def _image_files(folder: Path, others: list[str], needed: bool) -> list[Path]:
     """The images of a class."""
     folders, files = _content(folder)
     if folders:
@@ -198,7 +221,7 @@ def _image_files(folder: Path, others: list[str]) -> list[Path]:
             "class must lie in its folder itself"
         )
     images = [file for file in files if _is_image(file)]
-    if not images:
+    if not images and needed:
         raise UserError(
             f"the class folder {folder} holds no images (files that end in {', '.join(SUFFIXES)})"
         )
@@ -238,10 +261,12 @@ def _check_classes_left(
 ) -> None:
     still = {(file.split, file.label) for file in left}
     for split, label in dict.fromkeys((file.split, file.label) for file in files):
-        if (split, label) not in still:
+        if split == "train" and (split, label) not in still:
             raise UserError(
                 f"no image of the class {class_names[label]} in the {split} part can be read"
             )
+        if not any(part == split for part, _ in still):
+            raise UserError(f"no image in the {split} part can be read")
 
 
 def _parts(files: list[_File], images: np.ndarray) -> dict[str, Split]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,12 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import preprocess
-from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
-from cnn_jax.data.streaming import views
+from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.streamed import View
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged import view_of
+from cnn_jax.evaluation.pictures import content
 from cnn_jax.restored import Restored
 from cnn_jax.training.evaluator import make_model, normalisation
 from cnn_jax.training.step import apply_to_views
@@ -34,6 +38,10 @@ class Prediction:
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
 
+    def best(self, count: int) -> Prediction:
+        """The same with so many of the most probable classes."""
+        return Prediction(self.image, self.classes[:count], self.probabilities[:count])
+
 
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
     """Predicts the classes of images.
@@ -44,67 +52,128 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP or WebP files.
+      files: JPEG, PNG, BMP or WebP files, also pipes; `-` is standard input.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
       UserError: a file is no image, or top is below 1.
     """
+    found, bad = predict_readable(restored, files, top)
+    if bad:
+        raise cannot_be_read(bad)
+    return found
+
+
+def predict_readable(
+    restored: Restored, files: Sequence[Path], top: int = 5
+) -> tuple[list[Prediction], list[UnreadableImage]]:
+    """Predicts the classes of those images that can be read, and tells of the others.
+
+    Args:
+      restored: the model.
+      files: as for `predict`.
+      top: as for `predict`.
+
+    Raises:
+      UserError: top is below 1.
+    """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    images = np.stack([_read(restored, file) for file in files])
-    probabilities = _probabilities(restored, images)
-    names = restored.spec.class_names
-    found = []
-    for file, row in zip(files, probabilities, strict=True):
-        best = np.argsort(-row, kind="stable")[:top]
-        found.append(
-            Prediction(
-                str(file),
-                tuple(names[place] for place in best),
-                tuple(float(row[place]) for place in best),
-            )
-        )
-    return found
+    view, apply = view_of(restored), _Probabilities(restored)
+    found: list[Prediction] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _BATCH):
+        part = files[start : start + _BATCH]
+        read = in_threads(functools.partial(_read, view), [(file,) for file in part])
+        bad += [each for each in read if isinstance(each, UnreadableImage)]
+        good = [
+            (file, each)
+            for file, each in zip(part, read, strict=True)
+            if not isinstance(each, UnreadableImage)
+        ]
+        if good:
+            rows = apply(np.stack([image for _, image in good]))
+            names = restored.spec.class_names
+            found += [
+                _prediction(str(file), row, names, top)
+                for (file, _), row in zip(good, rows, strict=True)
+            ]
+    return found, bad
+
+
+def cannot_be_read(bad: Sequence[UnreadableImage]) -> UserError:
+    """What is said of images that cannot be read."""
+    if len(bad) == 1:
+        return bad[0]
+    lines = "\n  ".join(map(str, bad))
+    return UserError(f"{len(bad):,} images cannot be read:\n  {lines}")
+
+
+def write_csv(file: Path, predictions: Sequence[Prediction], class_names: Sequence[str]) -> None:
+    """Writes a row an image: its file, the most probable class, the probability of each class.
+
+    Args:
+      file: what is written.
+      predictions: with the probabilities of all classes.
+      class_names: of the columns, in their order.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    try:
+        # A name of a file may be no UTF-8; its bytes are written as they are.
+        with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+            rows = csv.writer(out)
+            rows.writerow(["file", "predicted", *class_names])
+            for each in predictions:
+                of = dict(zip(each.classes, each.probabilities, strict=True))
+                rows.writerow([each.image, each.classes[0], *(of[name] for name in class_names)])
+    except OSError as error:
+        raise UserError(f"--csv {file} cannot be written: {error.strerror or error}") from None
 
 
 _BATCH = 128
 
 
-def _read(restored: Restored, file: Path) -> np.ndarray:
+def _read(view: View, file: Path) -> np.ndarray | UnreadableImage:
     """The pixels (h, w, c) uint8 of an image, as evaluation has them."""
-    spec = restored.spec
-    if spec.streamed:
-        _, view = views(restored.recipe.data, spec.image_shape)
-        try:
-            return view.image(file.read_bytes(), str(file), None)
-        except OSError as error:
-            raise UnreadableImage(str(file), f"cannot be read: {error.strerror}") from error
-    height, width, channels = spec.evaluated_shape
-    image = decode(file, channels=channels)
-    if restored.crop is not None:
-        image = central_square(image, restored.crop)
-    return resize(image, (height, width))
+    try:
+        return view.image(content(file), str(file), None)
+    except UnreadableImage as error:
+        return error
 
 
-def _probabilities(restored: Restored, images: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) of raw images (n, h, w, c)."""
-    recipe, spec = restored.recipe, restored.spec
-    mean, std = normalisation(recipe, spec)
-    model = make_model(recipe, spec)
+def _prediction(image: str, row: np.ndarray, names: Sequence[str], top: int) -> Prediction:
+    best = np.argsort(-row, kind="stable")[:top]
+    return Prediction(
+        image,
+        tuple(names[place] for place in best),
+        tuple(float(row[place]) for place in best),
+    )
 
-    def apply(variables: Any, images: Any) -> jax.Array:
-        prepared = preprocess(images, recipe.preprocess, mean, std)
-        logits = apply_to_views(model, variables, prepared, recipe.views)
-        # Classes judged one by one have probabilities that need not sum to one.
-        if recipe.loss.name == "binary_cross_entropy":
-            return jax.nn.sigmoid(logits)
-        return jax.nn.softmax(logits)
 
-    found, programs = [], dict[int, Any]()
-    for part in np.split(images, range(_BATCH, len(images), _BATCH)):
-        if len(part) not in programs:  # all are of one size but the last
-            given = restored.variables, part
-            programs[len(part)] = compiled(restored.mesh, jax.jit(apply), *given)
-        found.append(np.asarray(programs[len(part)](restored.variables, part)))
-    return np.concatenate(found)
+class _Probabilities:
+    """The probabilities (n, k) of raw images (n, h, w, c), compiled once for each n."""
+
+    def __init__(self, restored: Restored) -> None:
+        recipe, spec = restored.recipe, restored.spec
+        mean, std = normalisation(recipe, spec)
+        model = make_model(recipe, spec)
+
+        def apply(variables: Any, images: Any) -> jax.Array:
+            prepared = preprocess(images, recipe.preprocess, mean, std)
+            logits = apply_to_views(model, variables, prepared, recipe.views)
+            # Classes judged one by one have probabilities that need not sum to one.
+            if recipe.loss.name == "binary_cross_entropy":
+                return jax.nn.sigmoid(logits)
+            return jax.nn.softmax(logits)
+
+        self._restored, self._apply = restored, apply
+        self._programs: dict[int, Any] = {}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        given = self._restored.variables, images
+        if len(images) not in self._programs:  # nearly all are of one size
+            program = compiled(self._restored.mesh, jax.jit(self._apply), *given)
+            self._programs[len(images)] = program
+        return np.asarray(self._programs[len(images)](*given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from safetensors.numpy import save
 
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained.torch_file import Tensors
+
+_MOST_HEADER = 100_000_000
+"""Bytes of a header, as the package itself allows them."""
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
@@ -36,6 +40,15 @@ def read_safetensors(path: Path) -> Tensors:
         name: _array(name, entry["dtype"], entry["data"], entry["shape"], path)
         for name, entry in entries
     }
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a `.safetensors` file holds beside its tensors; none of a damaged one."""
+    with contextlib.suppress(OSError, ValueError, AttributeError), path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length <= _MOST_HEADER:
+            return dict(json.loads(file.read(length)).get("__metadata__") or {})
+    return {}
 
 
 def _array(name: str, code: str, data: bytes, shape: list[int], path: Path) -> np.ndarray:

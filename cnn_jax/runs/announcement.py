@@ -40,6 +40,10 @@ def announce(display: Display, experiment: Experiment, devices: list[str], path:
         display.say(f"means and deviations are {spec.statistics}")
         for note in experiment.dataset.notes:
             display.say(note)
+    if experiment.preparation_note:
+        display.say(experiment.preparation_note)
+    if twins := experiment.parts.twins():
+        display.say(twins)
     display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)
