@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import jax
 
+from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
@@ -35,6 +36,7 @@ class RunFolder:
 
     recipe.json      what was asked for
     data.json        facts of the data that the model depends on
+    parts.npz        what the examples of each part hold, as short digests
     origin.json      which weights the run began with, if not with random ones
     starts.jsonl     each start: time, command line, versions, commit, devices
     metrics.jsonl    training and validation metrics
@@ -175,6 +177,11 @@ class RunFolder:
             raise UserError(f"{self.path} is no run folder: it has no recipe.json")
         return from_json(read_json(file), Recipe, str(file))
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run has read its data here."""
+        return (self.path / "data.json").exists()
+
     def data_spec(self) -> DataSpec:
         """The stored facts of the data.
 
@@ -205,6 +212,55 @@ class RunFolder:
                 + "\nChoose another --workdir for a run on the new data."
                 + _AS_BEFORE * any(line.startswith("grey_range") for line in lines)
             )
+
+    @property
+    def _parts_file(self) -> Path:
+        return self.path / "parts.npz"
+
+    def parts(self) -> Parts | None:
+        """What the parts of the data held when the run began; None where that is not stored.
+
+        Raises:
+          UserError: the file is damaged.
+        """
+        return Parts.read(self._parts_file)
+
+    def check_parts(self, parts: Parts, *, partly: bool = False) -> str | None:
+        """Stores what the parts of the data hold, or checks it against what is stored.
+
+        A run that has checkpoints, but was begun by a version that stored nothing, has nothing to
+        be checked against.
+
+        Args:
+          parts: of the data as they are now.
+          partly: see `Parts.changes`.
+
+        Returns:
+          What cannot be checked, in words; None where all is well.
+
+        Raises:
+          UserError: what the examples hold has changed since the run began.
+        """
+        stored = self.parts()
+        if stored is None:
+            if not self.steps():
+                parts.write(self._parts_file)
+            return None
+        if stored.same(parts):
+            return None
+        changes = stored.changes(parts, partly=partly)
+        if not changes and stored.counts() != parts.counts():
+            return None  # the facts of the data say more of it
+        if stored.kind == "pixels" and stored.reader != parts.reader and stored.mostly_lost(parts):
+            return (
+                f"images are read by {parts.reader} now and were read by {stored.reader} when the "
+                "run began, to other pixels: it cannot be checked that they are the same"
+            )
+        raise UserError(
+            f"the data of the run in {self.path} have changed since it began: of the images that "
+            f"lie in {parts.place}, {changes or 'some are in another part'}. Bring back the images "
+            "of then, or choose another --workdir for a run on the new data."
+        )
 
     def steps(self) -> list[int]:
         """The steps that checkpoints lie here of, in no order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,10 @@ from cnn_jax import models
 from cnn_jax.augment.views import Views
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.evaluate import SplitName, evaluate
-from cnn_jax.evaluation.predict import predict
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.judged import SplitName
+from cnn_jax.evaluation.pictures import pictures
+from cnn_jax.evaluation.predict import Prediction, cannot_be_read, predict_readable, write_csv
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.restored import Restored, restore
@@ -29,10 +32,13 @@ class Evaluate:
     """A run folder."""
     checkpoint: str = "best"
     """best, latest, or a step."""
-    split: SplitName = "test"
-    """Which part of the data."""
+    split: SplitName | None = None
+    """Which part of the data: by default test, or all of another set that has no test part."""
     dataset: str | None = None
-    """Another data set with the same classes, by default that of the run."""
+    """Another data set, by default that of the run: its images are brought to the model's shape,
+    classes may be lacking, and if some of them were learnt from, the rest is told apart."""
+    skip_bad: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Leave out image files of another set that cannot be read, instead of stopping."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
@@ -52,11 +58,18 @@ class Evaluate:
             self.data_dir,
             self.views,
             self.workers,
+            self.skip_bad,
         )
         if self.json:
             print_json(found)
-        else:
-            print_fields({k: v for k, v in found.items() if k not in ("versions", "devices")})
+            return
+        hidden = ("versions", "devices", "notes", "unseen")
+        print_fields({k: v for k, v in found.items() if k not in hidden})
+        for note in found["notes"]:
+            print(note)
+        if found["unseen"]:
+            print("without them:")
+            print_fields(found["unseen"])
 
 
 @dataclass(frozen=True)
@@ -66,21 +79,40 @@ class Predict:
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG, BMP or WebP files."""
+    """JPEG, PNG, BMP or WebP files; folders, with all that is in them; patterns such as '*.jpg';
+    `-` for standard input."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
     """How many classes are named for each image."""
+    csv: Path | None = None
+    """Write a file of comma-separated values as well: a row an image with its name, the predicted
+    class, and a column a class with its probability."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
     def __call__(self) -> None:
-        """Prints a row for each image and class."""
+        """Prints a row for each image and class; those that cannot be read are named at the end."""
         if not self.images:
             raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
-        found = predict(self._restored(), self.images, self.top)
+        if self.top < 1:
+            raise UserError(f"--top {self.top} must be at least 1")
+        restored = self._restored()
+        files, bad = pictures(self.images)
+        names = restored.spec.class_names
+        every, unreadable = predict_readable(restored, files, len(names))
+        bad += unreadable
+        if self.csv is not None:
+            write_csv(self.csv, every, names)
+        self._show([each.best(self.top) for each in every])
+        if bad:
+            raise cannot_be_read(bad)
+
+    def _show(self, found: Sequence[Prediction]) -> None:
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
+            return
+        if not found:
             return
         rows = [
             {

@@ -92,6 +92,7 @@ def load_folder(
         )
         files, images = left, images[good]
     notes += depths.notes()
+    notes += _missing(class_names, files)
     parts = _parts(files, images)
     dataset = Dataset(
         name=name,
@@ -125,20 +126,27 @@ class FoundFiles:
     shape: tuple[int | None, int | None, int] = (None, None, 3)
 
 
-def find_files(path: str | Path) -> FoundFiles:
+def find_files(path: str | Path, *, judged: bool = False) -> FoundFiles:
     """The image files of `folder:PATH`, laid out as for `load_folder`.
+
+    Args:
+      path: the folder.
+      judged: nothing is learnt from them: any parts will do, and any class folders in each.
 
     Raises:
       UserError: there is no such folder, or it is not laid out like this.
     """
     top = Path(path).expanduser()
-    class_names, files, others = _find(top)
+    class_names, files, others = _find(top, judged)
+    notes = passed_over(others)
+    if not judged:
+        notes += _missing(class_names, files)
     parts: dict[str, ImageFiles] = {}
     for split in dict.fromkeys(file.split for file in files):
         part = [file for file in files if file.split == split]
         labels = np.array([file.label for file in part], np.int32)
         parts[split] = ImageFiles(top.resolve(), top, [file.path for file in part], labels)
-    return FoundFiles(class_names, parts, str(top.resolve()), tuple(passed_over(others)))
+    return FoundFiles(class_names, parts, str(top.resolve()), tuple(notes))
 
 
 def passed_over(others: list[str]) -> list[str]:
@@ -173,7 +181,7 @@ def left_out(name: str, bad: Sequence[UnreadableImage], skip_bad: bool) -> str:
 def check_classes_left(
     files: Iterable[tuple[str, int]], left: Iterable[tuple[str, int]], class_names: tuple[str, ...]
 ) -> None:
-    """Checks that of every class of every part a file is left.
+    """Checks that of every class to learn from, and of every part, a file is left.
 
     Args:
       files: part and class of each file, before some were left out.
@@ -185,13 +193,15 @@ def check_classes_left(
     """
     still = set(left)
     for split, label in dict.fromkeys(files):
-        if (split, label) not in still:
+        if split == "train" and (split, label) not in still:
             raise UserError(
                 f"no image of the class {class_names[label]} in the {split} part can be read"
             )
+        if not any(part == split for part, _ in still):
+            raise UserError(f"no image in the {split} part can be read")
 
 
-def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:
+def _find(top: Path, judged: bool = False) -> tuple[tuple[str, ...], list[_File], list[str]]:
     """Class names; the image files, by split, class and name; the names of other files."""
     if not top.exists():
         raise UserError(f"folder:{top}: there is no such folder")
@@ -199,24 +209,40 @@ def _find(top: Path) -> tuple[tuple[str, ...], list[_File], list[str]]:
         raise UserError(f"folder:{top} is a file; give the folder that holds a folder a class")
     others: list[str] = []
     files: list[_File] = []
-    class_names: tuple[str, ...] = ()
-    for split, folder in _split_folders(top, others).items():
-        classes = _class_folders(folder, others)
-        names = tuple(each.name for each in classes)
-        if not class_names:
-            class_names = names
-        if names != class_names:
+    splits = _split_folders(top, others, judged)
+    # What nothing is learnt from may lack a class, or have an empty folder of it.
+    least = {split: 2 if split == "train" and not judged else 0 for split in splits}
+    folders = {split: _class_folders(path, others, least[split]) for split, path in splits.items()}
+    known = sorted({each.name for classes in folders.values() for each in classes})
+    class_names = tuple(known if judged else (each.name for each in folders["train"]))
+    for split, classes in folders.items():
+        if further := sorted({each.name for each in classes} - set(class_names)):
             raise UserError(
-                f"{folder} has other class folders than the train folder: "
-                f"missing {sorted(set(class_names) - set(names)) or 'none'}, "
-                f"further {sorted(set(names) - set(class_names)) or 'none'}"
+                f"{splits[split]} has class folders that the train folder has not: "
+                f"{', '.join(further)}"
             )
-        for label, each in enumerate(classes):
-            files += [_File(file, split, label) for file in _image_files(each, others)]
+        for each in classes:
+            images = _image_files(each, others, needed=least[split] > 0)
+            files += [_File(file, split, class_names.index(each.name)) for file in images]
+        if not judged and not any(file.split == split for file in files):
+            raise UserError(f"{splits[split]} holds no images; put some there, or remove it")
+    if not files:
+        raise UserError(f"folder:{top} holds no images")
     return class_names, files, others
 
 
-def _split_folders(top: Path, others: list[str]) -> dict[str, Path]:
+def _missing(class_names: tuple[str, ...], files: list[_File]) -> list[str]:
+    """Notes of the classes that a part has no images of."""
+    notes = []
+    for split in dict.fromkeys(file.split for file in files):
+        there = {file.label for file in files if file.split == split}
+        names = [name for label, name in enumerate(class_names) if label not in there]
+        if names:
+            notes.append(f"the {split} part has no images of: {', '.join(names)}")
+    return notes
+
+
+def _split_folders(top: Path, others: list[str], judged: bool) -> dict[str, Path]:
     """Folder of each split, train first; the top itself is train's if it holds the classes."""
     folders, files = _content(top)
     _check_no_images(top, files, others)
@@ -238,22 +264,22 @@ def _split_folders(top: Path, others: list[str]) -> dict[str, Path]:
         if split in splits:
             raise UserError(f"{top} holds two {split} folders: {splits[split].name}, {each.name}")
         splits[split] = each
-    if "train" not in splits:
+    if "train" not in splits and not judged:
         raise UserError(f"{top} holds {', '.join(each.name for each in found)} but no train folder")
     return {name: splits[name] for name in ("train", "validation", "test") if name in splits}
 
 
-def _class_folders(folder: Path, others: list[str]) -> list[Path]:
+def _class_folders(folder: Path, others: list[str], least: int) -> list[Path]:
     classes, files = _content(folder)
     _check_no_images(folder, files, others)
-    if len(classes) < 2:
+    if len(classes) < least:
         raise UserError(
             f"{folder} holds {len(classes)} class folders; there must be at least 2, one a class"
         )
     return classes
 
 
-def _image_files(folder: Path, others: list[str]) -> list[Path]:
+def _image_files(folder: Path, others: list[str], needed: bool) -> list[Path]:
     """The images of a class."""
     folders, files = _content(folder)
     if folders:
@@ -263,7 +289,7 @@ def _image_files(folder: Path, others: list[str]) -> list[Path]:
         )
     found = {file: verdict(file) for file in files}
     images = [file for file in files if found[file] != "no image"]
-    if not images:
+    if not images and needed:
         raise UserError(
             f"the class folder {folder} holds no images (JPEG, PNG, BMP or WebP, whatever the "
             "files are called)"

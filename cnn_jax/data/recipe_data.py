@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +18,27 @@ from cnn_jax.data import (
 )
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.fields import Field, fields_of
+from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.statistics import target_facts
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data, Preprocess
+
+
+class Preparation(NamedTuple):
+    """What images were normalised by when some weights were trained.
+
+    Attributes:
+      mean: (c,) subtracted from the channels, on the scale 0 to 1.
+      std: (c,) what they were divided by, on the scale 0 to 1.
+      what: the two in words.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    what: str
 
 
 def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
@@ -43,8 +59,17 @@ def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
     )
 
 
-def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe, with a validation part and as many examples as are asked for."""
+def load_data(
+    config: Data, data_dir: Path | None = None, remembered: Parts | None = None
+) -> Dataset:
+    """The data of a recipe, with a validation part and as many examples as are asked for.
+
+    Args:
+      config: the recipe's.
+      data_dir: where TFDS sets lie.
+      remembered: what the parts held when the run began. Where the files have other names now, or
+        lie elsewhere, but hold the same, the parts are those of then.
+    """
     whole = read_data(config, data_dir)
     cut = with_validation(whole, config.validation)
     found = with_examples(cut, config.examples)
@@ -59,18 +84,35 @@ def load_data(config: Data, data_dir: Path | None = None) -> Dataset:
             f"learning from {len(found.train):,} of {len(cut.train):,} training examples, chosen "
             "by a fixed rule"
         )
-    return dataclasses.replace(found, notes=(*found.notes, *notes))
+    found = dataclasses.replace(found, notes=(*found.notes, *notes))
+    if remembered is None:
+        return found
+    now = Parts.of(found, remembered.kind)
+    all_there = config.examples is not None or len(now.all()) == len(remembered.all())
+    if remembered.same(now) or now.counts() != remembered.counts() or not all_there:
+        return found
+    return remembered.applied(whole) or found
 
 
-def data_spec(dataset: Dataset, preprocess: Preprocess | None = None) -> DataSpec:
+def data_spec(
+    dataset: Dataset,
+    preprocess: Preprocess | None = None,
+    preparation: Preparation | None = None,
+) -> DataSpec:
     """The facts of a data set that a model trained on it depends on.
 
     Args:
       dataset: the set.
       preprocess: means and deviations that it gives need not be measured on a set that streams.
+      preparation: what the weights were trained with that the run begins with; it takes the place
+        of what is measured.
     """
     train, evaluation_shape = dataset.train, None
-    if isinstance(train, Split):
+    mean: np.ndarray | tuple[float, ...]
+    std: np.ndarray | tuple[float, ...]
+    if preparation is not None:
+        mean, std, how = preparation
+    elif isinstance(train, Split):
         mean, std = channel_mean_std(train.images)
         how = DataSpec.statistics
     elif preprocess is not None and preprocess.mean is not None and preprocess.std is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import resource
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -61,6 +63,14 @@ class Source(Protocol):
 
     def groups(self) -> np.ndarray | None:
         """The groups (n,) int32 of all examples, if there are any."""
+        ...
+
+    def bytes_on_disk(self) -> int:
+        """The size of all that it reads."""
+        ...
+
+    def identity(self, place: int) -> bytes:
+        """What tells an example from others without reading it: names and sizes of files."""
         ...
 
 
@@ -127,6 +137,21 @@ class ImageFiles:
         """See `Source`."""
         return self._groups
 
+    def bytes_on_disk(self) -> int:
+        """See `Source`."""
+        return sum(self._size(place) for place in range(len(self)))
+
+    def identity(self, place: int) -> bytes:
+        """See `Source`."""
+        path = self.path(place)
+        return os.fsencode(f"{path.relative_to(self._folder)} {self._size(place)}")
+
+    def _size(self, place: int) -> int:
+        # A file that has gone is told of when it is read.
+        with contextlib.suppress(OSError):
+            return self.path(place).stat().st_size
+        return 0
+
 
 class RecordFiles:
     """The ArrayRecord files of a part of a TFDS set, which hold a tf.train.Example a record.
@@ -143,6 +168,7 @@ class RecordFiles:
         self._files, self._n = tuple(files), n
         self._image, self._label, self._name = image, label, name
         self._opened: Any = None
+        self._facts: bytes | None = None
 
     def __len__(self) -> int:
         return self._n
@@ -205,6 +231,16 @@ class RecordFiles:
             ]
         any(decoded.write(file, lambda out: np.save(out, labels)) for file in kept)
         return labels
+
+    def bytes_on_disk(self) -> int:
+        """See `Source`."""
+        return sum(file.stat().st_size for file in self._files)
+
+    def identity(self, place: int) -> bytes:
+        """See `Source`."""
+        if self._facts is None:
+            self._facts = repr([(file.name, file.stat().st_size) for file in self._files]).encode()
+        return self._facts + f" {place}".encode()
 
 
 def _allow_open_files(count: int) -> None:

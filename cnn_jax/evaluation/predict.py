@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,12 @@ import jax
 import numpy as np
 
 from cnn_jax.data.image_files import own_range
-from cnn_jax.data.images import UnreadableImage, central_square, decode, resize
-from cnn_jax.data.streaming import views
+from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.streamed import View
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged import view_of
+from cnn_jax.evaluation.pictures import content
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
 from cnn_jax.training.evaluator import make_model
@@ -35,6 +39,10 @@ class Prediction:
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
 
+    def best(self, count: int) -> Prediction:
+        """The same with so many of the most probable classes."""
+        return Prediction(self.image, self.classes[:count], self.probabilities[:count])
+
 
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
     """Predicts the classes of images.
@@ -45,66 +53,134 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP or WebP files.
+      files: JPEG, PNG, BMP or WebP files, also pipes; `-` is standard input.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
       UserError: a file is no image, or top is below 1.
     """
+    found, bad = predict_readable(restored, files, top)
+    if bad:
+        raise cannot_be_read(bad)
+    return found
+
+
+def predict_readable(
+    restored: Restored, files: Sequence[Path], top: int = 5
+) -> tuple[list[Prediction], list[UnreadableImage]]:
+    """Predicts the classes of those images that can be read, and tells of the others.
+
+    Args:
+      restored: the model.
+      files: as for `predict`.
+      top: as for `predict`.
+
+    Raises:
+      UserError: top is below 1.
+    """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    images = np.stack([_read(restored, file) for file in files])
-    probabilities = _answers(restored, images)
-    names = restored.spec.class_names
-    found = []
-    for file, row in zip(files, probabilities, strict=True):
-        best = np.argsort(-row, kind="stable")[:top]
-        found.append(
-            Prediction(
-                str(file),
-                tuple(names[place] for place in best),
-                tuple(float(row[place]) for place in best),
-            )
-        )
-    return found
+    view, apply = view_of(restored), _Answers(restored)
+    own = restored.recipe.data.grey_range is None
+    found: list[Prediction] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _BATCH):
+        part = files[start : start + _BATCH]
+        read = in_threads(functools.partial(_read, view, own), [(file,) for file in part])
+        bad += [each for each in read if isinstance(each, UnreadableImage)]
+        good = [
+            (file, each)
+            for file, each in zip(part, read, strict=True)
+            if not isinstance(each, UnreadableImage)
+        ]
+        if good:
+            rows = apply(np.stack([image for _, image in good]))
+            names = restored.spec.class_names
+            found += [
+                _prediction(str(file), row, names, top)
+                for (file, _), row in zip(good, rows, strict=True)
+            ]
+    return found, bad
+
+
+def cannot_be_read(bad: Sequence[UnreadableImage]) -> UserError:
+    """What is said of images that cannot be read."""
+    if len(bad) == 1:
+        return bad[0]
+    lines = "\n  ".join(map(str, bad))
+    return UserError(f"{len(bad):,} images cannot be read:\n  {lines}")
+
+
+def write_csv(file: Path, predictions: Sequence[Prediction], class_names: Sequence[str]) -> None:
+    """Writes a row an image: its file, the most probable class, the probability of each class.
+
+    Args:
+      file: what is written.
+      predictions: with the probabilities of all classes.
+      class_names: of the columns, in their order.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    try:
+        # A name of a file may be no UTF-8; its bytes are written as they are.
+        with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+            rows = csv.writer(out)
+            rows.writerow(["file", "predicted", *class_names])
+            for each in predictions:
+                of = dict(zip(each.classes, each.probabilities, strict=True))
+                rows.writerow([each.image, each.classes[0], *(of[name] for name in class_names)])
+    except OSError as error:
+        raise UserError(f"--csv {file} cannot be written: {error.strerror or error}") from None
 
 
 _BATCH = 128
 
 
-def _read(restored: Restored, file: Path) -> np.ndarray:
-    """The pixels (h, w, c) uint8 of an image, as evaluation has them."""
-    spec, data = restored.spec, restored.recipe.data
-    grey_range = own_range(file) if data.grey_range is None else data.grey_range
-    if spec.streamed:
-        data = dataclasses.replace(data, grey_range=grey_range)
-        _, view = views(data, spec.image_shape)
-        try:
-            return view.image(file.read_bytes(), str(file), None)
-        except OSError as error:
-            raise UnreadableImage(str(file), f"cannot be read: {error.strerror}") from error
-    height, width, channels = spec.evaluated_shape
-    image = decode(file, channels=channels, grey_range=grey_range)
-    if restored.crop is not None:
-        image = central_square(image, restored.crop)
-    return resize(image, (height, width))
+def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
+    """The pixels (h, w, c) uint8 of an image, as evaluation has them.
+
+    Args:
+      view: how it is prepared.
+      own: whether 16-bit grey is read by its own values, since none was learnt from.
+      file: the image, or what can be read as one.
+    """
+    try:
+        if own:
+            view = dataclasses.replace(view, grey_range=own_range(file))
+        return view.image(content(file), str(file), None)
+    except UnreadableImage as error:
+        return error
 
 
-def _answers(restored: Restored, images: np.ndarray) -> np.ndarray:
-    """What is told (n, k) of raw images (n, h, w, c)."""
-    task = make_task(restored.recipe, restored.spec)
-    model = make_model(restored.recipe, task)
+def _prediction(image: str, row: np.ndarray, names: Sequence[str], top: int) -> Prediction:
+    best = np.argsort(-row, kind="stable")[:top]
+    return Prediction(
+        image,
+        tuple(names[place] for place in best),
+        tuple(float(row[place]) for place in best),
+    )
 
-    def told(variables: Any, images: Any) -> Any:
-        def apply(inputs: Any) -> Any:
-            return model.apply(variables, inputs, train=False)
 
-        return task.answers(task.infer(apply, task.prepared(images)))
+class _Answers:
+    """What is told (n, k) of raw images (n, h, w, c), compiled once for each n."""
 
-    found, programs = [], dict[int, Any]()
-    for part in np.split(images, range(_BATCH, len(images), _BATCH)):
-        if len(part) not in programs:  # all are of one size but the last
-            given = restored.variables, part
-            programs[len(part)] = compiled(restored.mesh, jax.jit(told), *given)
-        found.append(np.asarray(programs[len(part)](restored.variables, part)))
-    return np.concatenate(found)
+    def __init__(self, restored: Restored) -> None:
+        task = make_task(restored.recipe, restored.spec)
+        model = make_model(restored.recipe, task)
+
+        def told(variables: Any, images: Any) -> Any:
+            def apply(inputs: Any) -> Any:
+                return model.apply(variables, inputs, train=False)
+
+            return task.answers(task.infer(apply, task.prepared(images)))
+
+        self._restored, self._told = restored, told
+        self._programs: dict[int, Any] = {}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        given = self._restored.variables, images
+        if len(images) not in self._programs:  # nearly all are of one size
+            program = compiled(self._restored.mesh, jax.jit(self._told), *given)
+            self._programs[len(images)] = program
+        return np.asarray(self._programs[len(images)](*given))

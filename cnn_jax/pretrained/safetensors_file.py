@@ -22,6 +22,9 @@ from cnn_jax.pretrained.tensors import (
     shown,
 )
 
+_MOST_HEADER = 100_000_000
+"""Bytes of a header, as the package itself allows them."""
+
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
@@ -63,6 +66,15 @@ def _check_once(data: bytes) -> None:
 
     length = int.from_bytes(data[:8], "little")
     json.loads(data[8 : 8 + length], object_pairs_hook=once)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a `.safetensors` file holds beside its tensors; none of a damaged one."""
+    with contextlib.suppress(OSError, ValueError, AttributeError), path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length <= _MOST_HEADER:
+            return dict(json.loads(file.read(length)).get("__metadata__") or {})
+    return {}
 
 
 def _array(name: str, code: str, data: bytes, shape: list[int], path: Path) -> np.ndarray:

@@ -222,6 +222,8 @@ def export(run: Path, output: Path | None = None, *, checkpoint: str = "best") -
             "model": json.dumps(to_json(model)),
             "class_names": json.dumps(restored.spec.class_names),
             "step": str(restored.step),
+            "mean": json.dumps(restored.recipe.preprocess.mean or restored.spec.mean),
+            "std": json.dumps(restored.recipe.preprocess.std or restored.spec.std),
         },
     )
     return Exported(file, len(tensors), "PyTorch" if naming else "cnn_jax")

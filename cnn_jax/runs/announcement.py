@@ -41,6 +41,10 @@ def announce(display: Display, experiment: Experiment, devices: list[str], path:
     for note in spec.notes:
         first, *more = note.splitlines()
         display.say(first.rstrip(":") + (f": see {path / 'data.json'}" if more else ""))
+    if experiment.preparation_note:
+        display.say(experiment.preparation_note)
+    if twins := experiment.parts.twins():
+        display.say(twins)
     display.say(f"{recipe.optimizer.name}, {decays}")
     for line in program.update_lines():
         display.say(line)

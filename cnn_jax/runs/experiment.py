@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,16 @@ import numpy as np
 from cnn_jax.augment import output_shape
 from cnn_jax.data import Dataset, InMemory, Order, Split
 from cnn_jax.data.memory_limit import check_batch_size
+from cnn_jax.data.parts import Parts
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, placed, replicated
 from cnn_jax.devices.processes import first_does
+from cnn_jax.pretrained.preparation import preparation_of
 from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import RunFolder
 from cnn_jax.state import TrainState
 from cnn_jax.tasks import resolved
 from cnn_jax.training.compiled_steps import Whole
@@ -39,6 +43,7 @@ class Experiment:
       train: the training examples on the devices; None where they are read from disk.
       workers: processes that read from disk, by default as many as there are processors.
       lock: see `cnn_jax.checkpoints.checkpoints.Checkpoints`.
+      preparation_note: how the images are normalised for weights from elsewhere, in words.
     """
 
     recipe: Recipe
@@ -47,6 +52,7 @@ class Experiment:
     train: InMemory | None
     workers: int | None = None
     lock: contextlib.AbstractContextManager[Any] | None = None
+    preparation_note: str | None = None
 
     @classmethod
     def of(
@@ -60,6 +66,7 @@ class Experiment:
         debug: bool = False,
         workers: int | None = None,
         began_with: DataSpec | None = None,
+        begun: RunFolder | None = None,
     ) -> Experiment:
         """Reads the data and builds the program.
 
@@ -72,6 +79,8 @@ class Experiment:
           debug: see `cnn_jax.training.program.Program`.
           workers: processes that read a set which streams; 0 reads in threads of this one.
           began_with: facts of the data that a run which goes on began with.
+          begun: a run of this recipe that may have begun, whose parts of the data and whose means
+            and deviations are gone on with.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
@@ -81,9 +90,10 @@ class Experiment:
         mesh = make_mesh(parallel, devices)
         if dataset is None:
             found: list[Dataset] = []
+            parts = None if begun is None else begun.parts()
             # What has to be fetched is fetched by one process, and lies there for the others.
-            first_does(lambda: found.append(load_data(recipe.data, data_dir)))
-            dataset = found[0] if found else load_data(recipe.data, data_dir)
+            first_does(lambda: found.append(load_data(recipe.data, data_dir, parts)))
+            dataset = found[0] if found else load_data(recipe.data, data_dir, parts)
         check_workers(workers)
         prepared = output_shape(recipe.preprocess, dataset.train.image_shape)
         # What the host holds, which is also the device where it is a CPU.
@@ -92,7 +102,9 @@ class Experiment:
             held.append((prepared, 4))
         examples = min(recipe.batch_size, len(dataset.train))
         check_batch_size(examples // jax.process_count(), *held)
-        spec = data_spec(dataset, recipe.preprocess)
+        channels = dataset.train.image_shape[2]
+        preparation, preparation_note = preparation_of(recipe, channels, begun)
+        spec = data_spec(dataset, recipe.preprocess, preparation)
         if began_with is not None:
             spec = spec.taken_up(began_with)
         program = Program(
@@ -107,7 +119,12 @@ class Experiment:
         train = None
         if isinstance(dataset.train, Split):
             train = InMemory(dataset.train, replicated(mesh))
-        return cls(recipe, dataset, program, train, workers)
+        return cls(recipe, dataset, program, train, workers, preparation_note=preparation_note)
+
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """What the examples of the data's parts hold."""
+        return Parts.of(self.dataset)
 
     def step_arrays(self) -> tuple[Whole, Whole]:
         """The inputs and targets that a training step is compiled for."""

@@ -98,6 +98,7 @@ def train(
                 debug=debug,
                 workers=workers,
                 began_with=there["data"] and from_json(there["data"], DataSpec, "data.json"),
+                begun=folder,
             )
             # Nothing is written where the weights turn out not to fit.
             weights = None if there["begun"] else initial_weights(recipe, experiment.program)
@@ -160,6 +161,8 @@ class _Run:
     def __call__(self) -> Summary:
         recipe, folder, program = self.recipe, self.folder, self.experiment.program
         devices = device_names(list(program.mesh.devices.flat))
+        partly = recipe.data.examples is not None
+        unsure = first_does(lambda: folder.check_parts(self.experiment.parts, partly=partly))
         first_does(lambda: folder.write_data_spec(program.spec))
         first_does(lambda: folder.log_start(devices))
         self.checkpoints = Checkpoints(
@@ -179,6 +182,8 @@ class _Run:
                 program.compile_evaluation()
                 program.compile_seal()
                 announce(self.display, self.experiment, devices, folder.path)
+                if unsure:
+                    self.display.say(unsure)
                 state, progress = self._begin()
             first_does(lambda: folder.adopt(recipe))
             with self.display:

@@ -72,6 +72,9 @@ def train_seeds(
         return any(RunFolder(path).finished(each) is None for each, path in pairs)
 
     unfinished = first_does(look)
+    # All seeds learn from the same: what the first that has begun knows of it holds for all.
+    folders = [RunFolder(path) for _, path in pairs]
+    begun = next((each for each in folders if each.begun), folders[0])
     if at_once and parallel not in (None, Parallel()):
         raise UserError("seeds at once have a device each: leave --parallel out")
     if at_once and jax.process_count() > 1:
@@ -80,14 +83,16 @@ def train_seeds(
     with StopRequest() as stop:
         if at_once and unfinished:
             with stop.at_once():
-                dataset = load_data(recipe.data, data_dir)
+                dataset = load_data(recipe.data, data_dir, begun.parts())
             if not isinstance(dataset.train, Split):
                 raise UserError("seeds at once share a set in memory; this one streams")
 
             lock = threading.RLock()
 
             def on_device(device: jax.Device) -> Experiment:
-                made = Experiment.of(recipe, devices=[device], dataset=dataset, debug=debug)
+                made = Experiment.of(
+                    recipe, devices=[device], dataset=dataset, debug=debug, begun=begun
+                )
                 return dataclasses.replace(made, lock=lock)
 
             def one(
@@ -100,7 +105,12 @@ def train_seeds(
         if unfinished:
             with stop.at_once():
                 experiment = Experiment.of(
-                    recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+                    recipe,
+                    data_dir,
+                    parallel=parallel,
+                    debug=debug,
+                    workers=workers,
+                    begun=begun,
                 )
         summaries = []
         for each, path in pairs:

@@ -135,7 +135,7 @@ def test_mistakes_are_named(words, message, capsys):
 def test_mistakes_with_a_run_are_named(run, tmp_path, capsys):
     path, _ = run
     assert "there are: best, latest" in refused(capsys, "evaluate", path, "--checkpoint", "7")
-    assert "4 classes" in refused(
+    assert "does not know: 'disc', 'square', 'triangle', 'cross'" in refused(
         capsys, "evaluate", path, "--dataset", "shapes:n=50,size=8,channels=1,classes=4"
     )
     (tmp_path / "text.png").write_text("no image")

@@ -64,7 +64,7 @@ def test_the_folder_explains_itself(finished):
     _, path = finished
     names = {entry.name for entry in path.iterdir()} - {".lock"}
     assert names == {
-        "recipe.json", "data.json", "starts.jsonl", "metrics.jsonl", "tensorboard",
+        "recipe.json", "data.json", "parts.npz", "starts.jsonl", "metrics.jsonl", "tensorboard",
         "checkpoints", "summary.json",
     }  # fmt: skip
     start = json.loads((path / "starts.jsonl").read_text())

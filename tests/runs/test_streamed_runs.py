@@ -7,12 +7,13 @@ import jax
 import numpy as np
 import photos
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from cnn_jax import Augment, Data, UserError, steps, train
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.predict import _read
+from cnn_jax.evaluation.predict import predict
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.stop import Stopped, StopRequest
@@ -116,13 +117,19 @@ def test_a_set_that_streams_gives_the_bits_of_one_in_memory(recipe, changed, tmp
 
 
 def test_predictions_see_what_evaluation_saw(recipe, finished):
-    """The file of the first test image, read as by `evaluate`."""
-    _, path = finished
-    restored = restore(path)
+    """Of every test image, through the net: its probabilities are those that were evaluated."""
+    summary, path = finished
     test = load_data(recipe.data).test
-    pixels, _ = test.example(0, test.evaluation)
-    place = 0 if test.places is None else int(test.places[0])
-    np.testing.assert_array_equal(_read(restored, Path(test.source.read(place).name)), pixels)
+    files = [Path(test.source.read(int(place)).name) for place in test.places]
+    assert len({Image.open(file).size for file in files}) > 1
+    found = predict(restore(path), files, top=3)
+    losses, right = [], []
+    for each, label in zip(found, test.labels, strict=True):
+        place = each.classes.index(f"c{label}")
+        losses.append(-np.log(each.probabilities[place]))
+        right.append(place == 0)
+    assert np.mean(losses) == pytest.approx(summary["test"]["nll"], rel=1e-5)
+    assert np.mean(right) == summary["test"]["accuracy"]
 
 
 def test_a_size_of_its_own_in_evaluation_needs_a_model_for_any_size(recipe, changed):

@@ -1,0 +1,267 @@
+"""Data that a model is judged by: nothing is learnt from them, so that other rules hold.
+
+They are judged whole, may have any parts and lack classes, and each image is brought to the
+model's shape as `predict` does it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from cnn_jax.data.catalog import fetch, load
+from cnn_jax.data.contents import digests
+from cnn_jax.data.dataset import Examples, Split
+from cnn_jax.data.depth import WHOLE
+from cnn_jax.data.folder import find_files
+from cnn_jax.data.images import UnreadableImage, central_square, decode, in_threads, resize
+from cnn_jax.data.joined import Joined
+from cnn_jax.data.parts import Parts, contained, parts_of
+from cnn_jax.data.sources import Source
+from cnn_jax.data.streamed import StreamedSplit, View
+from cnn_jax.data.streaming import views
+from cnn_jax.errors import UserError
+from cnn_jax.restored import Restored
+
+SplitName = Literal["train", "validation", "test", "all"]
+
+HELD_BYTES = 2**30
+"""Pixels of so many bytes are read into memory before they are judged; more is streamed."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model is judged by.
+
+    Attributes:
+      name: of the set.
+      split: which part of it.
+      examples: each is counted once.
+      notes: what was left out, or cannot be known.
+      unseen: those of the examples that the run has neither learnt from nor chosen by, where it
+        has done so with some of them.
+    """
+
+    name: str
+    split: str
+    examples: Examples
+    notes: tuple[str, ...]
+    unseen: Examples | None = None
+
+
+@dataclass(frozen=True)
+class HeldView(View):
+    """Images as they are prepared where a set is held in memory: all pixels are decoded first."""
+
+    def image(self, content: bytes, name: str, numbers: np.ndarray | None) -> np.ndarray:
+        """See `View`; nothing is random."""
+        height, width, channels = self.shape
+        try:
+            pixels = decode(content, channels=channels, grey_range=self.grey_range)
+        except UnreadableImage as error:
+            raise UnreadableImage(name, error.reason) from error
+        if self.part is not None:
+            pixels = central_square(pixels, self.part)
+        return resize(pixels, (height, width))
+
+
+def view_of(restored: Restored) -> View:
+    """How an image is prepared for a model: as evaluation in its training did it."""
+    spec = restored.spec
+    if spec.streamed:
+        return views(restored.recipe.data, spec.image_shape)[1]
+    grey_range = restored.recipe.data.grey_range or WHOLE
+    return HeldView(spec.evaluated_shape, part=restored.crop, grey_range=grey_range)
+
+
+def judged_set(
+    restored: Restored,
+    name: str,
+    split: SplitName | None,
+    data_dir: Path | None,
+    *,
+    skip_bad: bool,
+    learnt: Parts | None,
+) -> Judged:
+    """A data set that is not the model's own.
+
+    Args:
+      restored: the model; classes are matched to its own by name.
+      name: of the set.
+      split: which part; by default the test part, or all of a set that has none.
+      data_dir: where TFDS sets lie.
+      skip_bad: leave out image files that cannot be read.
+      learnt: the parts of the run's own data; what is in them is no test, and is told.
+
+    Raises:
+      UserError: the set cannot be had or read, lacks the part, or has classes that the model
+        does not know.
+    """
+    class_names, parts, notes = _found(name, data_dir)
+    if split is None:
+        split = "test" if "test" in parts else "all"
+    if split != "all" and split not in parts:
+        raise UserError(f"{name} has no {split} split; it has {', '.join(parts)}, or give all")
+    chosen = list(parts.values()) if split == "all" else [parts[split]]
+    renamed = renamed_classes(restored, name, class_names, chosen)
+    examples = _joined(chosen, renamed, view_of(restored), len(restored.spec.class_names))
+    seen = None
+    if learnt is None:
+        notes.append(NOT_REMEMBERED)
+    elif learnt.kind == "names":
+        notes.append(
+            "of so large a set as the run's only names and sizes of files are stored: it cannot be "
+            "checked whether images that it has learnt from are counted here"
+        )
+    elif learnt.kind == "files" and isinstance(examples, StreamedSplit):
+        seen = _seen(learnt, examples)
+    examples, good, bad = in_memory(examples)
+    notes += _bad(name, bad, skip_bad)
+    if learnt is not None and learnt.kind == "pixels":
+        seen = _seen(learnt, examples)
+    elif seen is not None:
+        seen = seen[good]
+    if seen is None or not (count := int(seen.sum())):
+        return Judged(name, split, examples, tuple(notes))
+    notes.append(
+        f"{count:,} of these {len(seen):,} images are in the training or validation part of the "
+        "run, which has learnt from or chosen by them"
+    )
+    unseen = examples.take(np.flatnonzero(~seen)) if count < len(seen) else None
+    return Judged(name, split, examples, tuple(notes), unseen)
+
+
+NOT_REMEMBERED = (
+    "the run folder is of a version that did not store the content of what was learnt from: it "
+    "cannot be checked whether any of it is counted here"
+)
+
+
+def _found(
+    name: str, data_dir: Path | None
+) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
+    """Class names, parts by name, and notes."""
+    kind, colon, path = name.partition(":")
+    if kind == "folder" and colon:
+        files = find_files(path, judged=True)
+        return files.class_names, dict(files.parts), list(files.notes)
+    if name == "digits" or kind == "shapes":
+        held = load(name)
+        parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
+        return tuple(held.class_names), dict(parts), []
+    fetch(name, data_dir)
+    # Importing TFDS takes a second, which other data should not wait for.
+    from cnn_jax.data.tfds_reader import find_tfds
+
+    records = find_tfds(name, data_dir)
+    return records.class_names, dict(records.parts), list(records.notes)
+
+
+def renamed_classes(
+    restored: Restored,
+    name: str,
+    class_names: tuple[str, ...],
+    parts: Sequence[Source | Split],
+) -> np.ndarray | None:
+    """The model's label (k,) of each class of a set; None where they are the same."""
+    known = restored.spec.class_names
+    if class_names == known:
+        return None
+    counts = np.zeros(len(class_names), np.int64)
+    for part in parts:
+        labels = part.labels if isinstance(part, Split) else part.targets()
+        counts += np.bincount(labels, minlength=len(class_names))
+    others = [
+        each for each, count in zip(class_names, counts, strict=True) if count and each not in known
+    ]
+    if others:
+        raise UserError(
+            f"{name} has classes that the model does not know: {_some(others)}. It was trained on "
+            f"the {len(known)} classes of {restored.spec.name}: {_some(known)}"
+        )
+    return np.array([known.index(each) if each in known else -1 for each in class_names], np.int32)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + ", ..." * (len(names) > 10)
+
+
+def _joined(
+    parts: Sequence[Source | Split], renamed: np.ndarray | None, view: View, classes: int
+) -> Examples:
+    """The examples of some parts as a model takes them."""
+    held = [part for part in parts if isinstance(part, Split)]
+    if held:
+        images = np.concatenate([in_shape(part.images, view) for part in held])
+        labels = np.concatenate([part.labels for part in held])
+        return Split(images, labels if renamed is None else renamed[labels])
+    sources = [part for part in parts if not isinstance(part, Split)]
+    return StreamedSplit(Joined(sources, renamed), classes, view, view)
+
+
+def in_memory(split: Examples) -> tuple[Examples, np.ndarray, list[UnreadableImage]]:
+    """A part held in memory, without what cannot be read; as it is where it is large.
+
+    Returns:
+      The examples; which (n,) bool of those given they are; and what hinders the others.
+    """
+    good = np.ones(len(split), bool)
+    if not isinstance(split, StreamedSplit):
+        return split, good, []
+    size = len(split) * int(np.prod(split.evaluation.shape))
+    if size > HELD_BYTES:
+        return split, good, []
+    images = np.empty((len(split), *split.evaluation.shape), np.uint8)
+    targets = np.empty((len(split), *split.target.shape), split.target.dtype)
+
+    def put(place: int) -> UnreadableImage | None:
+        try:
+            images[place], targets[place] = split.example(place, split.evaluation)
+        except UnreadableImage as error:
+            good[place] = False
+            return error
+        return None
+
+    found = in_threads(put, [(place,) for place in range(len(split))])
+    bad = [error for error in found if error is not None]
+    held = Split(images[good], targets[good]) if bad else Split(images, targets)
+    return held, good, bad
+
+
+def in_shape(images: np.ndarray, view: View) -> np.ndarray:
+    """Images (n, h, w, c) uint8 as a model takes them."""
+    if view.part is None and images.shape[1:] == view.shape:
+        return images
+
+    def fit(image: np.ndarray) -> np.ndarray:
+        # What lies in no file is made one, so that one code prepares all.
+        file = io.BytesIO()
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
+        return view.image(file.getvalue(), "an image", None)
+
+    return np.stack(in_threads(fit, [(image,) for image in images]))
+
+
+def _bad(name: str, bad: Sequence[UnreadableImage], skip_bad: bool) -> list[str]:
+    if not bad:
+        return []
+    files = f"{len(bad):,} image file{'s' * (len(bad) > 1)} that cannot be read"
+    lines = "\n  ".join(map(str, bad))
+    if not skip_bad:
+        raise UserError(
+            f"{name} has {files}:\n  {lines}\nMend or remove them, or give --skip-bad to leave "
+            "them out."
+        )
+    return [f"left out {files}:\n  {lines}"]
+
+
+def _seen(learnt: Parts, examples: Examples) -> np.ndarray:
+    """Which (n,) bool of some examples a run has learnt from or chosen by."""
+    known = [learnt.digests[part] for part in ("train", "validation") if part in learnt.digests]
+    return contained(digests(examples, learnt.kind), known)

@@ -1,0 +1,79 @@
+"""Which pictures the words of a command line stand for."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.signatures import verdict
+
+STANDARD_INPUT = Path("-")
+"""The picture that another program writes to this one."""
+
+
+def pictures(words: Sequence[Path]) -> tuple[list[Path], list[UnreadableImage]]:
+    """The files that are meant, in order, and what there is to say of words that find none.
+
+    Args:
+      words: files; folders, of which the pictures in them and in their folders are meant; patterns
+        such as `*.jpg`, unless a file is called just so; `-` for standard input.
+    """
+    found: list[Path] = []
+    bad: list[UnreadableImage] = []
+    for word in words:
+        meant = list(_meant(word))
+        if meant:
+            found += meant
+        elif os.path.isdir(word):  # noqa: PTH112 - a Path's method raises where it may not look
+            bad.append(UnreadableImage(str(word), "holds no pictures"))
+        else:
+            bad.append(UnreadableImage(str(word), "there is no such file, folder or pattern"))
+    return found, bad
+
+
+def content(picture: Path) -> bytes:
+    """The bytes of a file, a pipe or standard input.
+
+    Raises:
+      UnreadableImage: it cannot be read, or is empty.
+    """
+    try:
+        found = sys.stdin.buffer.read() if picture == STANDARD_INPUT else picture.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(str(picture), f"cannot be read ({error.strerror})") from error
+    if not found:
+        raise UnreadableImage(str(picture), "is empty")
+    return found
+
+
+def _meant(word: Path) -> Iterator[Path]:
+    if word == STANDARD_INPUT:
+        yield word
+    elif os.path.isdir(word):  # noqa: PTH112
+        yield from _below(word)
+    elif os.path.lexists(word):
+        yield word
+    elif glob.has_magic(str(word)):
+        pattern = os.path.expanduser(word)  # noqa: PTH111 - as the shell does with it
+        for each in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - `**` and hidden
+            path = Path(each)
+            if path.is_dir():
+                # With `**` each folder is found beside what it holds.
+                if "**" not in pattern:
+                    yield from _below(path)
+            else:
+                yield path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The pictures in a folder and in its folders, but for the hidden, by name."""
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(files):
+            path = Path(top, name)
+            if not name.startswith(".") and verdict(path) != "no image":
+                yield path
