@@ -87,7 +87,7 @@ def test_what_has_changed_is_counted(tmp_path):
     Image.new("L", (4, 4), 201).save(top / "cat" / "new.png")
     assert changes() == "1 are no longer there, or changed, 2 are new, or changed"
     (top / "dog" / "007.png").rename(top / "cat" / "from.png")
-    assert changes().endswith(", 1 are in another class")
+    assert changes().endswith(", 1 are of another class or target")
 
 
 def test_parts_come_back_from_their_file(tmp_path):
