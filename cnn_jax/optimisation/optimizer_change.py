@@ -47,8 +47,12 @@ def with_own_rate(default: Recipe, given: Recipe, words: Sequence[str]) -> tuple
     if old.name == new.name or new.name not in optimizers():
         return given, []
     instead = f"--optimizer.name {new.name} instead of {old.name}"
+<<<<<<< HEAD:cnn_jax/optimisation/optimizer_change.py
     told: list[str] = []
     changed: dict[str, Any] = {}
+=======
+    told = []
+>>>>>>> febf767 (Keep a decay that goes with a given rate, and count layers called by name):cnn_jax/optimizer_change.py
     if not _given("learning-rate", words):
         rate = RATES.get(new.name)
         if rate is None:
@@ -57,11 +61,15 @@ def with_own_rate(default: Recipe, given: Recipe, words: Sequence[str]) -> tuple
                 "known that suits it; give --optimizer.learning-rate"
             )
         elif rate != RATES.get(old.name):
-            changed["learning_rate"] = rate
+            new = dataclasses.replace(new, learning_rate=rate)
             told.append(f"learning rate {rate:g} instead of {old.learning_rate:g}")
-    new = dataclasses.replace(new, **changed)
-    decays = new.weight_decay and new.learning_rate and not _given("weight-decay", words)
-    if decays and changed and (_decoupled(old) or _decoupled(new)):
+    moved = new.learning_rate != given.optimizer.learning_rate
+    if (
+        moved
+        and old.weight_decay
+        and not _given("weight-decay", words)
+        and (_decoupled(old) or _decoupled(new))
+    ):
         decay = float(f"{old.weight_decay * old.learning_rate / new.learning_rate:.4g}")
         told.append(f"weight decay {decay:g} instead of {old.weight_decay:g}")
         new = dataclasses.replace(new, weight_decay=decay)
@@ -78,4 +86,5 @@ def _given(field: str, words: Sequence[str]) -> bool:
 
 def _decoupled(config: Optimizer) -> bool:
     """Whether the decay is applied to parameters, and not added to gradients."""
-    return "weight_decay" in inspect.signature(optimizers()[config.name]).parameters
+    function = optimizers().get(config.name)
+    return function is not None and "weight_decay" in inspect.signature(function).parameters

@@ -46,15 +46,16 @@ def norms_met() -> Iterator[list[Norm]]:
     def look(
         method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
-        module = context.module
-        if context.method_name == "__call__" and (values := _values(module, args)) is not None:
-            given = kwargs.get("use_running_average", (*args, None)[1])
+        module, shape = context.module, getattr(args[0] if args else None, "shape", ())
+        values = _values(module, shape) if shape and context.method_name == "__call__" else None
+        if values is not None:
+            given = args[1] if len(args) > 1 else kwargs.get("use_running_average")
             running = given or getattr(module, "use_running_average", None)
             found.append(
                 Norm(
                     "/".join(module.path),
                     type(module).__name__,
-                    tuple(args[0].shape[1:]),
+                    tuple(shape[1:]),
                     values,
                     isinstance(module, nn.BatchNorm),
                     bool(running),
@@ -66,17 +67,16 @@ def norms_met() -> Iterator[list[Norm]]:
         yield found
 
 
-def _values(module: nn.Module, args: Any) -> int | None:
+def _values(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     """Of how many values of an example a layer takes a statistic; None where it takes none."""
-    shape: tuple[int, ...] = args[0].shape if args and hasattr(args[0], "shape") else ()
     if isinstance(module, nn.BatchNorm | nn.InstanceNorm):
         return math.prod(shape[1:-1])
     if isinstance(module, nn.GroupNorm) and module.reduction_axes is None:
         groups = module.num_groups or shape[-1] // (module.group_size or 1)
         return math.prod(shape[1:]) // groups
     if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-        axes = module.reduction_axes
-        return math.prod(shape[axis] for axis in (axes if isinstance(axes, tuple) else (axes,)))
+        axes: Any = module.reduction_axes
+        return math.prod(shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes))
     return None
 
 

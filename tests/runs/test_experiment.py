@@ -290,9 +290,9 @@ def test_a_program_of_another_recipe_is_refused(tiny, changed, experiment, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("least", "stopped"), [(0.0, 20), (0.02, 15), (0.06, 10)])
+@pytest.mark.parametrize(("least", "made", "best"), [(0.0, 25, 20), (0.02, 15, 15), (0.06, 10, 10)])
 def test_a_change_that_is_too_small_is_none(
-    least, stopped, tiny, changed, experiment, tmp_path, monkeypatch
+    least, made, best, tiny, changed, tmp_path, monkeypatch
 ):
     """The accuracy rises by 0.05, 0.01, 0.03 and then falls: patience is 1."""
     accuracies = iter([0.2, 0.25, 0.26, 0.29, 0.2, 0.2, 0.2, 0.2])
@@ -304,8 +304,8 @@ def test_a_change_that_is_too_small_is_none(
             "validate_every": steps(5),
         },
     )
-    made = Experiment.of(recipe)
-    plain = made.program.evaluate
+    experiment = Experiment.of(recipe)
+    plain = experiment.program.evaluate
 
     def evaluate(variables, split, *stop, **choosing):
         found = plain(variables, split, *stop)
@@ -313,10 +313,9 @@ def test_a_change_that_is_too_small_is_none(
             found["accuracy"] = next(accuracies)
         return found
 
-    monkeypatch.setattr(made.program, "evaluate", evaluate)
-    summary = train(recipe, tmp_path / "run", console=QUIET, experiment=made)
-    assert summary["steps"] == stopped + 5 * (least == 0)
-    assert summary["best"]["step"] == stopped
+    monkeypatch.setattr(experiment.program, "evaluate", evaluate)
+    summary = train(recipe, tmp_path / "run", console=QUIET, experiment=experiment)
+    assert (summary["steps"], summary["best"]["step"]) == (made, best)
 
 
 def test_norms_are_written_on_request(tiny, changed, tmp_path):
