@@ -14,6 +14,7 @@ from cnn_jax.data.images import OTHER_SUFFIXES, SUFFIXES, read_images
 from cnn_jax.data.sources import ImageFiles, Source
 from cnn_jax.data.splits import cut_test
 from cnn_jax.errors import UserError
+from cnn_jax.user_path import user_path
 
 _SPLIT_FOLDERS = {
     "train": "train",
@@ -63,7 +64,7 @@ def load_folder(
     name = name or f"folder:{path}"
     if image_size is not None and image_size < 1:
         raise UserError(f"--data.image-size {image_size} must be at least 1")
-    top = Path(path).expanduser()
+    top = user_path(path)
     class_names, files, others = _find(top)
     paths = [file.path for file in files]
     images, good, bad = read_images(paths, name, image_size, max_bytes)
@@ -116,7 +117,7 @@ def find_files(path: str | Path) -> FoundFiles:
     Raises:
       UserError: there is no such folder, or it is not laid out like this.
     """
-    top = Path(path).expanduser()
+    top = user_path(path)
     class_names, files, others = _find(top)
     notes = (f"passed over {_listed(others, 'that are not images')}",) if others else ()
     parts: dict[str, Source] = {}

@@ -16,6 +16,7 @@ from cnn_jax.data.statistics import channel_mean_std
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
+from cnn_jax.user_path import user_path
 
 STREAMED_FROM = 8 * 10**9
 """Bytes of pixels from which on a set streams where the recipe does not say. It is a fixed number:
@@ -140,7 +141,7 @@ class _Found(NamedTuple):
 
 def _folder(path: str) -> _Found:
     files = find_files(path)
-    source = str(Path(path).expanduser().resolve())
+    source = str(user_path(path).resolve())
     # Which of them are grey would take reading them all.
     return _Found(files.class_names, files.parts, (None, None, 3), source, files.notes)
 

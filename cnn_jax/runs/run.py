@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
@@ -24,6 +25,7 @@ from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.runs.announcement import announce
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState, with_variables
+from cnn_jax.terminal import say
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
@@ -70,12 +72,13 @@ def train(
     Raises:
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
+    end_if_imported()
     began = time.perf_counter()
     console = console or Console(quiet=not is_first())
     folder = RunFolder(workdir)
     there = first_does(lambda: _look(folder, recipe, allow_change))
     if there["summary"] is not None:
-        console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
+        say(console, f"{workdir} holds this run, finished.")
         return there["summary"]
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         with stop.at_once():

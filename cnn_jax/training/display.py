@@ -10,22 +10,31 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-_COLUMNS = (
-    ("epoch", 7, "{:.2f}"),
-    ("step", 8, "{:d}"),
-    ("train loss", 11, "{:.4f}"),
-    ("train acc", 10, "{:.2%}"),
-    ("val loss", 9, "{:.4f}"),
-    ("val acc", 8, "{:.2%}"),
-    ("rate", 9, "{:.2e}"),
-    ("images/s", 9, "{:,.0f}"),
-    ("best", 5, "{}"),
-)
+from cnn_jax.terminal import live, say, width_of
+
+_COLUMNS = {
+    "epoch": (7, "{:.2f}"),
+    "step": (8, "{:d}"),
+    "train loss": (11, "{:.4f}"),
+    "train acc": (10, "{:.2%}"),
+    "val loss": (9, "{:.4f}"),
+    "val acc": (8, "{:.2%}"),
+    "rate": (9, "{:.2e}"),
+    "images/s": (9, "{:,.0f}"),
+    "best": (5, "{}"),
+}
+"""Signs that a column takes, and how its values are written."""
+
+_LEFT_OUT = ("images/s", "rate", "epoch", "train acc", "val loss", "best", "train loss")
+"""Columns that a narrow terminal has no room for, the first of them first."""
+
 _PLAIN_LINE_SECONDS = 30.0
 
 
@@ -40,21 +49,13 @@ class Display:
     def __init__(self, total: int, console: Console) -> None:
         self.console = console
         self._total = total
-        self._headed = False
+        self._heading: str | None = None
         self._told = time.monotonic()
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TaskProgressColumn(),
-            MofNCompleteColumn(),
-            TextColumn(
-                "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
-            ),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("left"),
+            *_bar(console.width),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not live(console),
         )
         self._task = self._progress.add_task("training", total=total, rate="–", loss="–", wait="")
 
@@ -72,7 +73,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def step(
         self, step: int, loss: float, images_per_second: float, input_wait: float | None = None
@@ -89,18 +90,51 @@ class Display:
         wait = "" if input_wait is None else f" · {input_wait:.0%} waiting for input"
         self._progress.update(self._task, completed=step, loss=f"{loss:.4f}", rate=rate, wait=wait)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._told > _PLAIN_LINE_SECONDS:
+        if not live(self.console) and now - self._told > _PLAIN_LINE_SECONDS:
             self._told = now
             self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} images/s{wait}")
 
     def row(self, values: dict[str, float | int | str | None]) -> None:
         """Prints a row of the table, under a heading the first time; None leaves a cell empty."""
-        if not self._headed:
-            self._headed = True
-            self.say("  ".join(name.rjust(width) for name, width, _ in _COLUMNS))
-        cells = []
-        for name, width, form in _COLUMNS:
-            value = values.get(name)
-            cells.append(("" if value is None else form.format(value)).rjust(width))
-        self.say("  ".join(cells).rstrip())
+        names, gap, narrower = _fitting(width_of(self.console))
+        heading, row = "", ""
+        for name in names:
+            width, form = _COLUMNS[name]
+            value, room = values.get(name), width - narrower
+            heading += gap + name.rjust(room)
+            row += gap + ("" if value is None else form.format(value)).rjust(room)
+        # Anew where somebody has changed the size of the terminal.
+        if heading != self._heading:
+            self._heading = heading
+            self.console.print(Text(heading.removeprefix(gap)), soft_wrap=True)
+        self.console.print(Text(row.removeprefix(gap).rstrip()), soft_wrap=True)
         self._told = time.monotonic()
+
+
+def _bar(width: int) -> tuple[ProgressColumn, ...]:
+    """What stands in the line of the bar: less of it on a narrow terminal, and no cut numbers."""
+    done = TaskProgressColumn(), MofNCompleteColumn()
+    left = TimeRemainingColumn(compact=True, elapsed_when_finished=True), TextColumn("left")
+    if width < 80:
+        return *done, TextColumn("loss {task.fields[loss]} ·"), *left
+    if width < 120:
+        told = "{task.fields[rate]} images/s · loss {task.fields[loss]} ·"
+        return BarColumn(None), *done, TextColumn(told), *left
+    told = "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
+    return TextColumn("training"), BarColumn(), *done, TextColumn(told), *left
+
+
+def _fitting(width: int | None) -> tuple[list[str], str, int]:
+    """The columns of the table that fit, what stands between two, and how much each is narrower."""
+    names = list(_COLUMNS)
+    if width is None or width >= _total(names, 2, 0):
+        return names, "  ", 0
+    for left_out in _LEFT_OUT:
+        if _total(names, 1, 1) <= width:
+            break
+        names.remove(left_out)
+    return names, " ", 1
+
+
+def _total(names: list[str], gap: int, narrower: int) -> int:
+    return sum(_COLUMNS[name][0] - narrower for name in names) + gap * (len(names) - 1)
