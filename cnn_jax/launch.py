@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
+import jax
 import tyro
 from rich.console import Console
 
 from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
+from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.devices.compilation_cache import no_cache, use_cache
+from cnn_jax.devices.device_failure import devices_told
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import (
     Processes,
     connect,
     connected,
+    first_does,
     is_first,
     leave,
     process_index,
@@ -29,9 +33,14 @@ from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.json_values import from_json, write_json
 from cnn_jax.optimisation.optimizer_change import with_own_rate
 from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import Taken
+from cnn_jax.runs.own_folder import own_folder
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
-from cnn_jax.tasks import headline, metric_that_counts
+from cnn_jax.tasks import headline, metric_that_counts, resolved
+from cnn_jax.terminal import never_fail, say
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,11 @@ class Launch:
     parallel: Parallel = field(default_factory=Parallel)
     processes: Processes = field(default_factory=Processes)
     workdir: Path | None = None
-    """The run folder; by default runs/NAME. A run that lies there is gone on with."""
+    """The run folder. A run of the same recipe that lies there is gone on with. By default
+    runs/NAME, or where that holds another recipe runs/NAME-2, runs/NAME-3 and so on."""
     seeds: int | None = None
     """Run so many seeds in turn, from --seed on, compiling once; their run folders are
-    WORKDIR/seed-S, by default in runs/NAME-seeds."""
+    WORKDIR/seed-S, by default in runs/NAME-seeds, runs/NAME-seeds-2 and so on."""
     at_once: bool = False
     """Run the seeds at once, each on a device of its own, as many as there are devices."""
     workers: int | None = None
@@ -73,9 +83,11 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
       recipe: the experiment.
       arguments: the words of the command line, by default those of the process.
     """
+    end_if_imported()
+    never_fail()
     quiet_libraries()
     try:
-        with shown_to_user(process_index), together():
+        with shown_to_user(process_index), together(), devices_told():
             _main(recipe, arguments)
     except BaseException as end:
         # The others may be waiting for this process, and JAX's farewell waits for them.
@@ -94,49 +106,42 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
     if not launch.compilation_cache:
         no_cache()
     elif (why := use_cache()) is not None:
-        _tell(console, why)
+        say(console, why)
     words = sys.argv[1:] if arguments is None else arguments
     recipe, told = with_own_rate(recipe, added_options(recipe, launch.recipe), words)
+    recipe = resolved(recipe)
     for line in told:
-        _tell(console, line)
+        say(console, line)
     if launch.restarts < 0:
         raise UserError(f"--restarts {launch.restarts} must be at least 0")
     if launch.at_once and launch.seeds is None:
         raise UserError("--at-once is for several seeds: give --seeds as well")
+    how: dict[str, Any] = {
+        "parallel": launch.parallel,
+        "restarts": launch.restarts,
+        "debug": launch.debug,
+        "allow_change": launch.allow_recipe_change,
+        "data_dir": launch.data_dir,
+        "workers": launch.workers,
+    }
     if launch.seeds is None:
-        workdir = launch.workdir or Path("runs") / recipe.name
-        summary = train(
-            recipe,
-            workdir,
-            parallel=launch.parallel,
-            restarts=launch.restarts,
-            debug=launch.debug,
-            allow_change=launch.allow_recipe_change,
-            data_dir=launch.data_dir,
-            workers=launch.workers,
-            console=console,
+        workdir, summary = _in_folder(
+            launch, recipe, console, lambda path: train(recipe, path, **how, console=console)
         )
-        _tell(console, result_line(summary))
-        _tell(console, f"run folder: {workdir}")
+        say(console, result_line(summary))
+        say(console, f"run folder: {workdir}")
         return
     if launch.seeds < 1:
         raise UserError(f"--seeds {launch.seeds} must be at least 1")
-    workdir = launch.workdir or Path("runs") / f"{recipe.name}-seeds"
-    summaries = train_seeds(
+    seeds, at_once = launch.seeds, launch.at_once
+    workdir, summaries = _in_folder(
+        launch,
         recipe,
-        workdir,
-        launch.seeds,
-        at_once=launch.at_once,
-        parallel=launch.parallel,
-        restarts=launch.restarts,
-        debug=launch.debug,
-        allow_change=launch.allow_recipe_change,
-        data_dir=launch.data_dir,
-        workers=launch.workers,
-        console=console,
+        console,
+        lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
     )
     for summary in summaries:
-        _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
     found = spread(summaries)
     try:
         if is_first():
@@ -145,8 +150,37 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
         raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
     for name, values in found.items():
         deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
-        _tell(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
-    _tell(console, f"run folders: {workdir}")
+        say(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
+    say(console, f"run folders: {workdir}")
+
+
+def _in_folder(
+    launch: Launch, recipe: Recipe, console: Console, run: Callable[[Path], T]
+) -> tuple[Path, T]:
+    """The folder that is asked for, or else the recipe's own, and what a run there gives."""
+    if launch.workdir is not None:
+        return launch.workdir, run(launch.workdir)
+    seeds, allow_change = launch.seeds is not None, launch.allow_recipe_change
+    base = Path("runs") / (f"{recipe.name}-seeds" if seeds else recipe.name)
+
+    def look() -> list[str]:
+        own = own_folder(recipe, base, seeds=seeds, allow_change=allow_change)
+        return [str(own.path), own.why]
+
+    path, why = first_does(look)
+    while True:
+        if why:
+            say(console, why)
+        try:
+            return Path(path), run(Path(path))
+        except Taken:
+            # Another start may have been faster, with another recipe of this name.
+            if jax.process_count() > 1:
+                raise
+            before = path
+            path, why = look()
+            if path == before:
+                raise
 
 
 def result_line(summary: Summary) -> str:
@@ -167,7 +201,3 @@ def result_line(summary: Summary) -> str:
     if test is None:
         return f"{'best is the ' * (best is not None)}{chosen}; no test split; {times}"
     return f"test {headline(recipe, test)} on all {test['examples']:,} examples; {chosen}; {times}"
-
-
-def _tell(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -31,6 +31,10 @@ _AS_BEFORE = (
 )
 
 
+class Taken(UserError):
+    """A run folder has another recipe's run, or is in use."""
+
+
 class RunFolder:
     """Where everything of one run lies.
 
@@ -99,7 +103,7 @@ class RunFolder:
         if stored is not None:
             lines = differences(stored, to_json(resolved(recipe)))
             if lines and not allow_change:
-                raise UserError(
+                raise Taken(
                     f"{self.path} holds a run of another recipe:\n  " + "\n  ".join(lines) + "\n"
                     "Choose another --workdir, or give --allow-recipe-change to go on from its "
                     "newest checkpoint with the recipe as it is now."
@@ -143,7 +147,7 @@ class RunFolder:
             self._lock.seek(0)
             process = self._lock.read().strip()
             self.close()
-            raise UserError(f"{self.path} is in use by another run (process {process})") from None
+            raise Taken(f"{self.path} is in use by another run (process {process})") from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import logging
+import re
+import shutil
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -15,6 +20,8 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.recipe import Recipe
+from cnn_jax.terminal import Fitted
+from cnn_jax.user_path import user_path
 
 T = TypeVar("T")
 
@@ -32,6 +39,26 @@ def _duration(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Duration] | N
         is_instance=lambda value: isinstance(value, Duration),
         str_from_instance=lambda value: [str(value).replace(" ", "")],
     )
+
+
+@_registry.primitive_rule
+def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=_given_path,
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _given_path(words: list[str]) -> Path:
+    try:
+        return user_path(words[0])
+    except UserError as error:
+        raise ValueError(error) from None  # tyro names the flag
 
 
 @_registry.primitive_rule
@@ -96,18 +123,62 @@ def added_options(default: Recipe, given: Recipe) -> Recipe:
     return dataclasses.replace(given, **changed)
 
 
-def parse(kind: type[T], *, default: T | None = None, arguments: Sequence[str] | None = None) -> T:
+def parse(
+    kind: type[T],
+    *,
+    default: T | None = None,
+    arguments: Sequence[str] | None = None,
+    name: str | None = None,
+) -> T:
     """A dataclass from the command line.
 
     Args:
       kind: the dataclass.
       default: what flags that are not given leave as it is.
       arguments: the words, by default those of the process.
+      name: of the program in its help, by default that of its file.
     """
-    with _registry:
-        if default is None:
-            return tyro.cli(kind, args=arguments)
-        return tyro.cli(kind, args=arguments, default=default)
+    # Usage lines and descriptions come from tyro in one piece.
+    fitted: Any = Fitted(sys.stdout, shutil.get_terminal_size().columns)
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    with _registry, contextlib.redirect_stdout(fitted):
+        return tyro.cli(kind, prog=name, args=arguments, **given)
+
+
+def flags_of(kind: type[Any], prefix: str = "") -> set[str]:
+    """The flags that a dataclass has on a command line, those of its dataclasses included."""
+    found: set[str] = set()
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        inner, *config = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        named = [each.name for each in config if getattr(each, "name", None) is not None]
+        path = prefix + (named[0] if named else name.replace("_", "-"))
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            found |= flags_of(inner, f"{path}." if path else "")
+        else:
+            found.add(f"--{path}")
+        for each in config:
+            found |= set(getattr(each, "aliases", None) or ())
+    return found
+
+
+@contextlib.contextmanager
+def foreign_flags_told(command: Any) -> Iterator[None]:
+    """Within it a `UserError` says of the flags that it names which `command` does not have.
+
+    Messages about data and recipes name the flags of an experiment, where most of them are read.
+    """
+    try:
+        yield
+    except UserError as error:
+        named = dict.fromkeys(re.findall(r"(?<![\w=-])--[a-z][a-z0-9.-]*[a-z0-9]", str(error)))
+        foreign = [flag for flag in named if flag not in flags_of(type(command))]
+        if foreign:
+            verb = "are flags" if len(foreign) > 1 else "is a flag"
+            error.args = (
+                f"{error}\n({' and '.join(foreign)} {verb} of an experiment's file, not of this "
+                "command.)",
+            )
+        raise
 
 
 def quiet_libraries() -> None:

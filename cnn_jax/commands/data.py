@@ -9,6 +9,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
+from rich.console import Console
 
 from cnn_jax import augment
 from cnn_jax.commands.data_bench import DataBench
@@ -27,6 +28,7 @@ from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Data, Preprocess
 from cnn_jax.report.contact_sheet import augmentation_sheet
+from cnn_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,11 @@ class DataList:
             ("name", "what", "path", "how"),
             as_json=self.json,
             empty="no data sets",
+            wrap=("what", "how"),
+            drop=("path",),
         )
         if not self.json:
-            print(ANY_TFDS)
+            say(Console(), ANY_TFDS)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from cnn_jax import models
 from cnn_jax.commands.output import print_rows
 from cnn_jax.errors import unknown
 
+_NARROW: dict[str, tuple[str, ...]] = {"wrap": ("paper",), "drop": ("paper", "input", "classes")}
+
 
 @dataclass(frozen=True)
 class Models:
@@ -34,7 +36,9 @@ class Models:
                 raise unknown("model", pattern, models.names())
         if not self.names:
             rows = [models.describe(name) for name in models.names()]
-            print_rows(rows, ("name", "input", "classes", "paper"), as_json=self.json, empty="")
+            print_rows(
+                rows, ("name", "input", "classes", "paper"), as_json=self.json, empty="", **_NARROW
+            )
             return
         chosen = [
             name
@@ -43,4 +47,4 @@ class Models:
         ]
         rows = [models.describe(name) | models.count(name) for name in chosen]
         columns = ("name", "parameters", "multiply_adds", "input", "paper")
-        print_rows(rows, columns, as_json=self.json, empty="")
+        print_rows(rows, columns, as_json=self.json, empty="", **_NARROW)

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+
+from cnn_jax.commands.table import Column, print_table
+from cnn_jax.terminal import one_line, say
 
 
 def print_json(value: Any) -> None:
@@ -17,7 +18,13 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    empty: str,
+    wrap: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> None:
     """Prints rows as a table, or all they hold as JSON.
 
@@ -26,6 +33,8 @@ def print_rows(
       columns: the entries that the table shows.
       as_json: print JSON instead.
       empty: what is said if there are no rows.
+      wrap: columns of words, which may take several lines where the terminal is narrow.
+      drop: columns that are left out, one after the other, where it is narrower still.
     """
     if as_json:
         print_json(list(rows))
@@ -33,26 +42,23 @@ def print_rows(
     if not rows:
         print(empty)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(
-            column.replace("_", " "), justify="right" if numbers else "left", overflow="fold"
+    table = [
+        Column(
+            column.replace("_", " "),
+            [_cell(row.get(column)) for row in rows],
+            numbers=all(isinstance(row.get(column), int | float | None) for row in rows),
+            wraps=column in wrap,
         )
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    console = Console()
-    if not console.is_terminal:
-        # A pipe or file has no width: nothing is to be cut or broken there.
-        console = Console(width=Console(width=10_000).measure(table).maximum)
-    console.print(table)
+        for column in columns
+    ]
+    print_table(table, [name.replace("_", " ") for name in drop])
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Prints names and values, a line each."""
-    width = max(len(name) for name in fields)
+    console, width = Console(), max(len(name) for name in fields)
     for name, value in fields.items():
-        print(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+        say(console, f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
 
 def _cell(value: Any) -> str:
@@ -67,4 +73,4 @@ def _cell(value: Any) -> str:
             return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
         case list() | tuple():
             return " ".join(_cell(entry) for entry in value)
-    return str(value)
+    return one_line(str(value))

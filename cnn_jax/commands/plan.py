@@ -170,6 +170,7 @@ def _print(recipe: Recipe, plan: CostPlan, compiled: Compiled | None) -> None:
         ("what", "a device", "compiled")[: 2 if compiled is None else 3],
         as_json=False,
         empty="",
+        wrap=("what",),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,16 +154,48 @@ class Runs:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder} is no folder")
         rows = []
-        for file in sorted(self.folder.rglob("recipe.json")):
+        for path in find_runs(self.folder):
             try:
-                rows.append(describe_run(file.parent))
-            except (UserError, KeyError, TypeError):
-                rows.append({"run": str(file.parent), "state": "unreadable"})
+                rows.append(describe_run(path))
+            except (UserError, OSError, KeyError, TypeError):
+                rows.append({"run": str(path), "state": "unreadable"})
         columns = (
             "run", "model", "data", "seed", "state", "step", "validation", "test", "parameters",
             "seconds",
         )  # fmt: skip
-        print_rows(rows, columns, as_json=self.json, empty=f"no run below {self.folder}")
+        print_rows(
+            rows,
+            columns,
+            as_json=self.json,
+            empty=f"no run below {self.folder}",
+            drop=("parameters", "seconds", "seed", "step", "data", "model", "validation", "state"),
+        )
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """The run folders in and below a folder, behind symbolic links as well, each once.
+
+    One that is reached over several paths has that without a link, or the first by name.
+    """
+    seen: set[tuple[int, int]] = set()
+    found = []
+    links = [folder]
+    while links:
+        for top, folders, files in os.walk(links.pop(0)):
+            there = Path(top)
+            status = there.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()  # a link to where we have been
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            links += sorted(there / name for name in folders if (there / name).is_symlink())
+            if "recipe.json" in files:
+                found.append(there)
+                # Thousands of files of checkpoints, and no run among them.
+                folders[:] = [
+                    name for name in folders if name not in ("checkpoints", "tensorboard")
+                ]
+    return sorted(found)
 
 
 def describe_run(path: Path) -> dict[str, Any]:

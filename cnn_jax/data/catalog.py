@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.errors import UserError
+from cnn_jax.user_path import user_path
 
 ANY_TFDS = (
     "any other image-classification set of the TFDS catalog works by its name: prepared in the "
@@ -63,7 +63,6 @@ def load(
             grey_range=grey_range,
             max_bytes=max_bytes,
         )
-    _check_no_path(name)
     # Importing TFDS takes a second, which runs on other data should not wait for.
     from cnn_jax.data.tfds_reader import load_tfds
 
@@ -99,10 +98,10 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         Shapes.parse(rest)
         return Fetched("generated when it is loaded", True)
     if kind == "folder" and colon:
-        if not Path(rest).expanduser().is_dir():
+        folder = user_path(rest)
+        if not folder.is_dir():
             raise UserError(f"{name}: there is no folder {rest}")
-        return Fetched(str(Path(rest).expanduser().resolve()), True)
-    _check_no_path(name)
+        return Fetched(str(folder.resolve()), True)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)
@@ -150,11 +149,6 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         rows.append(Row(name, what, on_disk.pop(name, ("", ""))[1], how))
     rows += [Row(name, what, path, "TFDS") for name, (what, path) in on_disk.items()]
     return rows
-
-
-def _check_no_path(name: str) -> None:
-    if name.startswith((".", "/", "~")) or (os.sep in name and Path(name).is_dir()):
-        raise UserError(f"{name!r} looks like a folder; a folder is named folder:{name}")
 
 
 def _resized(dataset: Dataset, image_size: int | None, max_bytes: int | None) -> Dataset:

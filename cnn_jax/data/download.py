@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from cnn_jax.data.mirrors import Mirror
 from cnn_jax.errors import UserError
+from cnn_jax.terminal import live
 
 STALL_SECONDS = 60.0
 """A client that brings no byte for so long is stopped: in a network that swallows packets
@@ -36,7 +37,7 @@ _INSTALL = {
 
 def log() -> Console:
     """Where is told what is being done: stderr, since stdout belongs to the results."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -200,9 +201,7 @@ def _watch(client: subprocess.Popen[bytes], folder: Path, mirror: Mirror, consol
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     last_size, last_growth = -1, time.monotonic()
     last_line = last_growth
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not live(console)) as bar:
         task = bar.add_task(f"{mirror.name} from {mirror.client}", total=mirror.size)
         while client.poll() is None:
             now, size = time.monotonic(), _size(folder)
@@ -215,7 +214,7 @@ def _watch(client: subprocess.Popen[bytes], folder: Path, mirror: Mirror, consol
                     f"{STALL_SECONDS:.0f} s and was stopped; its registry seems out of reach. "
                     f"{NO_DOWNLOAD}"
                 )
-            if not console.is_terminal and now - last_line > _PLAIN_LINE_SECONDS:
+            if not live(console) and now - last_line > _PLAIN_LINE_SECONDS:
                 last_line = now
                 console.print(
                     f"{mirror.name}: {min(size, mirror.size) / 1e6:.1f} of "

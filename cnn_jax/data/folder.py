@@ -19,6 +19,7 @@ from cnn_jax.data.signatures import verdict
 from cnn_jax.data.sources import ImageFiles
 from cnn_jax.data.splits import cut_test
 from cnn_jax.errors import UserError
+from cnn_jax.user_path import user_path
 
 _SPLIT_FOLDERS = {
     "train": "train",
@@ -74,7 +75,7 @@ def load_folder(
     """
     name = name or f"folder:{path}"
     check_side("--data.image-size", image_size)
-    top = Path(path).expanduser()
+    top = user_path(path)
     class_names, files, others = _find(top)
     paths = [file.path for file in files]
     training = np.array([file.split == "train" for file in files], bool)
@@ -136,7 +137,7 @@ def find_files(path: str | Path, *, judged: bool = False) -> FoundFiles:
     Raises:
       UserError: there is no such folder, or it is not laid out like this.
     """
-    top = Path(path).expanduser()
+    top = user_path(path)
     class_names, files, others = _find(top, judged)
     notes = passed_over(others)
     if not judged:

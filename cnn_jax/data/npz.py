@@ -12,6 +12,7 @@ import numpy as np
 from cnn_jax.data.arrays import Kind, from_arrays
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.errors import UserError
+from cnn_jax.user_path import user_path
 
 _PARTS = {
     "train": "train",
@@ -43,7 +44,7 @@ def load_npz(path: str | Path, *, kind: Kind = "class", name: str | None = None)
     Raises:
       UserError: there is no such file, it is damaged, or its arrays are not called so.
     """
-    file, name = Path(path).expanduser(), name or f"npz:{path}"
+    file, name = user_path(path), name or f"npz:{path}"
     try:
         opened = np.load(file, allow_pickle=False)
         if isinstance(opened, np.ndarray):

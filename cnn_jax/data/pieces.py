@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 
 from cnn_jax.data.crops import uniforms
+from cnn_jax.data.main_guard import UNGUARDED, no_guard
 from cnn_jax.data.memory import Order
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.errors import UserError
@@ -196,13 +197,13 @@ def _told() -> Iterator[None]:
             "--workers 0, may help"
         ) from error
     except Exception as error:
+        if f"terminated unexpectedly with exit code {UNGUARDED}" in str(error):
+            raise UserError(no_guard()) from error
         if "terminated unexpectedly" in str(error):
             raise WorkerEnded(
                 f"a process that reads images has ended ({str(error).split('. ')[0]}). It may have "
-                "been killed for its memory (give fewer --workers), have found no room in "
-                "/dev/shm, or the file of the experiment calls main without `if __name__ == "
-                '"__main__":`. The same command begins again, a training from its newest '
-                "checkpoint."
+                "been killed for its memory (give fewer --workers), or have found no room in "
+                "/dev/shm. The same command begins again, a training from its newest checkpoint."
             ) from error
         raise
 

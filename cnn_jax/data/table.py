@@ -13,6 +13,7 @@ from cnn_jax.data.arrays import Kind
 from cnn_jax.data.table_targets import TARGETS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
+from cnn_jax.user_path import user_path
 
 _FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
 _SPLIT_NAMES = ("split", "part", "subset", "partition")
@@ -79,7 +80,7 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
     Raises:
       UserError: there is no such file or column, files are missing, or a value cannot be read.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     header, lines = _lines(file)
     places = _places(file, header, columns)
     names = [line[places.file].strip() for line in lines]
@@ -218,7 +219,7 @@ def _listed_names(path: str | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        lines = user_path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not written in UTF-8"
         raise UserError(f"--data.columns.names {path} cannot be read: {why}") from None

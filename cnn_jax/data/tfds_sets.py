@@ -19,10 +19,10 @@ import tensorflow_datasets as tfds
 from cnn_jax.data import download
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.reachability import silent_hosts
+from cnn_jax.data.set_name import unknown_set
 from cnn_jax.data.tfds_writer import write
 from cnn_jax.errors import UserError, unknown
-
-_WITHOUT_TFDS = ("digits", "folder:PATH", "shapes")
+from cnn_jax.user_path import user_path
 
 
 def data_folder(data_dir: Path | None = None) -> Path:
@@ -32,7 +32,7 @@ def data_folder(data_dir: Path | None = None) -> Path:
       UserError: TFDS cannot find its files there.
     """
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    folder = Path(chosen).expanduser()
+    folder = user_path(chosen)
     reason = None
     # TFDS finds a set's files by patterns that it makes of their whole path.
     if signs := sorted(set("*?[") & set(str(folder.absolute()))):
@@ -97,12 +97,14 @@ def fetch_tfds(name: str, data_dir: Path | None = None) -> tuple[Any, bool]:
 def _builder(name: str, folder: Path) -> Any:
     match = re.fullmatch(r"(\w+)(?:/([\w.+-]+))?(?::[\d.]+)?", name)
     if match is None:
-        raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS])
+        raise unknown_set(name, catalog_names())
     try:
         return tfds.builder(name, data_dir=str(folder))
     except tfds.core.registered.DatasetNotFoundError:
-        raise unknown("data set", name, [*catalog_names(), *_WITHOUT_TFDS]) from None
+        raise unknown_set(name, catalog_names()) from None
     except (AssertionError, ImportError, ValueError) as error:
+        if match[1] not in catalog_names():
+            raise unknown_set(name, catalog_names()) from None
         # TFDS puts the name and arguments before what there is to say.
         reason = str(error).rsplit('}": ', 1)[-1]
         configs = [] if isinstance(error, ImportError) else _configs(match[1])

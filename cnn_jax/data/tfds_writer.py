@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cnn_jax.data.mirrors import Arrays
+from cnn_jax.terminal import live
 
 
 def write(
@@ -58,7 +59,7 @@ def write(
     )
     builder_class.__module__ = catalog_builder.__module__  # stored as the set's origin
     builder = builder_class(data_dir=str(data_dir), file_format="array_record")
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, disable=not live(console)) as bar:
         builder.download_and_prepare(file_format="array_record")
 
 

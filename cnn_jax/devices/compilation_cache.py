@@ -18,6 +18,8 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from cnn_jax.devices.user_cache import user_cache
+from cnn_jax.errors import UserError
+from cnn_jax.user_path import user_path
 
 _MAX_BYTES = 2**30
 """Beyond this the programs that were not used for the longest time are deleted."""
@@ -87,7 +89,12 @@ def use_cache() -> str | None:
     """
     if not jax.config.jax_enable_compilation_cache:
         return None
-    folder = jax.config.jax_compilation_cache_dir or str(default_folder())
+    folder = jax.config.jax_compilation_cache_dir or ""
+    if "://" not in folder:
+        try:
+            folder = str(user_path(folder) if folder else default_folder())
+        except UserError as error:
+            return f"compiled programs are not kept: {error}"
     if "://" not in folder and (why := _unusable(Path(folder))) is not None:
         # XLA's own cache of tuned kernels lies there too, and ends a run that cannot write it.
         _set("jax_compilation_cache_dir", None)

@@ -19,6 +19,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import NOT_REMEMBERED, Judged, SplitName, in_memory, view_of
 from cnn_jax.recipe import Data
 from cnn_jax.restored import Restored
+from cnn_jax.user_path import user_path
 
 
 def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
@@ -29,7 +30,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if kind != "folder" or not config.name.startswith("folder:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
-    return Path(path).expanduser().resolve() == Path(ours).expanduser().resolve()
+    return user_path(path).resolve() == user_path(ours).resolve()
 
 
 def lies_in(restored: Restored, dataset: str, parts: Parts | None) -> bool:
@@ -120,7 +121,7 @@ def _place(config: Data, parts: Parts | None) -> str:
     kind, _, path = config.name.partition(":")
     if kind != "folder":
         return config.name
-    places = [Path(path).expanduser()]
+    places = [user_path(path)]
     if parts is not None and Path(parts.place).is_dir():
         # Another folder here may have the same name.
         places.insert(0, Path(parts.place))

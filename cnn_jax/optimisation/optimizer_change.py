@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 from cnn_jax.optimisation.optimizers import optimizers
 from cnn_jax.recipe import Optimizer, Recipe
@@ -47,12 +46,7 @@ def with_own_rate(default: Recipe, given: Recipe, words: Sequence[str]) -> tuple
     if old.name == new.name or new.name not in optimizers():
         return given, []
     instead = f"--optimizer.name {new.name} instead of {old.name}"
-<<<<<<< HEAD:cnn_jax/optimisation/optimizer_change.py
     told: list[str] = []
-    changed: dict[str, Any] = {}
-=======
-    told = []
->>>>>>> febf767 (Keep a decay that goes with a given rate, and count layers called by name):cnn_jax/optimizer_change.py
     if not _given("learning-rate", words):
         rate = RATES.get(new.name)
         if rate is None:

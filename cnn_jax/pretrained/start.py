@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.recipe import Recipe
 from cnn_jax.training.program import Program
+from cnn_jax.user_path import user_path
 
 
 def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
@@ -29,14 +28,14 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
         if init.matching:
             raise UserError("--init.matching is for weights from elsewhere: give --init-from")
         return None
-    path = Path(init.source)
+    path = user_path(init.source)
     if init.source == IMAGENET:
         path = weights_file(recipe.model.name)
     return load(
         path,
         recipe.model.name,
         on_host(program.mesh, program.init(recipe.seed).variables),
-        names=None if init.names is None else Path(init.names),
+        names=None if init.names is None else user_path(init.names),
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,

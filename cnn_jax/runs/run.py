@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
@@ -31,6 +32,7 @@ from cnn_jax.runs.announcement import announce
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
+from cnn_jax.terminal import say
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop, NonFinite, Progress
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
@@ -78,6 +80,7 @@ def train(
       UserError: what is asked for cannot be done, or the experiment is of another recipe;
         `Stopped` after a signal.
     """
+    end_if_imported()
     began = time.perf_counter()
     fix_settings()
     recipe = resolved(recipe)
@@ -87,7 +90,7 @@ def train(
     folder = RunFolder(workdir)
     there = first_does(lambda: _look(folder, recipe, allow_change))
     if there["summary"] is not None:
-        console.print(f"{workdir} holds this run, finished.", highlight=False, soft_wrap=True)
+        say(console, f"{workdir} holds this run, finished.")
         return there["summary"]
     with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
         with stop.at_once():

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from cnn_jax.data import Split
+from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
@@ -62,6 +63,7 @@ def train_seeds(
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
     fix_settings()
+    end_if_imported()
     console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
     pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 from rich.console import Console
+from rich.text import Text
 
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
@@ -92,4 +93,4 @@ class _Prefixed(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints as ever, after the prefix."""
-        super().print(self._prefix + " ".join(map(str, objects)), **options)
+        super().print(Text(self._prefix + " ".join(map(str, objects))), **options)

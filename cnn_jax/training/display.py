@@ -11,19 +11,16 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from cnn_jax.tasks import Metric
+from cnn_jax.terminal import live, say, width_of
 
-_BEFORE = (("epoch", "epoch", 7, "{:.2f}"), ("step", "step", 8, "{:d}"))
-_AFTER = (
-    ("rate", "rate", 9, "{:.2e}"),
-    ("images/s", "images/s", 9, "{:,.0f}"),
-    ("best", "best", 5, "{}"),
-)
 _LOSS = Metric("loss", short="loss")
 _PLAIN_LINE_SECONDS = 30.0
 
@@ -42,28 +39,29 @@ class Display:
         self, total: int, console: Console, parts: Sequence[Metric], metric: Metric
     ) -> None:
         self.console = console
-        self._columns = (
-            *_BEFORE,
-            *[_column("train", each) for each in (_LOSS, *parts)],
-            *[_column("val", each) for each in dict.fromkeys((_LOSS, metric))],
-            *_AFTER,
-        )
+        shown = [_column("train", each) for each in (_LOSS, *parts)]
+        shown += [_column("val", each) for each in dict.fromkeys((_LOSS, metric))]
+        # Title of a column, the signs that it takes, and how its values are written.
+        self._columns: dict[str, tuple[str, int, str]] = {
+            "epoch": ("epoch", 7, "{:.2f}"),
+            "step": ("step", 8, "{:d}"),
+            **{name: column for each in shown for name, column in each.items()},
+            "rate": ("rate", 9, "{:.2e}"),
+            "images/s": ("images/s", 9, "{:,.0f}"),
+            "best": ("best", 5, "{}"),
+        }
+        # Of what a narrow terminal has no room for the first is left out first.
+        less = [f"train {each.name}" for each in parts]
+        less += ["val loss"] * (metric.name != _LOSS.name)
+        self._left_out = ["images/s", "rate", "epoch", *less, "best", "train loss"]
         self._total = total
-        self._headed = False
+        self._heading: str | None = None
         self._told = time.monotonic()
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TaskProgressColumn(),
-            MofNCompleteColumn(),
-            TextColumn(
-                "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
-            ),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("left"),
+            *_bar(console.width),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not live(console),
         )
         self._task = self._progress.add_task("training", total=total, rate="–", loss="–", wait="")
 
@@ -81,7 +79,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def step(
         self, step: int, loss: float, images_per_second: float, input_wait: float | None = None
@@ -98,24 +96,57 @@ class Display:
         wait = "" if input_wait is None else f" · {input_wait:.0%} waiting for input"
         self._progress.update(self._task, completed=step, loss=f"{loss:.4f}", rate=rate, wait=wait)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._told > _PLAIN_LINE_SECONDS:
+        if not live(self.console) and now - self._told > _PLAIN_LINE_SECONDS:
             self._told = now
             self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} images/s{wait}")
 
     def row(self, values: dict[str, float | int | str | None]) -> None:
         """Prints a row of the table, under a heading the first time; None leaves a cell empty."""
-        if not self._headed:
-            self._headed = True
-            self.say("  ".join(title.rjust(width) for _, title, width, _ in self._columns))
-        cells = []
-        for name, _, width, form in self._columns:
-            value = values.get(name)
-            cells.append(("" if value is None else form.format(value)).rjust(width))
-        self.say("  ".join(cells).rstrip())
+        names, gap, narrower = self._fitting(width_of(self.console))
+        heading, row = "", ""
+        for name in names:
+            title, width, form = self._columns[name]
+            value, room = values.get(name), width - narrower
+            heading += gap + title.rjust(room)
+            row += gap + ("" if value is None else form.format(value)).rjust(room)
+        # Anew where somebody has changed the size of the terminal.
+        if heading != self._heading:
+            self._heading = heading
+            self.console.print(Text(heading.removeprefix(gap)), soft_wrap=True)
+        self.console.print(Text(row.removeprefix(gap).rstrip()), soft_wrap=True)
         self._told = time.monotonic()
 
+    def _fitting(self, width: int | None) -> tuple[list[str], str, int]:
+        """The columns that fit, what stands between two, and how much each is narrower."""
+        names = list(self._columns)
 
-def _column(part: str, metric: Metric) -> tuple[str, str, int, str]:
-    """Name of the value, heading, width and form of a metric of the training or validation."""
+        def total(gap: int, narrower: int) -> int:
+            widths = [self._columns[name][1] - narrower for name in names]
+            return sum(widths) + gap * (len(names) - 1)
+
+        if width is None or width >= total(2, 0):
+            return names, "  ", 0
+        for left_out in self._left_out:
+            if total(1, 1) <= width:
+                break
+            names.remove(left_out)
+        return names, " ", 1
+
+
+def _bar(width: int) -> tuple[ProgressColumn, ...]:
+    """What stands in the line of the bar: less of it on a narrow terminal, and no cut numbers."""
+    done = TaskProgressColumn(), MofNCompleteColumn()
+    left = TimeRemainingColumn(compact=True, elapsed_when_finished=True), TextColumn("left")
+    if width < 80:
+        return *done, TextColumn("loss {task.fields[loss]} ·"), *left
+    if width < 120:
+        told = "{task.fields[rate]} images/s · loss {task.fields[loss]} ·"
+        return BarColumn(None), *done, TextColumn(told), *left
+    told = "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
+    return TextColumn("training"), BarColumn(), *done, TextColumn(told), *left
+
+
+def _column(part: str, metric: Metric) -> dict[str, tuple[str, int, str]]:
+    """The column of a metric of the training or the validation."""
     title = f"{part} {metric.short or metric.name}"
-    return f"{part} {metric.name}", title, len(title) + 1, metric.form
+    return {f"{part} {metric.name}": (title, len(title) + 1, metric.form)}

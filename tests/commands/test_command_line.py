@@ -1,7 +1,26 @@
+import re
+from pathlib import Path
+
 import pytest
 
+import cnn_jax
 from cnn_jax import Model, Optimizer, Recipe, UserError, epochs, percent, steps
-from cnn_jax.commands.command_line import added_options, parse, parse_options
+from cnn_jax.__main__ import Command
+from cnn_jax.commands.command_line import (
+    added_options,
+    flags_of,
+    foreign_flags_told,
+    parse,
+    parse_options,
+)
+from cnn_jax.commands.data import DataFetch, DataInfo, DataList, DataShow
+from cnn_jax.commands.data_bench import DataBench
+from cnn_jax.commands.export import Export
+from cnn_jax.commands.launch import LaunchProcesses
+from cnn_jax.commands.models import Models
+from cnn_jax.commands.plan import PlanCost
+from cnn_jax.commands.runs import Evaluate, Predict, Runs
+from cnn_jax.commands.template import JobSet, Slurm
 from cnn_jax.launch import Launch
 
 
@@ -62,3 +81,39 @@ def test_options_are_added_to_those_of_the_recipe():
 def test_what_is_no_option_is_refused(words):
     with pytest.raises(UserError, match="option"):
         parse_options(words)
+
+
+def test_every_flag_that_a_message_names_is_there():
+    """Also those that are put together, such as `--data.{flag}`, up to the brace."""
+    there = flags_of(Launch)
+    assert {"--seed", "--epochs", "--init-from", "--data.image-size", "--processes.count"} <= there
+    for kind in (
+        *(Evaluate, Predict, Runs, Models, Export, PlanCost, LaunchProcesses, Slurm, JobSet),
+        *(DataList, DataFetch, DataInfo, DataShow, DataBench),
+    ):
+        there |= flags_of(kind)
+    unknown = {}
+    for file in Path(cnn_jax.__file__).parent.rglob("*.py"):
+        for line in file.read_text().splitlines():
+            if "UserError" not in line and '"' not in line:
+                continue
+            for flag in re.findall(r"(?<![\w=`-])--(?!xla)[a-z][a-z0-9.-]*[a-z0-9]", line):
+                known = flag in there or any(each.startswith(flag) for each in there)
+                if not known:
+                    unknown.setdefault(file.name, []).append(flag)
+    # Those of other programs.
+    for name in ("download.py", "mirrors.py", "run_folder.py", "compilation.py"):
+        unknown.pop(name, None)
+    assert unknown == {}
+
+
+def test_a_message_says_which_of_its_flags_the_command_does_not_have():
+    plan = parse(Command, arguments=["plan", "x.py"])
+    with pytest.raises(UserError) as told, foreign_flags_told(plan):
+        raise UserError("give --data.image-size 64 or --batch-size 8, XLA_FLAGS=--xla_x=1")
+    assert str(told.value).endswith(
+        "(--data.image-size is a flag of an experiment's file, not of this command.)"
+    )
+    with pytest.raises(UserError) as told, foreign_flags_told(plan):
+        raise UserError("give --batch-size 8 or --parallel.fsdp 2")
+    assert "experiment" not in str(told.value)

@@ -30,7 +30,8 @@ def downloads(tmp_path):
 
 def bring(mirror, downloads, terminal=False):
     output = io.StringIO()
-    console = Console(file=output, force_terminal=terminal, width=200)
+    output.isatty = lambda: terminal
+    console = Console(file=output, width=200)
     with download.exclusive(downloads / "toy.lock", console, mirror.name) as lock:
         path = download.bring(mirror, downloads, console, lock)
     return path, output.getvalue()

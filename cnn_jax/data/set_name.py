@@ -1,0 +1,37 @@
+"""What is said of a name that is no data set's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cnn_jax.errors import UserError, unknown
+
+_WITHOUT_TFDS = ("digits", "folder:PATH", "shapes")
+
+
+def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
+    """An error for a `name` that no data set has: a folder is to be written as one.
+
+    Args:
+      name: what was given.
+      catalog: the names of the TFDS catalog.
+    """
+    _, colon, rest = name.partition(":")
+    # folders:photos, Folder:photos, file:photos: whatever stands before the folder.
+    for path in (name, rest) if colon else (name,):
+        there = Path(os.path.expanduser(path))  # noqa: PTH111 - here a ~ without a home is no error
+        if path and os.path.isdir(there):  # noqa: PTH112 - a name too long for a file is no folder
+            return UserError(f"unknown data set {name!r}; did you mean folder:{path}?")
+        if path and os.path.isfile(there):  # noqa: PTH113
+            return UserError(
+                f"{path} is a file; a data set is a name or a folder with a folder of images a "
+                "class, written folder:PATH"
+            )
+    if name.startswith((".", "~", os.sep)) or (os.sep in name and not colon):
+        return UserError(
+            f"unknown data set {name!r}; a folder is named folder:{name}, but there is no such "
+            "folder"
+        )
+    return unknown("data set", name, [*catalog, *_WITHOUT_TFDS])
