@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-from tyro.conf import subcommand
+from cnn_jax.interruption import importing
 
-from cnn_jax.commands.command_line import parse, quiet_libraries
-from cnn_jax.commands.data import DataCommand
-from cnn_jax.commands.export import Export
-from cnn_jax.commands.launch import LaunchProcesses
-from cnn_jax.commands.models import Models
-from cnn_jax.commands.plan import PlanCost
-from cnn_jax.commands.runs import Evaluate, Predict, Runs
-from cnn_jax.commands.template import TemplateCommand
-from cnn_jax.devices.compilation_cache import use_cache
-from cnn_jax.errors import shown_to_user
+with importing():
+    from tyro.conf import subcommand
+
+    from cnn_jax.commands.command_line import parse, quiet_libraries
+    from cnn_jax.commands.data import DataCommand
+    from cnn_jax.commands.export import Export
+    from cnn_jax.commands.launch import LaunchProcesses
+    from cnn_jax.commands.models import Models
+    from cnn_jax.commands.plan import PlanCost
+    from cnn_jax.commands.runs import Evaluate, Predict, Runs
+    from cnn_jax.commands.template import TemplateCommand
+    from cnn_jax.devices.compilation_cache import use_cache
+    from cnn_jax.errors import UserError, shown_to_user
+    from cnn_jax.output_streams import forgiving_output
+    from cnn_jax.training.stop import StopRequest
 
 Command = (
     Annotated[Evaluate, subcommand("evaluate")]
@@ -37,10 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
       arguments: the words of the command line, by default those of the process.
     """
-    quiet_libraries()
-    use_cache()
-    with shown_to_user():
+    with (
+        forgiving_output() as output,
+        shown_to_user(),
+        StopRequest(ends_process=True, nothing="stopped"),
+    ):
+        quiet_libraries()
+        use_cache()
         parse(Command, arguments=arguments)()  # type: ignore[arg-type]
+        sys.stdout.flush()
+        if isinstance(output.failure, BrokenPipeError):
+            sys.exit(141)  # the reader has had enough, as in `cnn-jax runs | head -1`
+        if output.failure is not None:
+            failed = UserError(f"the output could not be written: {output.failure.strerror}")
+            failed.exit_code = 74  # EX_IOERR
+            raise failed
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ from cnn_jax.devices.processes import (
 )
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.json_values import write_json
+from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
+from cnn_jax.training.stop import StopRequest
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,13 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
     """
     quiet_libraries()
     try:
-        with shown_to_user(process_index), together():
-            _main(recipe, arguments)
+        with (
+            forgiving_output(),
+            shown_to_user(process_index),
+            StopRequest(ends_process=True) as stop,
+            together(),
+        ):
+            _main(recipe, arguments, stop)
     except BaseException as end:
         # The others may be waiting for this process, and JAX's farewell waits for them.
         if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
@@ -82,9 +89,10 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
         raise
 
 
-def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
+def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
+    stop.hear()
     console = Console(quiet=not is_first())
     if not launch.compilation_cache:
         no_cache()
@@ -107,6 +115,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
             data_dir=launch.data_dir,
             workers=launch.workers,
             console=console,
+            stop=stop,
         )
         _tell(console, result_line(summary))
         _tell(console, f"run folder: {workdir}")
@@ -126,6 +135,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
         data_dir=launch.data_dir,
         workers=launch.workers,
         console=console,
+        stop=stop,
     )
     for summary in summaries:
         _tell(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -16,6 +17,7 @@ from cnn_jax.data.recipe_data import load_data
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import any_of, first_does, is_first
 from cnn_jax.errors import UserError
+from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
@@ -37,6 +39,7 @@ def train_seeds(
     data_dir: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    stop: Stop | None = None,
 ) -> list[Summary]:
     """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
 
@@ -53,6 +56,7 @@ def train_seeds(
       data_dir: where data sets lie, by default as TFDS has it.
       workers: as of `train`.
       console: where progress is shown.
+      stop: as of `train`.
 
     Returns:
       The summaries, in the order of the seeds.
@@ -75,10 +79,12 @@ def train_seeds(
     if at_once and jax.process_count() > 1:
         raise UserError("seeds at once are for the devices of one process")
     train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
-    with StopRequest() as stop:
+    with (
+        forgiving_output(),
+        StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
+    ):
         if at_once and unfinished:
-            with stop.at_once():
-                dataset = load_data(recipe.data, data_dir)
+            dataset = load_data(recipe.data, data_dir)
             if not isinstance(dataset.train, Split):
                 raise UserError("seeds at once share a set in memory; this one streams")
 
@@ -96,10 +102,9 @@ def train_seeds(
             return run_at_once(pairs, one, on_device, stop, console)
         experiment = None
         if unfinished:
-            with stop.at_once():
-                experiment = Experiment.of(
-                    recipe, data_dir, parallel=parallel, debug=debug, workers=workers
-                )
+            experiment = Experiment.of(
+                recipe, data_dir, parallel=parallel, debug=debug, workers=workers
+            )
         summaries = []
         for each, path in pairs:
             if any_of(stop()):

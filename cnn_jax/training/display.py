@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -27,6 +30,17 @@ _COLUMNS = (
     ("best", 5, "{}"),
 )
 _PLAIN_LINE_SECONDS = 30.0
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a line as it is; one that cannot be written is left out."""
+    with contextlib.suppress(OSError):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def on_terminal(console: Console) -> bool:
+    """Whether lines can be drawn again, also where colours are forced upon a file."""
+    return console.is_terminal and console.file.isatty()
 
 
 class Display:
@@ -54,7 +68,7 @@ class Display:
             TextColumn("left"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not on_terminal(console),
         )
         self._task = self._progress.add_task("training", total=total, rate="–", loss="–", wait="")
 
@@ -72,7 +86,19 @@ class Display:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
+
+    @contextlib.contextmanager
+    def clock(self, text: str) -> Iterator[None]:
+        """Within it a line says what is done, with a clock on a terminal."""
+        if not on_terminal(self.console):
+            self.say(f"{text} ...")
+            yield
+            return
+        columns = TextColumn("{task.description} ...", markup=False), TimeElapsedColumn()
+        with Progress(*columns, console=self.console, transient=True, refresh_per_second=4) as line:
+            line.add_task(text, total=None)
+            yield
 
     def step(
         self, step: int, loss: float, images_per_second: float, input_wait: float | None = None
@@ -89,7 +115,7 @@ class Display:
         wait = "" if input_wait is None else f" · {input_wait:.0%} waiting for input"
         self._progress.update(self._task, completed=step, loss=f"{loss:.4f}", rate=rate, wait=wait)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._told > _PLAIN_LINE_SECONDS:
+        if not on_terminal(self.console) and now - self._told > _PLAIN_LINE_SECONDS:
             self._told = now
             self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} images/s{wait}")
 
