@@ -7,6 +7,8 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
+from cnn_jax.interruption import STATUS
+
 
 class UserError(Exception):
     """Something the user asked for cannot be done; the message says what would be valid.
@@ -15,10 +17,12 @@ class UserError(Exception):
 
     Attributes:
       shared: whether all processes of a job raise it, so that one of them may say it.
+      is_error: false of what was asked for, such as a stop.
     """
 
     exit_code = 2
     shared = False
+    is_error = True
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
@@ -64,14 +68,10 @@ def shown_to_user(process: Callable[[], int] = lambda: 0) -> Iterator[None]:
     except UserError as error:
         index = process()
         if index == 0:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"{'error: ' * error.is_error}{error}", file=sys.stderr)
         elif not error.shared:
             print(f"error in process {index}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `cnn-jax runs | head -1`.
-        sys.stderr.close()
-        sys.exit(141)
+        print("stopped", file=sys.stderr)
+        sys.exit(STATUS)

@@ -32,6 +32,7 @@ from cnn_jax.devices.processes import (
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.json_values import from_json, write_json
 from cnn_jax.optimisation.optimizer_change import with_own_rate
+from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import Taken
 from cnn_jax.runs.own_folder import own_folder
@@ -39,6 +40,7 @@ from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import never_fail, say
+from cnn_jax.training.stop import StopRequest
 
 T = TypeVar("T")
 
@@ -87,8 +89,14 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
     never_fail()
     quiet_libraries()
     try:
-        with shown_to_user(process_index), together(), devices_told():
-            _main(recipe, arguments)
+        with (
+            forgiving_output(),
+            shown_to_user(process_index),
+            StopRequest(ends_process=True) as stop,
+            together(),
+            devices_told(),
+        ):
+            _main(recipe, arguments, stop)
     except BaseException as end:
         # The others may be waiting for this process, and JAX's farewell waits for them.
         if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
@@ -98,9 +106,10 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
         raise
 
 
-def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
+def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
+    stop.hear()
     fix_settings()
     console = Console(quiet=not is_first())
     if not launch.compilation_cache:
@@ -123,6 +132,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None) -> None:
         "allow_change": launch.allow_recipe_change,
         "data_dir": launch.data_dir,
         "workers": launch.workers,
+        "stop": stop,
     }
     if launch.seeds is None:
         workdir, summary = _in_folder(

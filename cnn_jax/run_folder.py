@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -19,6 +18,7 @@ import jax
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
+from cnn_jax.file_lock import lock_file
 from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks import resolved
@@ -52,6 +52,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.locked = True
+        """Whether no other run can be in the folder, once it is started."""
         self._lock: IO[str] | None = None
 
     @property
@@ -142,7 +144,7 @@ class RunFolder:
     def _take_lock(self) -> None:
         self._lock = (self.path / ".lock").open("a+")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.locked = lock_file(self._lock)
         except BlockingIOError:
             self._lock.seek(0)
             process = self._lock.read().strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import re
@@ -76,7 +77,8 @@ def say(console: Console, text: str) -> None:
     """
     if (width := width_of(console)) is not None:
         text = "\n".join("\n".join(between_words(line, width)) for line in text.split("\n"))
-    console.print(Text(text), soft_wrap=True)
+    with contextlib.suppress(OSError):  # what cannot be written is left out
+        console.print(Text(text), soft_wrap=True)
 
 
 def between_words(line: str, width: int) -> list[str]:

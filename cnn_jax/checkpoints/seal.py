@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from cnn_jax.devices.compilation import compile_with
 from cnn_jax.optimisation.paths import path_name
 
 
@@ -52,11 +53,10 @@ class Sealer:
             else None
         )
         on_cpu = next(iter(sharding.device_set)).platform == "cpu"
-        self._facts = (
-            jax.jit(facts, out_shardings=whole)
-            .lower(abstract)
+        self._facts = compile_with(
+            jax.jit(facts, out_shardings=whole).lower(abstract),
             # Called once a checkpoint: plain code for a simple sum.
-            .compile({"xla_backend_optimization_level": 1} if on_cpu else None)
+            {"xla_backend_optimization_level": 1} if on_cpu else {},
         )
 
     def __call__(self, state: Any) -> Seal:

@@ -16,6 +16,7 @@ from typing import Annotated
 import tyro
 
 from cnn_jax.errors import UserError
+from cnn_jax.interruption import signals
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LaunchProcesses:
                 if process.poll() is None:
                     process.send_signal(number)
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in signals():
             signal.signal(number, forward)
         gpus = _gpus()
         if gpus and len(gpus) < self.processes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from cnn_jax.data.mirrors import Mirror
 from cnn_jax.errors import UserError
+from cnn_jax.file_lock import lock_file
 from cnn_jax.terminal import live
 
 STALL_SECONDS = 60.0
@@ -57,10 +57,15 @@ def exclusive(path: Path, console: Console, what: str) -> Iterator[IO[str]]:
         ) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_file(file)
         except BlockingIOError:
             console.print(f"{what}: another process is bringing it; waiting for that")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locked = lock_file(file, wait=True)
+        if not locked:
+            console.print(
+                f"{path.parent} lies where files cannot be locked: see that no other process "
+                f"brings {what} now"
+            )
         yield file
 
 

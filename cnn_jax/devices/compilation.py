@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import math
 import re
+import sys
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
+from cnn_jax.devices.compilation_cache import unstored, watched
+from cnn_jax.devices.processes import is_first
 from cnn_jax.layers.cpu.platform import layers_for
 
 _PRODUCT = re.compile(
@@ -25,7 +30,10 @@ _FEW = 16
 _SHARE = 1 / 8
 """Of all multiplications, from which on it matters how such convolutions are done."""
 
-_ONEDNN: dict[str, bool | str] = {
+Options = dict[str, bool | int | str]
+"""Options of XLA by their names."""
+
+_ONEDNN: Options = {
     "xla_cpu_use_onednn": True,
     "xla_cpu_experimental_onednn_custom_call": True,
 }
@@ -36,7 +44,7 @@ _YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 _PRODUCTS, _SUMS = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE"
 
 
-def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
+def compiler_options(mesh: Mesh, program: str) -> Options:
     """Options of XLA for programs with convolutions.
 
     On the CPU oneDNN's convolutions are several times as fast as XLA's own in bfloat16, and in
@@ -44,8 +52,7 @@ def compiler_options(mesh: Mesh, program: str) -> dict[str, bool | str]:
     Elsewhere they are no faster, and programs that call them cannot be kept in the compilation
     cache. In bfloat16 YNNPACK is left products alone: what it fuses with
     convolutions, sums and sums of products gives NaN in evaluations of residual nets (jaxlib
-    0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them and
-    refuse.
+    0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them.
 
     Args:
       mesh: the devices.
@@ -88,4 +95,34 @@ def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
     """
     with layers_for(mesh.devices.flat[0].platform):
         lowered = function.lower(*arguments)
-    return lowered.compile(compiler_options(mesh, lowered.as_text()))
+    return compile_with(lowered, compiler_options(mesh, lowered.as_text()))
+
+
+_unknown: set[str] = set()
+"""Options that this version of XLA has refused."""
+
+
+def compile_with(lowered: Any, options: Options) -> Any:
+    """A lowered program compiled with options of XLA, but for those that it does not know.
+
+    They make a program faster, or quicker to compile; no version of XLA is bound to keep them.
+    """
+    while True:
+        known = {name: value for name, value in options.items() if name not in _unknown}
+        try:
+            # XLA fails to pack programs that call oneDNN, after it has compiled them.
+            calls = _ONEDNN.items() <= known.items()
+            with watched(), unstored() if calls else contextlib.nullcontext():
+                return lowered.compile(known)
+        except jax.errors.JaxRuntimeError as error:
+            refused = {name for name in known if re.search(rf"\b{name}\b", str(error))}
+            if not refused:
+                raise
+            new = sorted(refused - _unknown)
+            _unknown.update(refused)
+            if new and is_first():
+                print(
+                    f"this version of XLA does not take {', '.join(new)}; programs are compiled "
+                    "without",
+                    file=sys.stderr,
+                )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 import threading
@@ -69,7 +70,16 @@ class Compilation:
 _watching = threading.local()
 """The `Compilation` that a thread is about."""
 
-_listening = False
+_lock = threading.Lock()
+_registered = False
+_threads = 0
+"""How many threads watch."""
+_shown: tuple[Any, Any]
+"""How warnings were shown before them, and how while they do."""
+_unstored = 0
+"""How many threads compile what is not stored."""
+_least = 0.0
+"""Seconds from which on programs were stored before them."""
 
 
 def default_folder() -> Path:
@@ -136,31 +146,79 @@ def watched() -> Iterator[Compilation]:
     """Within it what this thread compiles is counted, and what the cache complains of is kept.
 
     A damaged entry is deleted, so that the next start of a program replaces it: JAX would compile
-    it anew every time and leave what lies there.
+    it anew every time and leave what lies there. What is watched within is part of it.
     """
-    _listen()
+    outer = getattr(_watching, "compilation", None)
+    if outer is not None:
+        yield outer
+        return
     found = _watching.compilation = Compilation()
     began = time.perf_counter()
     try:
-        yield found
+        with _listening():
+            yield found
     finally:
         found.seconds = time.perf_counter() - began
         _watching.compilation = None
 
 
-def _listen() -> None:
-    """Hears JAX's events and warnings, once a process."""
-    global _listening
-    if not _listening:
-        _listening = True
-        jax.monitoring.register_event_listener(_on_event)
-        jax.monitoring.register_event_duration_secs_listener(_on_duration)
-    if warnings.showwarning is not _on_warning:
-        _on_warning.plain = warnings.showwarning  # type: ignore[attr-defined]
-        warnings.showwarning = _on_warning
-    # By default a warning that was given once is not given again.
-    for text in (_READING, _WRITING):
-        warnings.filterwarnings("always", message=text)
+@contextlib.contextmanager
+def unstored() -> Iterator[None]:
+    """Within it nothing that is compiled is stored, which this thread's `Compilation` tells."""
+    global _unstored, _least
+    with _lock:
+        if not _unstored:
+            _least = jax.config.jax_persistent_cache_min_compile_time_secs
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
+        _unstored += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _unstored -= 1
+            if not _unstored:
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", _least)
+        found = getattr(_watching, "compilation", None)
+        if found is not None and jax.config.jax_enable_compilation_cache:
+            # What jaxlib 0.12 does not do for programs that call oneDNN.
+            found.problem = found.problem or "XLA cannot store programs that call oneDNN"
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Within it JAX's events and warnings are heard: from the first thread in it to the last.
+
+    Warnings are given to the process and not to who caused them. Its way of showing them is taken
+    for so long, and given back unless another has taken it in between.
+    """
+    global _threads, _registered, _shown
+    with _lock:
+        if not _registered:
+            _registered = True
+            jax.monitoring.register_event_listener(_on_event)
+            jax.monitoring.register_event_duration_secs_listener(_on_duration)
+        if not _threads:
+            plain = warnings.showwarning
+
+            # A new one each time: one that another has wrapped must not come to wrap that.
+            def shown(message: Warning | str, *rest: Any, **named: Any) -> None:
+                if not _on_warning(str(message)):
+                    plain(message, *rest, **named)
+
+            _shown = plain, shown
+            warnings.showwarning = shown
+            # By default a warning that was given once is not given again.
+            for text in (_READING, _WRITING):
+                warnings.filterwarnings("always", message=text)
+        _threads += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _threads -= 1
+            plain, shown = _shown
+            if not _threads and warnings.showwarning is shown:
+                warnings.showwarning = plain
 
 
 def _on_event(event: str, **_: Any) -> None:
@@ -178,26 +236,23 @@ def _on_duration(event: str, duration_secs: float, **_: Any) -> None:
         found._hit = False
 
 
-def _on_warning(message: Warning | str, *rest: Any, **named: Any) -> None:
-    text = str(message)
+def _on_warning(text: str) -> bool:
+    """Takes in what the cache complains of; false of other warnings."""
     if not text.startswith((_READING, _WRITING)):
-        _on_warning.plain(message, *rest, **named)  # type: ignore[attr-defined]
-        return
+        return False
     reading = text.startswith(_READING)
     if reading:
         _delete_damaged(text.partition("'")[2].partition("'")[0])
     found = getattr(_watching, "compilation", None)
     if found is not None:
         found.problem = _problem(text, reading=reading)
+    return True
 
 
 def _problem(text: str, *, reading: bool) -> str:
     reason = text.partition("': ")[2]
     if reading:
         return f"the cache could not be read: {reason}"
-    if "bad_alloc" in reason:
-        # What jaxlib 0.12 says of every program that calls oneDNN.
-        return "XLA cannot store programs that call oneDNN"
     return f"not stored in the cache: {reason}"
 
 

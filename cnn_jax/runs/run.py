@@ -23,12 +23,13 @@ from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import differences, from_json, to_json
+from cnn_jax.output_streams import forgiving_output
 from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import Loaded
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
-from cnn_jax.runs.announcement import announce
+from cnn_jax.runs.announcement import announce, announce_compilations, announce_recipe
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
@@ -92,25 +93,26 @@ def train(
     if there["summary"] is not None:
         say(console, f"{workdir} holds this run, finished.")
         return there["summary"]
-    with StopRequest() if stop is None else contextlib.nullcontext(stop) as stop:
-        with stop.at_once():
-            experiment = experiment or Experiment.of(
-                recipe,
-                data_dir,
-                parallel=parallel,
-                debug=debug,
-                workers=workers,
-                began_with=there["data"] and from_json(there["data"], DataSpec, "data.json"),
-                begun=folder,
-            )
-            # Nothing is written where the weights turn out not to fit.
-            weights = None if there["begun"] else initial_weights(recipe, experiment.program)
+    with (
+        forgiving_output(),
+        StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
+    ):
+        announce_recipe(console, recipe, workdir, experiment)
+        experiment = experiment or Experiment.of(
+            recipe,
+            data_dir,
+            parallel=parallel,
+            debug=debug,
+            workers=workers,
+            began_with=there["data"] and from_json(there["data"], DataSpec, "data.json"),
+            begun=folder,
+        )
+        # Nothing is written where the weights turn out not to fit.
+        weights = None if there["begun"] else initial_weights(recipe, experiment.program)
         first_does(lambda: folder.start(recipe, allow_change=allow_change))
         try:
             run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts)
             return run()
-        except BrokenPipeError:
-            raise  # nobody reads what is shown: nothing is wrong with the folder
         except OSError as error:
             raise SaveError(
                 f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
@@ -180,16 +182,22 @@ class _Run:
             program.plan.total, self.console, program.task.PARTS, metric_that_counts(recipe)
         )
         try:
-            with self.stop.at_once():
+            if not folder.locked:
+                self.display.say(
+                    f"{folder.path} lies where files cannot be locked: see that no other run "
+                    "writes there"
+                )
+            announce(self.display, self.experiment, folder.path)
+            with self.display.clock("compiling"):
                 program.compile_train(*self.experiment.step_arrays())
                 program.compile_evaluation()
                 program.compile_seal()
-                announce(self.display, self.experiment, devices, folder.path)
-                if unsure:
-                    self.display.say(unsure)
-                state, progress = self._begin()
+            announce_compilations(self.display, program)
+            if unsure:
+                self.display.say(unsure)
+            state, progress = self._begin()
             first_does(lambda: folder.adopt(recipe))
-            with self.display:
+            with self.stop.saving(), self.display:
                 while True:
                     try:
                         loop, state = self._loop(state, progress)
@@ -286,6 +294,11 @@ class _Run:
             log = MetricsLog(
                 folder.metrics, folder.tensorboard, start, progress.validated, progress.restarts
             )
+            if log.left_out:
+                self.display.say(
+                    f"{log.left_out} damaged line{'s' * (log.left_out > 1)} of {folder.metrics} "
+                    f"{'are' if log.left_out > 1 else 'is'} left out"
+                )
         given = experiment.input(self.recipe.seed, progress.skipped)
         with log, contextlib.closing(given):
             if progress.restarts and self.failure is not None:
@@ -344,6 +357,7 @@ class _Run:
             "images_per_second": loop.images_per_second,
             "metric": metric_that_counts(self.recipe).name,
             "best": best,
+            "stopped": "early" if steps < program.plan.total else "end",
             "tested": tested,
             "test": test,
             "restarts": progress.restarts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -18,6 +19,7 @@ from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import any_of, first_does, is_first
 from cnn_jax.errors import UserError
+from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
@@ -39,6 +41,7 @@ def train_seeds(
     data_dir: Path | None = None,
     workers: int | None = None,
     console: Console | None = None,
+    stop: Stop | None = None,
 ) -> list[Summary]:
     """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
 
@@ -55,6 +58,7 @@ def train_seeds(
       data_dir: where data sets lie, by default as TFDS has it.
       workers: as of `train`.
       console: where progress is shown.
+      stop: as of `train`.
 
     Returns:
       The summaries, in the order of the seeds.
@@ -82,10 +86,12 @@ def train_seeds(
     if at_once and jax.process_count() > 1:
         raise UserError("seeds at once are for the devices of one process")
     train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
-    with StopRequest() as stop:
+    with (
+        forgiving_output(),
+        StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
+    ):
         if at_once and unfinished:
-            with stop.at_once():
-                dataset = load_data(recipe.data, data_dir, begun.parts())
+            dataset = load_data(recipe.data, data_dir, begun.parts())
             if not isinstance(dataset.train, Split):
                 raise UserError("seeds at once share a set in memory; this one streams")
 
@@ -105,15 +111,14 @@ def train_seeds(
             return run_at_once(pairs, one, on_device, stop, console)
         experiment = None
         if unfinished:
-            with stop.at_once():
-                experiment = Experiment.of(
-                    recipe,
-                    data_dir,
-                    parallel=parallel,
-                    debug=debug,
-                    workers=workers,
-                    begun=begun,
-                )
+            experiment = Experiment.of(
+                recipe,
+                data_dir,
+                parallel=parallel,
+                debug=debug,
+                workers=workers,
+                begun=begun,
+            )
         summaries = []
         for each, path in pairs:
             if any_of(stop()):

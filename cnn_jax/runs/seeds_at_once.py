@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
-from cnn_jax.training.stop import Shared, Stop, Stopped
+from cnn_jax.training.stop import Stop, Stopped
 
 Pair = tuple[Recipe, Path]
 
@@ -49,7 +49,6 @@ def run_at_once(
         waiting.put(index)
     found: dict[int, dict[str, Any]] = {}
     failed: dict[int, BaseException] = {}
-    shared = Shared(stop)
 
     def work(device: jax.Device) -> None:
         made = None
@@ -63,7 +62,7 @@ def run_at_once(
                 try:
                     made = on_device(device) if made is None else made
                     prefixed = _Prefixed(console, f"seed {recipe.seed}: ")
-                    found[index] = train(recipe, path, made, shared, prefixed)
+                    found[index] = train(recipe, path, made, stop, prefixed)
                 except BaseException as error:
                     failed[index] = error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -14,9 +15,9 @@ from rich.progress import (
     ProgressColumn,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from cnn_jax.tasks import Metric
 from cnn_jax.terminal import live, say, width_of
@@ -81,6 +82,18 @@ class Display:
         """Prints a line above the bar."""
         say(self.console, text)
 
+    @contextlib.contextmanager
+    def clock(self, text: str) -> Iterator[None]:
+        """Within it a line says what is done, with a clock on a terminal."""
+        if not live(self.console):
+            self.say(f"{text} ...")
+            yield
+            return
+        columns = TextColumn("{task.description} ...", markup=False), TimeElapsedColumn()
+        with Progress(*columns, console=self.console, transient=True, refresh_per_second=4) as line:
+            line.add_task(text, total=None)
+            yield
+
     def step(
         self, step: int, loss: float, images_per_second: float, input_wait: float | None = None
     ) -> None:
@@ -112,8 +125,8 @@ class Display:
         # Anew where somebody has changed the size of the terminal.
         if heading != self._heading:
             self._heading = heading
-            self.console.print(Text(heading.removeprefix(gap)), soft_wrap=True)
-        self.console.print(Text(row.removeprefix(gap).rstrip()), soft_wrap=True)
+            self.say(heading.removeprefix(gap))
+        self.say(row.removeprefix(gap).rstrip())
         self._told = time.monotonic()
 
     def _fitting(self, width: int | None) -> tuple[list[str], str, int]:

@@ -181,7 +181,10 @@ class Loop:
                     + (f"; the state is saved in {self._checkpoints.directory}" if step else "")
                     + ". The same command goes on from there."
                 )
-            if last or self._out_of_patience():
+            if last:
+                return state
+            if self._out_of_patience():
+                self._tell_early(step)
                 return state
             if self._clock is None:
                 self._input.begin(step + progress.skipped)
@@ -375,6 +378,19 @@ class Loop:
     def _out_of_patience(self) -> bool:
         patience = self.recipe.early_stopping.patience
         return patience is not None and self.progress.stale >= patience
+
+    def _tell_early(self, step: int) -> None:
+        progress, config = self.progress, self.recipe
+        metric, change = self._metric, config.early_stopping.min_change
+        by = f" by more than {change:g}" if change else ""
+        best = progress.best
+        assert best is not None
+        self._display.say(
+            f"stopped early after step {step} of {self.plan.total}: the validation {metric.name} has "
+            f"not improved{by} in {progress.stale} validation{'s' * (progress.stale > 1)} "
+            f"(--early-stopping.patience {config.early_stopping.patience}); the best was "
+            f"{metric.written(best[metric.name])} at step {best['step']}"
+        )
 
     def count_time(self) -> None:
         """Adds the time since the last call, or since the start, to the run's total."""

@@ -23,12 +23,15 @@ class MetricsLog:
       step: the number of updates that the run starts or goes on from.
       validated: the step of the last validation that the run knows of.
       restarts: how often it has gone back after a failure.
+
+    Attributes:
+      left_out: lines of an earlier start that were no metrics, and are gone.
     """
 
     def __init__(
         self, file: Path, tensorboard: Path, step: int, validated: int, restarts: int = 0
     ) -> None:
-        _cut(file, step, validated, restarts)
+        self.left_out = _cut(file, step, validated, restarts)
         self._file = file.open("a")
         tensorboard.mkdir(exist_ok=True)
         # Not tensorboardX's SummaryWriter: it writes from a thread, which a full disk ends
@@ -96,23 +99,26 @@ class SilentLog:
         """Does nothing."""
 
 
-def _cut(file: Path, step: int, validated: int, restarts: int) -> None:
-    """Takes back what the run will write again, and a last line that was cut short."""
+def _cut(file: Path, step: int, validated: int, restarts: int) -> int:
+    """Takes back what the run will write again, and a last line that was cut short.
+
+    Returns:
+      How many lines before that one were no metrics, and have been left out.
+    """
     if not file.exists():
-        return
-    kept = []
-    for line in file.read_text().splitlines():
+        return 0
+    lines = file.read_bytes().split(b"\n")
+    kept, damaged = [], 0
+    for place, line in enumerate(lines):
         try:
             entry = json.loads(line)
-        except ValueError:
-            continue
-        known = {
-            "train": entry["step"] <= step,
-            "validation": entry["step"] <= validated,
-            "restart": entry.get("restarts", 0) <= restarts,
-        }
-        if known[entry["kind"]]:
-            kept.append(line + "\n")
+            at = entry.get("restarts", 0) if entry["kind"] == "restart" else entry["step"]
+            last = {"train": step, "validation": validated, "restart": restarts}[entry["kind"]]
+            if at <= last:
+                kept.append(line + b"\n")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            damaged += place < len(lines) - 1
     partial = file.with_name(file.name + ".partial")
-    partial.write_text("".join(kept))
+    partial.write_bytes(b"".join(kept))
     partial.replace(file)
+    return damaged

@@ -15,6 +15,7 @@ from cnn_jax.batch import Batch
 from cnn_jax.checkpoints.seal import Sealer
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.spec import DataSpec
+from cnn_jax.devices.compilation import Options, compile_with
 from cnn_jax.devices.compilation_cache import Compilation, watched
 from cnn_jax.devices.mesh import (
     Compile,
@@ -54,7 +55,7 @@ from cnn_jax.training.recipe_functions import (
 )
 from cnn_jax.training.step import Metrics, TrainStep, make_train_step
 
-_QUICK_COMPILE = {
+_QUICK_COMPILE: Options = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
@@ -134,8 +135,9 @@ class Program:
         self._init_compiled = self._timed(
             "init",
             # Called once a run: XLA's best code for random numbers takes seconds to make.
-            lambda: jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)).compile(
-                _QUICK_COMPILE if mesh.devices.flat[0].platform == "cpu" else None
+            lambda: compile_with(
+                jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)),
+                _QUICK_COMPILE if mesh.devices.flat[0].platform == "cpu" else {},
             ),
         )
         self._train_compiled: Any = None

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from cnn_jax.errors import UserError
+from cnn_jax.interruption import STATUS, end, signals, tell
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""SIGTERM comes before a machine is taken away, SIGUSR1 before the end of a job's time, as Slurm's
-`--signal` has it."""
+NOTHING = (
+    "stopped before the first step of this start; what was saved is as it was. The same command "
+    "goes on from there."
+)
+_AFTER = "stopped; what was saved is whole. The same command goes on from there."
+_AT_ONCE = "stopped at once, without saving. The same command goes on from the newest checkpoint."
+
+_PATIENCE = 1.0
+"""Seconds that a process gets to end by itself once nothing is to be saved: it may be deep in the
+compiler, where it hears nothing for minutes."""
+
+_POLL = 0.05
 
 
 class Stopped(UserError):
     """The run was asked to stop and has saved its state; the same command goes on with it."""
 
-    exit_code = 75  # EX_TEMPFAIL: to be tried again
+    exit_code = STATUS
     shared = True
+    is_error = False
 
 
 class Stop(Protocol):
@@ -30,49 +43,44 @@ class Stop(Protocol):
     def __call__(self) -> bool:
         """Whether it is."""
 
-    def at_once(self) -> contextlib.AbstractContextManager[None]:
-        """Within it nothing is to be saved, so that the process may end."""
-
-
-class Shared:
-    """A stop request of several runs in one process: none of them may end it for the others."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    def __call__(self) -> bool:
-        """Whether all are asked to stop."""
-        return self._stop()
-
-    def at_once(self) -> contextlib.AbstractContextManager[None]:
-        """Does nothing."""
-        return contextlib.nullcontext()
+    def saving(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the run looks for itself whether it is asked to stop, and saves."""
 
 
 class StopRequest:
-    """Within `with StopRequest() as stop`, the first signal makes `stop()` true.
+    """Within `with StopRequest() as stop` a signal ends what is done with a `Stopped`.
 
-    A second SIGINT raises KeyboardInterrupt at once.
+    Within `with stop.saving()` it makes `stop()` true instead, and a second SIGINT ends it at once.
+
+    Args:
+      ends_process: end the process where it does not hear of the signal in time; for commands,
+        whose process is their own.
+      nothing: what is said where there was nothing to save.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = False, nothing: str = NOTHING) -> None:
         self.signal: signal.Signals | None = None
+        self._ends_process = ends_process
+        self._said = nothing
         self._before: dict[signal.Signals, Any] = {}
-        self._at_once = False
+        self._saving = 0
+        self._lock = threading.Lock()
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
         return self.signal is not None
 
     def __enter__(self) -> StopRequest:
-        for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
-        # A handler waits for the interpreter, which may be deep in the compiler for minutes;
-        # what is written here at the moment of the signal wakes a thread.
-        self._heard, self._told = os.pipe()
-        os.set_blocking(self._told, False)
-        self._wakeup_before = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
-        threading.Thread(target=self._listen, args=(self._heard,), daemon=True).start()
+        for number in signals():
+            self._before[number] = signal.getsignal(number)
+        self.hear()
+        if self._ends_process:
+            # A handler waits for the interpreter; what is written here at the moment of the signal
+            # wakes a thread.
+            self._heard, self._told = os.pipe()
+            os.set_blocking(self._told, False)
+            self._wakeup_before = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, args=(self._heard,), daemon=True).start()
         return self
 
     def __exit__(
@@ -81,48 +89,67 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._told)  # ends the thread
+        if self._ends_process:
+            signal.set_wakeup_fd(self._wakeup_before)
+            os.close(self._told)  # ends the thread
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if kind is KeyboardInterrupt and self.signal is not None:
+            raise Stopped(self._said) from None
+
+    def hear(self) -> None:
+        """Takes the signals, also where another has taken them since.
+
+        JAX takes SIGTERM when processes connect, and then does nothing about it.
+        """
+        for number in self._before:
+            signal.signal(number, self._handle)
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Within it SIGTERM and SIGUSR1 end the process, whatever it does: nothing is to be saved.
-
-        For long calls that know no stop, such as those of the compiler.
-        """
-        if self.signal is not None:
-            raise Stopped(_NOTHING)
-        self._at_once = True
+    def saving(self) -> Iterator[None]:
+        """Within it, in any thread, there is something to save, and who is in it does so."""
+        with self._lock:
+            self._saving += 1
         try:
             yield
         finally:
-            self._at_once = False
-
-    def _listen(self, heard: int) -> None:
-        while numbers := os.read(heard, 64):
-            if self._at_once and any(number != signal.SIGINT for number in numbers):
-                _tell(f"error: {_NOTHING}\n")
-                os._exit(Stopped.exit_code)
-        os.close(heard)
+            with self._lock:
+                self._saving -= 1
+                if self._said == NOTHING:
+                    self._said = _AFTER
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and (self.signal is not None or self._at_once):
+        if self.signal is not None:
+            if number != signal.SIGINT:
+                return
+            self._said = _AT_ONCE if self._saving else self._said
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
-        # Not print: the handler may have come in the middle of one.
+        if not self._saving:
+            raise KeyboardInterrupt
         again = "; Ctrl-C again quits at once" if number == signal.SIGINT else ""
-        _tell(f"\nstopping after this step{again}\n")
+        tell(f"\nstopping after this step{again}\n")
 
+    def _watch(self, heard: int) -> None:
+        """Ends the process at a second SIGINT, or if it does not end once nothing is to be saved.
 
-_NOTHING = (
-    "stopped before the first step of this start; what was saved is as it was. The same command "
-    "goes on from there."
-)
-
-
-def _tell(text: str) -> None:
-    """Writes to stderr, whoever may have stopped to read it."""
-    with contextlib.suppress(OSError):
-        os.write(2, text.encode())
+        At any moment: files are written so that they survive even a loss of power.
+        """
+        asked, since = False, None
+        while True:
+            if select.select([heard], [], [], _POLL if asked else None)[0]:
+                numbers = os.read(heard, 64)
+                if not numbers:
+                    os.close(heard)
+                    return
+                # A command may have put handlers of its own in the place of ours.
+                ours = [n for n in numbers if signal.getsignal(n) == self._handle]
+                if (asked and signal.SIGINT in ours) or ours.count(signal.SIGINT) > 1:
+                    end(_AT_ONCE if self._saving else self._said)
+                asked |= bool(ours)
+            if not asked or self._saving:
+                since = None
+            elif since is None:
+                since = time.monotonic()
+            elif time.monotonic() - since > _PATIENCE:
+                end(self._said)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
-from cnn_jax.devices.compilation import _share_of_few, compiled, compiler_options
+from cnn_jax.devices import compilation
+from cnn_jax.devices.compilation import _share_of_few, compile_with, compiled, compiler_options
+from cnn_jax.devices.compilation_cache import watched
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.layers.cpu.platform import layers_for
 
@@ -75,3 +77,62 @@ def test_a_compiled_program_has_the_convolutions_of_its_platform():
     variables = module.init(jax.random.key(0), x)
     program = compiled(make_mesh(devices=jax.devices()[:1]), jax.jit(module.apply), variables, x)
     assert jnp.allclose(program(variables, x), module.apply(variables, x), atol=1e-5)
+
+
+def lowered(seed=1.0):
+    return jax.jit(lambda x: x @ x + seed).lower(jax.ShapeDtypeStruct((4, 4), jnp.float32))
+
+
+def test_options_that_this_xla_does_not_know_are_left_out_and_said_once(capsys, monkeypatch):
+    monkeypatch.setattr(compilation, "_unknown", set())
+    options = {"xla_no_such": True, YNNPACK: "NOR_THIS", "xla_backend_optimization_level": 1}
+    for seed in (1.0, 2.0):
+        program = compile_with(lowered(seed), options)
+        np.testing.assert_array_equal(program(np.ones((4, 4), np.float32)), 4 + seed)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(";")[0] for line in said] == [
+        "this version of XLA does not take xla_no_such",
+        f"this version of XLA does not take {YNNPACK}",
+    ]
+
+
+def test_all_programs_of_a_run_do_without_options_that_are_not_known(tiny, monkeypatch):
+    from cnn_jax.runs.experiment import Experiment
+    from cnn_jax.training import program
+
+    monkeypatch.setattr(compilation, "_unknown", set())
+    monkeypatch.setattr(program, "_QUICK_COMPILE", {"xla_no_such": True})
+    monkeypatch.setattr(compilation, "compiler_options", lambda *_: {"xla_nor_this": True})
+    made = Experiment.of(tiny)
+    made.program.compile_evaluation()
+    assert compilation._unknown == {"xla_no_such", "xla_nor_this"}
+
+
+def test_another_error_of_the_compiler_is_one():
+    class Failing:
+        def compile(self, options):
+            raise jax.errors.JaxRuntimeError("INTERNAL: out of luck")
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="out of luck"):
+        compile_with(Failing(), {"xla_backend_optimization_level": 1})
+
+
+def test_what_cannot_be_stored_is_not_tried_to_be(recwarn):
+    """A program that calls oneDNN: XLA would fail to pack it, and JAX warn of that."""
+    least = "jax_persistent_cache_min_compile_time_secs"
+    kept = getattr(jax.config, least)
+    jax.config.update(least, 0.0)
+    layout = ("NHWC", "HWIO", "NHWC")
+    program = jax.jit(
+        lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout)
+    )
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((4, 8, 8, 4), (3, 3, 4, 8))]
+    try:
+        compile_with(program.lower(*shapes), ONEDNN)
+        with watched() as found:
+            compile_with(program.lower(*shapes), ONEDNN)
+        assert getattr(jax.config, least) == 0.0
+    finally:
+        jax.config.update(least, kept)
+    assert found.problem == "XLA cannot store programs that call oneDNN"
+    assert not list(recwarn)

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from cnn_jax.devices.compilation_cache import _READING, watched
 
 PROGRAM = """
 import json, sys
@@ -90,3 +93,25 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path):
     assert found["folder"].startswith(f"compiled programs are not kept: {folder} cannot be used (")
     assert found["first"].startswith("compiled in")
     assert "(" not in found["first"]
+
+
+def test_warnings_are_given_back_and_those_of_others_are_shown(monkeypatch):
+    heard = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *given, **_: heard.append(str(given[0])))
+    plain = warnings.showwarning
+    for _ in range(3):
+        with watched() as found, watched() as within:
+            shown = warnings.showwarning
+            # Another wraps it, and never gives it back.
+            monkeypatch.setattr(
+                warnings, "showwarning", lambda *a, shown=shown, **k: shown(*a, **k)
+            )
+            warnings.warn("of another", stacklevel=1)
+            warnings.warn(f"{_READING} for 'jit_nothing': of no use", stacklevel=1)
+        assert within is found
+        assert found.problem == "the cache could not be read: of no use"
+    assert heard == ["of another"] * 3
+    monkeypatch.setattr(warnings, "showwarning", plain)
+    with watched():
+        assert warnings.showwarning is not plain
+    assert warnings.showwarning is plain

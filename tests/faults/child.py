@@ -3,8 +3,8 @@
     python child.py RECIPE_JSON MOMENT ARGUMENTS...
 
 MOMENT is `none`, or `PHASE:COUNT:SIGNAL:DELAY`: when the phase is entered for the COUNTth time, a
-signal of that number comes DELAY seconds later. Phases: compile, step, evaluation, save. `clock`
-lets the wall clock run backwards.
+signal of that number comes DELAY seconds later, and others after it where there are more:
+`SIGNAL+SIGNAL`. Phases: compile, step, evaluation, save. `clock` lets the wall clock run backwards.
 """
 
 import json
@@ -41,7 +41,9 @@ def arrange(moment):
     def signal_later():
         time.sleep(float(delay))
         print(f"signal {number} in {phase} at {time.time()}", flush=True)
-        os.kill(os.getpid(), int(number))
+        for one in number.split("+"):
+            os.kill(os.getpid(), int(one))
+            time.sleep(0.1)  # two that come together are one
 
     def counted(self, *arguments, **options):
         calls[0] += 1

@@ -119,6 +119,18 @@ def test_when_one_process_dies_the_other_ends_and_the_job_goes_on(
     note("one of two processes killed", 1, f"the other ended after {seconds:.0f} s, same curve")
 
 
+def test_a_signal_in_an_evaluation_stops_all_processes_in_the_same_step(recipe, tmp_path):
+    """One of them is told, in the middle of a validation that both then give up."""
+    path = tmp_path / "run"
+    stopped = run_job(recipe, path, moment=f"evaluation:4:{int(signal.SIGTERM)}:0")
+    assert stopped.returncode == 75, stopped.stderr
+    assert stopped.stderr.count("stopped at step 40 of 120; the state is saved") == 1
+    assert "error" not in stopped.stderr and "Traceback" not in stopped.stderr
+    validated = [e["step"] for e in runs.metrics(path) if e["kind"] == "validation"]
+    assert validated == [10, 20, 30]
+    assert max(runs.saved(path)) == 40
+
+
 @slow
 def test_a_damaged_checkpoint_is_left_out_by_all_processes(recipe, undisturbed, note, tmp_path):
     path = tmp_path / "run"

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -53,6 +54,30 @@ def test_ctrl_c_saves_too(recipe, tmp_path):
     assert stopped.returncode == 75, stopped.stderr
     assert "stopped at step 30" in stopped.stderr or "stopped at step 29" in stopped.stderr
     assert "Traceback" not in stopped.stderr
+
+
+def test_after_a_second_ctrl_c_the_run_goes_on_from_what_was_saved(recipe, undisturbed, tmp_path):
+    path = tmp_path / "run"
+    number = int(signal.SIGINT)
+    stopped = runs.run(recipe, path, moment=f"step:30:{number}+{number}:0")
+    assert stopped.returncode == 75, stopped.stderr
+    assert "stopped at once, without saving" in stopped.stderr
+    assert "stopped at step" not in stopped.stderr
+    done = runs.run(recipe, path)
+    assert done.returncode == 0, done.stderr
+    runs.assert_same(path, undisturbed)
+
+
+def test_a_run_whose_output_goes_nowhere_comes_to_its_end(recipe, undisturbed, tmp_path):
+    """The disk of its log is full, and its terminal closed."""
+    path = tmp_path / "run"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        words = runs.command(recipe, path)
+        done = subprocess.run(
+            words, stdout=full, preexec_fn=lambda: os.close(2), check=False, timeout=240
+        )
+    assert done.returncode == 0
+    runs.assert_same(path, undisturbed)
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """Whole runs on the digits of scikit-learn."""
 
+import dataclasses
+import errno
+import io
 import json
 import shutil
 
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cnn_jax import UserError, epochs, steps, train, train_seeds
+from cnn_jax import Schedule, UserError, epochs, steps, train, train_seeds
 from cnn_jax.commands.runs import describe_run
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.json_values import read_json
@@ -50,6 +53,7 @@ def test_the_summary_holds_what_came_of_the_run(tiny, finished):
     summary, path = finished
     assert read_json(path / "summary.json") == summary
     assert summary["steps"] == round(2 * 1237 / 64)
+    assert summary["stopped"] == "end"
     assert summary["test"]["examples"] == 360
     assert 0.2 < summary["test"]["accuracy"] <= 1
     assert summary["best"]["examples"] == 200
@@ -200,13 +204,24 @@ def test_a_change_that_cannot_go_on_leaves_the_run_as_it_was(
     assert train(tiny, path, console=QUIET) == finished[0]
 
 
-def test_another_metric_starts_patience_anew(tiny, changed, finished, experiment, tmp_path):
+def test_another_metric_starts_patience_anew(tiny, changed, tmp_path):
     path = tmp_path / "run"
-    shutil.copytree(finished[1], path)
-    recipe = changed(tiny, {"checkpoints.metric": "loss", "duration": epochs(3)})
+    # Three validations that bring nothing are one too many, of whichever metric.
+    fields = {
+        "optimizer.learning_rate": 0.0,
+        "ema": None,
+        "early_stopping.patience": 3,
+        "validate_every": steps(5),
+        "model.options": {"widths": (4,), "hidden": ()},
+    }
+    recipe = changed(tiny, {**fields, "duration": steps(15)})
+    experiment = Experiment.of(recipe)
+    # The first sets the mark, and two bring nothing.
+    assert train(recipe, path, console=QUIET, experiment=experiment)["stopped"] == "end"
+    recipe = changed(tiny, {**fields, "duration": steps(50), "checkpoints.metric": "loss"})
     summary = train(recipe, path, console=QUIET, allow_change=True)
-    losses = {e["step"]: e["loss"] for e in lines(path) if e["kind"] == "validation"}
-    assert summary["best"]["step"] == min(losses, key=losses.get)
+    # By the loss the next sets the mark anew, and three bring nothing.
+    assert (summary["steps"], summary["stopped"]) == (35, "early")
 
 
 def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch):
@@ -251,7 +266,7 @@ def test_seeds_share_a_program_and_equal_single_runs(tiny, finished, tmp_path):
     assert found["n"] == 2
 
 
-def test_patience_stops_early(tiny, changed, tmp_path):
+def test_patience_stops_early(tiny, changed, tmp_path, monkeypatch):
     recipe = changed(
         tiny,
         {
@@ -262,26 +277,91 @@ def test_patience_stops_early(tiny, changed, tmp_path):
             "model.options": {"widths": (4,), "hidden": ()},
         },
     )
-    summary = train(recipe, tmp_path / "run", console=QUIET)
+    shown, experiment = io.StringIO(), Experiment.of(recipe)
+    console = Console(file=shown, width=300)
+    summary = train(recipe, tmp_path / "run", console=console, experiment=experiment)
     assert summary["steps"] == 15  # the first validation sets the mark, two bring nothing
     assert summary["best"]["step"] == 15  # of equals the last
+    assert summary["stopped"] == read_json(tmp_path / "run" / "summary.json")["stopped"] == "early"
+    [said] = [line for line in shown.getvalue().splitlines() if line.startswith("stopped early")]
+    assert said.startswith(
+        "stopped early after step 15 of 39: the validation accuracy has not improved in "
+        "2 validations (--early-stopping.patience 2); the best was "
+    )
+
+    # The validations that brought nothing are counted over a stop in their midst.
+    stop_when(experiment, 12, monkeypatch)
+    with pytest.raises(Stopped, match="stopped at step 12 of 39"):
+        train(recipe, tmp_path / "stopped", console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    again = train(recipe, tmp_path / "stopped", console=QUIET, experiment=experiment)
+    assert again["steps"] == 15 and again["stopped"] == "early"
+
+
+def test_first_lines_come_before_anything_is_compiled(tiny, experiment, tmp_path, monkeypatch):
+    shown = io.StringIO()
+
+    class Enough(Exception):
+        pass
+
+    def compile_train(*_):
+        raise Enough
+
+    fresh = dataclasses.replace(experiment)
+    monkeypatch.setattr(fresh.program, "compile_train", compile_train)
+    with pytest.raises(Enough):
+        train(tiny, tmp_path / "run", console=Console(file=shown, width=300), experiment=fresh)
+    first, *_, last = shown.getvalue().splitlines()
+    assert first == f"tiny: simple_cnn on digits, 1 × cpu; run folder {tmp_path / 'run'}"
+    assert "1,237 train, 200 validation, 360 test" in shown.getvalue()
+    assert last == "compiling ..."
+
+
+def test_output_that_cannot_be_written_is_not_the_run_folders_fault(tiny, experiment, tmp_path):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    summary = train(tiny, tmp_path / "run", console=Console(file=Full()), experiment=experiment)
+    assert summary["steps"] == 39
+
+
+def test_damaged_lines_of_metrics_are_left_out_and_said(tiny, experiment, tmp_path, monkeypatch):
+    path, shown = tmp_path / "run", io.StringIO()
+    stop_when(experiment, 25, monkeypatch)
+    with pytest.raises(Stopped):
+        train(tiny, path, console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    whole = (path / "metrics.jsonl").read_bytes()
+    (path / "metrics.jsonl").write_bytes(b"\xff" + whole)
+    train(tiny, path, console=Console(file=shown, width=300), experiment=experiment)
+    assert f"1 damaged line of {path / 'metrics.jsonl'} is left out" in shown.getvalue()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
-    recipe = changed(tiny, {"optimizer.learning_rate": 1e30, "validate_every": steps(1)})
+    """The rate explodes after a warmup that is too short, when states have been saved."""
+    recipe = changed(
+        tiny,
+        {
+            "optimizer.learning_rate": 1e30,
+            "schedule": Schedule("one_cycle", initial=0.0, warmup=steps(3)),
+            "validate_every": steps(1),
+        },
+    )
     with pytest.raises(NonFinite) as stopped:
         train(recipe, tmp_path / "run", console=QUIET)
     text = str(stopped.value)
     assert "training has failed: the " in text
-    assert "of step 1" in text or "of step 0" in text
     assert "conv1" in text
     assert "--optimizer.learning-rate" in text
     assert not (tmp_path / "run" / "summary.json").exists()
     # No state that is not finite was saved, let alone called good.
-    for step in (tmp_path / "run" / "checkpoints").glob("[0-9]*"):
-        for leaf in jax.tree.leaves(restore(tmp_path / "run", step.name).variables):
+    saved = sorted(int(p.name) for p in (tmp_path / "run" / "checkpoints").glob("[0-9]*"))
+    assert saved
+    assert f"that of step {saved[-1]} " in text
+    for step in saved:
+        for leaf in jax.tree.leaves(restore(tmp_path / "run", str(step)).variables):
             assert np.all(np.isfinite(leaf))
-            assert f"that of step {step.name} " in text
 
 
 def test_a_program_of_another_recipe_is_refused(tiny, changed, experiment, tmp_path):

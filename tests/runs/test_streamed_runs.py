@@ -16,6 +16,7 @@ from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.training.loop import Loop
 from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
@@ -95,6 +96,37 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert summary["test"] == finished[0]["test"]
     assert lines(tmp_path / "run") == lines(finished[1])
     jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "run"), params(finished[1]))
+
+
+def test_restarts_leave_out_the_same_batches_of_a_stream_as_of_a_set_in_memory(
+    recipe, changed, tmp_path, monkeypatch
+):
+    """The seventh step fails once, and the run goes back to the checkpoint of step 4."""
+    plain = Loop._read_step
+    fields = {"data.random_crop": None, "data.central_crop": None, "log_every": steps(1)}
+    fields |= {"preprocess.mean": (0.5, 0.5, 0.5), "preprocess.std": (0.25, 0.25, 0.25)}
+    summaries = {}
+    for name, streaming in (("held", False), ("stream", True)):
+        failures = []
+
+        def read_step(self, step, metrics, failures=failures):
+            if step == 7 and not failures:
+                failures.append(step)
+                raise self._non_finite(step - 1, "a loss that is none", self._norms)
+            plain(self, step, metrics)
+
+        monkeypatch.setattr(Loop, "_read_step", read_step)
+        each = changed(recipe, {**fields, "data.streaming": streaming})
+        workers = 0 if streaming else None
+        summaries[name] = train(each, tmp_path / name, console=QUIET, workers=workers, restarts=1)
+        assert failures == [7]
+    for summary in summaries.values():
+        # Batches 4, 5 and 6 are left out, and eleven steps are made all the same.
+        assert (summary["restarts"], summary["skipped_batches"], summary["steps"]) == (1, 3, 11)
+    assert lines(tmp_path / "held") == lines(tmp_path / "stream")
+    jax.tree.map(
+        np.testing.assert_array_equal, params(tmp_path / "held"), params(tmp_path / "stream")
+    )
 
 
 def test_a_set_that_streams_gives_the_bits_of_one_in_memory(recipe, changed, tmp_path):
