@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from cnn_jax import recipe
 from cnn_jax.augment import colour, geometry, mixing, policies
-from cnn_jax.augment.preprocessing import change_size, normalise
+from cnn_jax.augment.preprocessing import BYTES, ValueRange, change_size, normalise
 from cnn_jax.batch import Batch
 
 
@@ -48,12 +48,13 @@ def training_batch(
     augment: recipe.Augment,
     mean: ArrayLike,
     std: ArrayLike,
+    value_range: ValueRange = BYTES,
 ) -> Batch:
     """The batch a training step sees, from raw examples.
 
     Args:
       key: the PRNG key of this step.
-      images: (b, h, w, c) uint8.
+      images: (b, h, w, c) uint8, uint16 or float32.
       targets: a tree of arrays (b, ...) float32 that may be blended, such as the probability of
         each class (b, k).
       epochs: (b,) int32, the epoch in which each example is seen.
@@ -63,15 +64,16 @@ def training_batch(
       augment: what is changed at random.
       mean: (c,) float32, on the scale 0 to 1.
       std: (c,) float32, on the scale 0 to 1.
+      value_range: the raw values that are 0 and 1 on that scale.
 
     Returns:
       A batch of b examples, all of weight one.
 
     Raises:
-      TypeError: the images are not uint8.
+      TypeError: the images are none of these.
       UserError: the images are larger than the size they are to be padded to.
     """
-    sized = change_size(images, preprocess)
+    sized = change_size(images, preprocess, value_range)
     changed, targets = apply(
         key, sized, targets, epochs, indices, augment, run_key=run_key, mean=mean, std=std
     )
@@ -86,23 +88,25 @@ def evaluation_batch(
     preprocess: recipe.Preprocess,
     mean: ArrayLike,
     std: ArrayLike,
+    value_range: ValueRange = BYTES,
 ) -> Batch:
     """The batch an evaluation step sees, from raw examples: prepared, but not changed.
 
     Args:
-      images: (b, h, w, c) uint8.
+      images: (b, h, w, c) uint8, uint16 or float32.
       targets: a tree of arrays (b, ...).
       weights: (b,) float32, 0 for padding and 1 for an example.
       preprocess: what is done to every image.
       mean: (c,) float32, on the scale 0 to 1.
       std: (c,) float32, on the scale 0 to 1.
+      value_range: the raw values that are 0 and 1 on that scale.
 
     Raises:
-      TypeError: the images are not uint8.
+      TypeError: the images are none of these.
       UserError: the images are larger than the size they are to be padded to.
     """
     return Batch(
-        normalise(change_size(images, preprocess), mean, std),
+        normalise(change_size(images, preprocess, value_range), mean, std),
         targets,
         jnp.asarray(weights, jnp.float32),
     )

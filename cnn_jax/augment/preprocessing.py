@@ -10,43 +10,60 @@ from cnn_jax import recipe
 from cnn_jax.data.memory_limit import check_side
 from cnn_jax.errors import UserError
 
+ValueRange = tuple[float, float]
+"""The values of raw images that are black and white, 0 and 1 where they are prepared."""
+
+BYTES: ValueRange = (0, 255)
+"""The range of uint8 images."""
+
 
 def preprocess(
-    images: jax.Array, config: recipe.Preprocess, mean: ArrayLike, std: ArrayLike
+    images: jax.Array,
+    config: recipe.Preprocess,
+    mean: ArrayLike,
+    std: ArrayLike,
+    value_range: ValueRange = BYTES,
 ) -> jax.Array:
     """Brings raw images to the size and the range of values that the model is given.
 
     Args:
-      images: (b, h, w, c) uint8.
+      images: (b, h, w, c) uint8, uint16 or float32.
       config: the size, and how it is reached; its `mean` and `std` are not read here, as
         by default the caller finds them in the training images.
       mean: (c,) float32, on the scale 0 to 1.
       std: (c,) float32, on the scale 0 to 1, above zero.
+      value_range: the values that are 0 and 1 on that scale.
 
     Returns:
       (b, s, s, c) float32, or (b, h, w, c) where no size is given.
 
     Raises:
-      TypeError: the images are not uint8.
+      TypeError: the images are none of these.
       UserError: the images are larger than the size they are to be padded to.
     """
-    return normalise(change_size(images, config), mean, std)
+    return normalise(change_size(images, config, value_range), mean, std)
 
 
-def change_size(images: jax.Array, config: recipe.Preprocess) -> jax.Array:
-    """Turns (b, h, w, c) uint8 into (b, s, s, c) float32 on the scale 0 to 1, not normalised.
+def change_size(
+    images: jax.Array, config: recipe.Preprocess, value_range: ValueRange = BYTES
+) -> jax.Array:
+    """Brings (b, h, w, c) uint8, uint16 or float32 to (b, s, s, c) float32 on the scale 0 to 1.
 
     Resizing is bilinear, widened to the size of an output pixel where the image shrinks
     (antialiased, as in Pillow). It does not keep the aspect of images that are not square.
     Padding is centred; where it is odd, the further pixel is at the bottom and the right.
 
     Raises:
-      TypeError: the images are not uint8.
+      TypeError: the images are none of these.
       UserError: the images are larger than the size they are to be padded to.
     """
-    if images.dtype != jnp.uint8:
-        raise TypeError(f"images are uint8 before preprocessing, not {images.dtype}")
-    unit = jnp.asarray(images).astype(jnp.float32) / 255
+    if images.dtype not in (jnp.uint8, jnp.uint16, jnp.float32):
+        raise TypeError(
+            f"images are uint8, uint16 or float32 before preprocessing, not {images.dtype}"
+        )
+    low, high = value_range
+    unit = jnp.asarray(images).astype(jnp.float32)
+    unit = (unit - low if low else unit) / (high - low)
     batch, height, width, channels = unit.shape
     new = output_shape(config, (height, width, channels))
     if new == (height, width, channels):

@@ -17,6 +17,7 @@ from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, replicated
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
+from cnn_jax.tasks import target_kind
 from cnn_jax.training.cost_plan import Compiled, CostPlan, plan_cost
 from cnn_jax.training.program import Program
 
@@ -54,7 +55,9 @@ class PlanCost:
         mesh = make_mesh(self.parallel, jax.devices()[:1] * self._size())
         if self.compile:
             self._check_devices(mesh.size)
-        spec = data_spec(load_data(recipe.data, self.data_dir), recipe.preprocess)
+        spec = data_spec(
+            load_data(recipe.data, self.data_dir, kind=target_kind(recipe)), recipe.preprocess
+        )
         plan = plan_cost(recipe, spec, mesh.abstract_mesh)
         compiled = self._compiled(recipe, spec) if self.compile else None
         if self.json:

@@ -18,7 +18,13 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.judged import SplitName
 from cnn_jax.evaluation.pictures import pictures
-from cnn_jax.evaluation.predict import Prediction, cannot_be_read, predict_readable, write_csv
+from cnn_jax.evaluation.predict import (
+    Estimate,
+    Told,
+    cannot_be_read,
+    predict_readable,
+    write_csv,
+)
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.restored import Restored, restore
@@ -109,24 +115,24 @@ class Predict:
         if bad:
             raise cannot_be_read(bad)
 
-    def _show(self, found: Sequence[Prediction]) -> None:
+    def _show(self, found: Sequence[Told]) -> None:
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
             return
         if not found:
             return
-        rows = [
-            {
-                "image": each.image if rank == 0 else "",
-                "class": name,
-                "probability": f"{probability:.2%}",
-            }
-            for each in found
-            for rank, (name, probability) in enumerate(
-                zip(each.classes, each.probabilities, strict=True)
-            )
-        ]
-        print_rows(rows, ("image", "class", "probability"), as_json=False, empty="")
+        rows: list[dict[str, str]] = []
+        for each in found:
+            if isinstance(each, Estimate):
+                told = zip(each.names, map("{:.4g}".format, each.numbers), strict=True)
+            else:
+                told = zip(each.classes, map("{:.2%}".format, each.probabilities), strict=True)
+            for rank, (name, value) in enumerate(told):
+                image = each.image if rank == 0 else ""
+                rows.append({"image": image, "told": name, "value": value})
+        words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
+        renamed = [dict(zip(("image", *words), row.values(), strict=True)) for row in rows]
+        print_rows(renamed, ("image", *words), as_json=False, empty="")
 
     def _restored(self) -> Restored:
         if self.run.exists():

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
+from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits
@@ -13,8 +14,11 @@ from cnn_jax.data.folder import load_folder
 from cnn_jax.data.images import resize
 from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
+from cnn_jax.data.npz import load_npz
 from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.data.table_set import load_table
 from cnn_jax.errors import UserError
+from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
 ANY_TFDS = (
@@ -31,12 +35,14 @@ def load(
     grey_range: GreyRange | None = None,
     data_dir: Path | None = None,
     max_bytes: int | None = None,
+    kind: Kind = "class",
+    columns: Columns | None = None,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `shapes`, or with options `shapes:n=2000,size=32,classes=6,channels=3`;
-        `folder:PATH`; or a name of the TFDS catalog such as `cifar10`.
+        `folder:PATH`; `csv:FILE`; `npz:FILE`; or a name of the TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -44,17 +50,42 @@ def load(
         default as `load_folder` finds them.
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
+      kind: of the targets, see `cnn_jax.data.fields`.
+      columns: which columns of `csv:FILE` hold what.
 
     Raises:
-      UserError: the name is unknown, or the set cannot be had, read or held in memory.
+      UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
+        read or held in memory.
     """
     check_side("--data.image-size", image_size)
-    kind, colon, rest = name.partition(":")
+    form, colon, rest = name.partition(":")
+    if form == "csv" and colon:
+        return load_table(
+            rest,
+            columns or Columns(),
+            kind,
+            name=name,
+            image_size=image_size,
+            skip_bad=skip_bad,
+            grey_range=grey_range,
+            max_bytes=max_bytes,
+        )
+    if form == "npz" and colon:
+        if image_size is not None:
+            raise UserError(
+                f"--data.image-size {image_size} is for images that are read from files; arrays "
+                "have a size: give --preprocess.size"
+            )
+        return load_npz(rest, kind=kind, name=name)
+    if kind != "class":
+        raise UserError(
+            f"{name} has classes, and the task learns {kind}; csv:FILE and npz:FILE can have these"
+        )
     if name == "digits":
         return _resized(load_digits(), image_size, max_bytes)
-    if kind == "shapes":
+    if form == "shapes":
         return load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
-    if kind == "folder" and colon:
+    if form == "folder" and colon:
         return load_folder(
             rest,
             name=name,
@@ -102,6 +133,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not folder.is_dir():
             raise UserError(f"{name}: there is no folder {rest}")
         return Fetched(str(folder.resolve()), True)
+    if kind in ("csv", "npz") and colon:
+        file = user_path(rest)
+        if not file.is_file():
+            raise UserError(f"{name}: there is no file {rest}")
+        return Fetched(str(file.resolve()), True)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)
@@ -143,6 +179,8 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("digits", "1,797 handwritten digits, 8x8 grey, 10 classes", "", "inside scikit-learn"),
         Row("shapes", "drawn shapes on noise, of any number and size", "", "generated"),
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
+        Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),
+        Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

@@ -16,15 +16,16 @@ from cnn_jax.data import (
     with_examples,
     with_validation,
 )
+from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Examples
 from cnn_jax.data.fields import Field, fields_of
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.data.statistics import target_facts
+from cnn_jax.data.statistics import scaled_mean_std, target_facts, value_range
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Data, Preprocess
+from cnn_jax.recipe import Columns, Data, Preprocess
 
 
 class Preparation(NamedTuple):
@@ -41,9 +42,17 @@ class Preparation(NamedTuple):
     what: str
 
 
-def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
-    """The data of a recipe as they are, without a part cut from them."""
-    if (found := streamed(config, data_dir)) is not None:
+def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class") -> Dataset:
+    """The data of a recipe as they are, without a part cut from them.
+
+    Args:
+      config: the recipe's.
+      data_dir: where TFDS sets lie.
+      kind: of the targets, see `cnn_jax.data.fields`.
+    """
+    if config.columns != Columns() and not config.name.startswith("csv:"):
+        raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
+    if (found := streamed(config, data_dir, kind)) is not None:
         return found
     if config.interpolation != Data.interpolation:
         raise UserError(
@@ -56,11 +65,17 @@ def read_data(config: Data, data_dir: Path | None = None) -> Dataset:
         skip_bad=config.skip_bad,
         grey_range=config.grey_range,
         data_dir=data_dir,
+        kind=kind,
+        columns=config.columns,
     )
 
 
 def load_data(
-    config: Data, data_dir: Path | None = None, remembered: Parts | None = None
+    config: Data,
+    data_dir: Path | None = None,
+    remembered: Parts | None = None,
+    *,
+    kind: Kind = "class",
 ) -> Dataset:
     """The data of a recipe, with a validation part and as many examples as are asked for.
 
@@ -69,8 +84,9 @@ def load_data(
       data_dir: where TFDS sets lie.
       remembered: what the parts held when the run began. Where the files have other names now, or
         lie elsewhere, but hold the same, the parts are those of then.
+      kind: of the targets, see `cnn_jax.data.fields`.
     """
-    whole = read_data(config, data_dir)
+    whole = read_data(config, data_dir, kind=kind)
     cut = with_validation(whole, config.validation)
     found = with_examples(cut, config.examples)
     notes = []
@@ -107,11 +123,19 @@ def data_spec(
       preparation: what the weights were trained with that the run begins with; it takes the place
         of what is measured.
     """
-    train, evaluation_shape = dataset.train, None
+    train, evaluation_shape, notes = dataset.train, None, dataset.notes
+    values = value_range(train.images) if isinstance(train, Split) else (0.0, 255.0)
     mean: np.ndarray | tuple[float, ...]
     std: np.ndarray | tuple[float, ...]
     if preparation is not None:
         mean, std, how = preparation
+    elif isinstance(train, Split) and train.images.dtype != np.uint8:
+        mean, std = scaled_mean_std(train.images, values)
+        how = DataSpec.statistics
+        notes += (
+            f"images are {train.images.dtype}; their values {values[0]:g} to {values[1]:g} are "
+            "taken for black and white",
+        )
     elif isinstance(train, Split):
         mean, std = channel_mean_std(train.images)
         how = DataSpec.statistics
@@ -133,10 +157,11 @@ def data_spec(
         streamed=isinstance(train, StreamedSplit),
         evaluation_shape=evaluation_shape,
         statistics=how,
+        value_range=values,
         inputs=inputs,
         targets=targets,
         facts=target_facts(train.targets),
-        notes=dataset.notes,
+        notes=notes,
         grey_range=dataset.grey_range,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnn_jax.errors import UserError, unknown
 
-_WITHOUT_TFDS = ("digits", "folder:PATH", "shapes")
+_WITHOUT_TFDS = ("digits", "folder:PATH", "csv:FILE", "npz:FILE", "shapes")
 
 
 def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
@@ -25,9 +25,12 @@ def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
         if path and os.path.isdir(there):  # noqa: PTH112 - a name too long for a file is no folder
             return UserError(f"unknown data set {name!r}; did you mean folder:{path}?")
         if path and os.path.isfile(there):  # noqa: PTH113
+            form = there.suffix.lower().lstrip(".").replace("tsv", "csv").replace("txt", "csv")
+            if form in ("csv", "npz"):
+                return UserError(f"unknown data set {name!r}; did you mean {form}:{path}?")
             return UserError(
-                f"{path} is a file; a data set is a name or a folder with a folder of images a "
-                "class, written folder:PATH"
+                f"{path} is a file; a data set is a name, a folder with a folder of images a "
+                "class, written folder:PATH, a table of image files, csv:FILE, or arrays, npz:FILE"
             )
     if name.startswith((".", "~", os.sep)) or (os.sep in name and not colon):
         return UserError(

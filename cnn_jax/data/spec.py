@@ -36,6 +36,7 @@ class DataSpec:
       notes: what a user should know of how they were read: what was left out, cut or guessed.
       grey_range: the values of 16-bit grey images that are black and white; None where there was
         no such image. Runs that were stored without it took the whole range.
+      value_range: the values of the raw images that are 0 and 1 on the scale of `mean` and `std`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataSpec:
     facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = (0, 65535)
+    value_range: tuple[float, float] = (0, 255)
 
     @property
     def evaluated_shape(self) -> tuple[int, int, int]:

@@ -50,6 +50,43 @@ def mean_std_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(means), np.array(deviations)
 
 
+def value_range(images: np.ndarray) -> tuple[float, float]:
+    """The values that are taken for black and white: 0 and 1 where images are prepared.
+
+    Of uint8 0 and 255. Of uint16 0 and the greatest value of as many bits as the images need, 12
+    for values to 3,800. Of float32 0 and 1 if all values lie between, else the least and greatest.
+
+    Args:
+      images: (n, h, w, c), those to learn from.
+    """
+    if images.dtype == np.uint8:
+        return 0, 255
+    low, high = float(images.min()), float(images.max())
+    if images.dtype == np.uint16:
+        return 0, 2.0 ** max(1, int(high).bit_length()) - 1
+    if low >= 0 and high <= 1:
+        return 0, 1
+    return low, high if high > low else low + 1
+
+
+def scaled_mean_std(
+    images: np.ndarray, values: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (population) deviation (c,) of each channel of images of any depth.
+
+    Args:
+      images: (n, h, w, c) uint16 or float32.
+      values: those that are 0 and 1 on the scale of what is returned.
+    """
+    low, high = values
+    axes, count = (0, 1, 2), images[..., 0].size
+    mean = images.sum(axis=axes, dtype=np.float64) / count
+    total = np.zeros(images.shape[-1])
+    for start in range(0, len(images), 1024):
+        total += ((images[start : start + 1024] - mean) ** 2).sum(axis=axes)
+    return (mean - low) / (high - low), np.sqrt(total / count) / (high - low)
+
+
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
     """How many examples each class has, (n,) int -> (k,) int."""
     return np.bincount(labels, minlength=classes)

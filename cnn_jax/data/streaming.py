@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Dataset, Examples
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.folder import FoundFiles, find_files
@@ -17,6 +18,7 @@ from cnn_jax.data.readable_files import readable
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.statistics import mean_std_of, value_counts
 from cnn_jax.data.streamed import StreamedSplit, View
+from cnn_jax.data.table_set import find_table
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
 
@@ -35,11 +37,12 @@ PUBLISHED = {"imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 _SAMPLE_BYTES = 2**28
 _CROPS = ("random_crop", "central_crop", "evaluation_size")
-_IN_MEMORY_ONLY = ("digits", "shapes")
+_IN_MEMORY_ONLY = ("digits", "npz", "shapes")
+_FILES = ("csv", "folder")
 _SAMPLE_SEED = 20_261
 
 
-def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
+def streamed(config: Data, data_dir: Path | None = None, kind: Kind = "class") -> Dataset | None:
     """The data set of a recipe, if it streams; None if it is to be held in memory.
 
     It streams where `streaming` says so, where parts are cut from the images that are on disk, and
@@ -48,6 +51,7 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
     Args:
       config: its name, sizes and crops are used.
       data_dir: where TFDS sets lie.
+      kind: of the targets, see `cnn_jax.data.fields`.
 
     Raises:
       UserError: the set cannot stream, or not so.
@@ -67,19 +71,25 @@ def streamed(config: Data, data_dir: Path | None = None) -> Dataset | None:
         raise UserError(
             "--data.random-crop-ratio is of the parts of --data.random-crop, which is not given"
         )
-    kind, _, path = config.name.partition(":")
-    if kind in _IN_MEMORY_ONLY:
+    form, _, path = config.name.partition(":")
+    if form in _IN_MEMORY_ONLY:
         if wanted:
             raise UserError(
                 f"{config.name} does not lie on disk as images, so it cannot stream; leave out "
                 f"--data.{crops[0].replace('_', '-') if crops else 'streaming'}"
             )
         return None
-    if not wanted and kind == "folder" and config.image_size is None:
+    if not wanted and form in _FILES and config.image_size is None:
         return None
     if wanted:
         _check(config)
-    found = find_files(path) if kind == "folder" else _records(config.name, data_dir)
+    found: FoundFiles | FoundRecords
+    if form == "csv":
+        found = find_table(path, config.columns, kind)
+    elif kind != "class":
+        return None  # which is refused where it is read
+    else:
+        found = find_files(path) if form == "folder" else _records(config.name, data_dir)
     height, width, channels = found.shape
     if config.image_size is not None:
         height = width = config.image_size

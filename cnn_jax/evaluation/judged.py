@@ -22,12 +22,15 @@ from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.folder import find_files
 from cnn_jax.data.images import UnreadableImage, central_square, decode, in_threads, resize
 from cnn_jax.data.joined import Joined
+from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
 from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
+from cnn_jax.data.table_set import find_table
 from cnn_jax.errors import UserError
 from cnn_jax.restored import Restored
+from cnn_jax.tasks import target_kind
 
 SplitName = Literal["train", "validation", "test", "all"]
 
@@ -103,7 +106,7 @@ def judged_set(
       UserError: the set cannot be had or read, lacks the part, or has classes that the model
         does not know.
     """
-    class_names, parts, notes = _found(name, data_dir)
+    class_names, parts, notes = _found(restored, name, data_dir)
     if split is None:
         split = "test" if "test" in parts else "all"
     if split != "all" and split not in parts:
@@ -144,13 +147,15 @@ NOT_REMEMBERED = (
 
 
 def _found(
-    name: str, data_dir: Path | None
+    restored: Restored, name: str, data_dir: Path | None
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
     """Class names, parts by name, and notes."""
     kind, colon, path = name.partition(":")
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind in ("csv", "npz") and colon:
+        return _told(restored, name, path)
     if name == "digits" or kind == "shapes":
         held = load(name)
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
@@ -161,6 +166,26 @@ def _found(
 
     records = find_tfds(name, data_dir)
     return records.class_names, dict(records.parts), list(records.notes)
+
+
+def _told(
+    restored: Restored, name: str, path: str
+) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
+    """The same of a table or of arrays, with the targets that the model tells."""
+    kind, known = target_kind(restored.recipe), restored.spec.class_names
+    if name.startswith("csv:"):
+        files = find_table(path, restored.recipe.data.columns, kind)
+        names, parts, notes = files.class_names, dict[str, Source | Split](files.parts), files.notes
+    else:
+        held = load_npz(path, kind=kind, name=name)
+        names, notes = held.class_names, held.notes
+        parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
+    if kind != "class" and names != known:
+        raise UserError(
+            f"{name} has {_some(names)}, but the model tells {_some(known)}; it must have the same "
+            "in this order"
+        )
+    return names, parts, list(notes)
 
 
 def renamed_classes(
@@ -199,8 +224,8 @@ def _joined(
     held = [part for part in parts if isinstance(part, Split)]
     if held:
         images = np.concatenate([in_shape(part.images, view) for part in held])
-        labels = np.concatenate([part.labels for part in held])
-        return Split(images, labels if renamed is None else renamed[labels])
+        targets = np.concatenate([part.targets for part in held])
+        return Split(images, targets if renamed is None else renamed[targets])
     sources = [part for part in parts if not isinstance(part, Split)]
     return StreamedSplit(Joined(sources, renamed), classes, view, view)
 
@@ -238,6 +263,11 @@ def in_shape(images: np.ndarray, view: View) -> np.ndarray:
     """Images (n, h, w, c) uint8 as a model takes them."""
     if view.part is None and images.shape[1:] == view.shape:
         return images
+    if images.dtype != np.uint8:
+        raise UserError(
+            f"images of {images.dtype} are judged in the shape that the model was trained on: they "
+            f"are {images.shape[1:]}, not {view.shape}"
+        )
 
     def fit(image: np.ndarray) -> np.ndarray:
         # What lies in no file is made one, so that one code prepares all.

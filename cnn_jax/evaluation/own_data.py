@@ -19,6 +19,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import NOT_REMEMBERED, Judged, SplitName, in_memory, view_of
 from cnn_jax.recipe import Data
 from cnn_jax.restored import Restored
+from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
 
@@ -27,7 +28,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    if kind != "folder" or not config.name.startswith("folder:"):
+    if kind not in ("csv", "folder", "npz") or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
     return user_path(path).resolve() == user_path(ours).resolve()
@@ -118,20 +119,20 @@ def _place(config: Data, parts: Parts | None) -> str:
     Raises:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
-    kind, _, path = config.name.partition(":")
-    if kind != "folder":
+    form, _, path = config.name.partition(":")
+    if form not in ("csv", "folder", "npz"):
         return config.name
     places = [user_path(path)]
-    if parts is not None and Path(parts.place).is_dir():
-        # Another folder here may have the same name.
+    if parts is not None and Path(parts.place).exists():
+        # Another one here may have the same name.
         places.insert(0, Path(parts.place))
     for place in places:
-        if place.is_dir():
-            return f"folder:{place}"
+        if place.exists():
+            return f"{form}:{place}"
     was = f" nor in {parts.place}, where it lay" if parts is not None else ""
     raise UserError(
         f"{config.name}, which the run was trained with, is not in {Path.cwd()}{was}; give the "
-        "folder that holds it now: --dataset folder:PATH"
+        f"place where it lies now: --dataset {form}:PATH"
     )
 
 
@@ -139,7 +140,7 @@ def _given(restored: Restored, config: Data, data_dir: Path | None) -> dict[str,
     """The parts as they lie on disk now, none of them cut."""
     kind, _, path = config.name.partition(":")
     if kind != "folder":
-        return parts_of(read_data(config, data_dir))
+        return parts_of(read_data(config, data_dir, kind=target_kind(restored.recipe)))
     # By the rules of judging: what has come since may have another size, or a new class.
     files, known = find_files(path, judged=True), restored.spec.class_names
     labels = [known.index(name) if name in known else -1 for name in files.class_names]
@@ -174,7 +175,9 @@ def _by_position(
 ) -> Judged:
     """The part as it is cut from the data as they are now."""
     # A test split is whole without a validation part being cut from train.
-    data = (read_data if split == "test" else load_data)(config, data_dir)
+    kind = target_kind(restored.recipe)
+    read = read_data if split == "test" else load_data
+    data = read(config, data_dir, kind=kind)
     _check(data, restored.spec)
     examples: Examples | None = getattr(data, split)
     if examples is None:

@@ -21,7 +21,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
 from cnn_jax.restored import Restored
-from cnn_jax.tasks import make_task
+from cnn_jax.tasks import kind_of, make_task
 from cnn_jax.training.evaluator import make_model
 
 
@@ -44,8 +44,30 @@ class Prediction:
         return Prediction(self.image, self.classes[:count], self.probabilities[:count])
 
 
-def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Prediction]:
-    """Predicts the classes of images.
+@dataclass(frozen=True)
+class Estimate:
+    """The numbers that a model tells of one image.
+
+    Attributes:
+      image: the file.
+      names: what the numbers are of.
+      numbers: in the units of the data.
+    """
+
+    image: str
+    names: tuple[str, ...]
+    numbers: tuple[float, ...]
+
+    def best(self, count: int) -> Estimate:
+        """The same: of numbers none is the best."""
+        return self
+
+
+Told = Prediction | Estimate
+
+
+def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Told]:
+    """Predicts the classes or tags of images, or the numbers that belong to them.
 
     An image is brought to the size and channels of those that the model was evaluated on, after
     its central square is cut out where `restored.crop` says so; where the run's set streamed, by
@@ -67,8 +89,8 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Pre
 
 def predict_readable(
     restored: Restored, files: Sequence[Path], top: int = 5
-) -> tuple[list[Prediction], list[UnreadableImage]]:
-    """Predicts the classes of those images that can be read, and tells of the others.
+) -> tuple[list[Told], list[UnreadableImage]]:
+    """Predicts the classes, tags or numbers of images, and tells which cannot be read.
 
     Args:
       restored: the model.
@@ -82,7 +104,7 @@ def predict_readable(
         raise UserError(f"--top {top} must be at least 1")
     view, apply = view_of(restored), _Answers(restored)
     own = restored.recipe.data.grey_range is None
-    found: list[Prediction] = []
+    found: list[Told] = []
     bad: list[UnreadableImage] = []
     for start in range(0, len(files), _BATCH):
         part = files[start : start + _BATCH]
@@ -95,9 +117,8 @@ def predict_readable(
         ]
         if good:
             rows = apply(np.stack([image for _, image in good]))
-            names = restored.spec.class_names
             found += [
-                _prediction(str(file), row, names, top)
+                _told(restored, str(file), row, top)
                 for (file, _), row in zip(good, rows, strict=True)
             ]
     return found, bad
@@ -111,8 +132,9 @@ def cannot_be_read(bad: Sequence[UnreadableImage]) -> UserError:
     return UserError(f"{len(bad):,} images cannot be read:\n  {lines}")
 
 
-def write_csv(file: Path, predictions: Sequence[Prediction], class_names: Sequence[str]) -> None:
-    """Writes a row an image: its file, the most probable class, the probability of each class.
+def write_csv(file: Path, predictions: Sequence[Told], class_names: Sequence[str]) -> None:
+    """Writes a row an image: its file, the most probable class, and the probability of each; or
+    its file and the numbers.
 
     Args:
       file: what is written.
@@ -126,8 +148,14 @@ def write_csv(file: Path, predictions: Sequence[Prediction], class_names: Sequen
         # A name of a file may be no UTF-8; its bytes are written as they are.
         with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
             rows = csv.writer(out)
-            rows.writerow(["file", "predicted", *class_names])
+            if all(isinstance(each, Estimate) for each in predictions):
+                rows.writerow(["file", *class_names])
+            else:
+                rows.writerow(["file", "predicted", *class_names])
             for each in predictions:
+                if isinstance(each, Estimate):
+                    rows.writerow([each.image, *each.numbers])
+                    continue
                 of = dict(zip(each.classes, each.probabilities, strict=True))
                 rows.writerow([each.image, each.classes[0], *(of[name] for name in class_names)])
     except OSError as error:
@@ -153,7 +181,10 @@ def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
         return error
 
 
-def _prediction(image: str, row: np.ndarray, names: Sequence[str], top: int) -> Prediction:
+def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
+    names = restored.spec.class_names
+    if kind_of(restored.recipe).NUMBERS:
+        return Estimate(image, names, tuple(map(float, row)))
     best = np.argsort(-row, kind="stable")[:top]
     return Prediction(
         image,

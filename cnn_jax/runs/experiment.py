@@ -26,7 +26,7 @@ from cnn_jax.pretrained.preparation import preparation_of
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.state import TrainState
-from cnn_jax.tasks import resolved
+from cnn_jax.tasks import resolved, target_kind
 from cnn_jax.training.compiled_steps import Whole
 from cnn_jax.training.input import HeldInput, Input, StreamedInput
 from cnn_jax.training.program import FITTED_TO, Program
@@ -92,8 +92,11 @@ class Experiment:
             found: list[Dataset] = []
             parts = None if begun is None else begun.parts()
             # What has to be fetched is fetched by one process, and lies there for the others.
-            first_does(lambda: found.append(load_data(recipe.data, data_dir, parts)))
-            dataset = found[0] if found else load_data(recipe.data, data_dir, parts)
+            read = functools.partial(
+                load_data, recipe.data, data_dir, parts, kind=target_kind(recipe)
+            )
+            first_does(lambda: found.append(read()))
+            dataset = found[0] if found else read()
         check_workers(workers)
         prepared = output_shape(recipe.preprocess, dataset.train.image_shape)
         # What the host holds, which is also the device where it is a CPU.

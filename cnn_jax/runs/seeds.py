@@ -25,6 +25,7 @@ from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds_at_once import run_at_once
+from cnn_jax.tasks import target_kind
 from cnn_jax.training.stop import Stop, Stopped, StopRequest
 
 
@@ -91,7 +92,7 @@ def train_seeds(
         StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
     ):
         if at_once and unfinished:
-            dataset = load_data(recipe.data, data_dir, begun.parts())
+            dataset = load_data(recipe.data, data_dir, begun.parts(), kind=target_kind(recipe))
             if not isinstance(dataset.train, Split):
                 raise UserError("seeds at once share a set in memory; this one streams")
 

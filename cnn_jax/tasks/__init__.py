@@ -8,6 +8,7 @@ from cnn_jax.tasks.registry import (
     make_task,
     metric_that_counts,
     resolved,
+    target_kind,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "make_task",
     "metric_that_counts",
     "resolved",
+    "target_kind",
 ]

@@ -64,6 +64,7 @@ class Task(Protocol):
       HEADLINE: what a result in one line names.
       LOSSES: the names of its losses, the default first.
       KINDS: the kinds of targets that can be learnt so, see `cnn_jax.data.fields`.
+      NUMBERS: whether what is told are numbers, and not probabilities.
       outputs: how many numbers the model gives an example.
     """
 
@@ -72,6 +73,7 @@ class Task(Protocol):
     HEADLINE: tuple[Metric, ...]
     LOSSES: tuple[str, ...]
     KINDS: tuple[str, ...]
+    NUMBERS: bool
 
     @property
     def outputs(self) -> int:

@@ -34,6 +34,7 @@ class ImageTask:
     HEADLINE: ClassVar[tuple[Metric, ...]]
     LOSSES: ClassVar[tuple[str, ...]]
     KINDS: ClassVar[tuple[str, ...]]
+    NUMBERS: ClassVar[bool] = False
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
 
     recipe: Recipe
@@ -115,7 +116,8 @@ class ImageTask:
 
     def prepared(self, inputs: jax.Array) -> jax.Array:
         """See `Task`."""
-        return preprocess(inputs, self.recipe.preprocess, *self.normalisation)
+        range_ = self.spec.value_range
+        return preprocess(inputs, self.recipe.preprocess, *self.normalisation, range_)
 
     def training_batch(
         self,
@@ -139,6 +141,7 @@ class ImageTask:
             augment=self.recipe.augment,
             mean=mean,
             std=std,
+            value_range=self.spec.value_range,
         )
 
     def evaluation_batch(self, inputs: jax.Array, targets: jax.Array, weights: jax.Array) -> Batch:
@@ -151,6 +154,7 @@ class ImageTask:
             preprocess=self.recipe.preprocess,
             mean=mean,
             std=std,
+            value_range=self.spec.value_range,
         )
 
     def initial(self, params: Any) -> Any:

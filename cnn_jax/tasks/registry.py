@@ -71,6 +71,11 @@ def resolved(recipe: Recipe) -> Recipe:
     )
 
 
+def target_kind(recipe: Recipe) -> str:
+    """The kind of targets that a recipe learns, see `cnn_jax.data.fields`."""
+    return kind_of(recipe).KINDS[0]
+
+
 def metric_that_counts(recipe: Recipe) -> Metric:
     """The metric by which a recipe's checkpoints are the best, and in which direction."""
     name = resolved(recipe).checkpoints.metric

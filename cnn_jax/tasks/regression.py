@@ -39,6 +39,7 @@ class Regression(ImageTask):
     HEADLINE = (MAE, RMSE, R2)
     LOSSES = ("squared_error", "absolute_error", "huber", "bins")
     KINDS = ("number",)
+    NUMBERS = True
     OPTIONS: ClassVar[Mapping[str, Any]] = {"angle": False, "bins": 101, "within": 5.0}
 
     def __post_init__(self) -> None:

@@ -386,8 +386,8 @@ class Loop:
         best = progress.best
         assert best is not None
         self._display.say(
-            f"stopped early after step {step} of {self.plan.total}: the validation {metric.name} has "
-            f"not improved{by} in {progress.stale} validation{'s' * (progress.stale > 1)} "
+            f"stopped early after step {step} of {self.plan.total}: the validation {metric.name} "
+            f"has not improved{by} in {progress.stale} validation{'s' * (progress.stale > 1)} "
             f"(--early-stopping.patience {config.early_stopping.patience}); the best was "
             f"{metric.written(best[metric.name])} at step {best['step']}"
         )
