@@ -86,6 +86,6 @@ def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
       function: what `jax.jit` or `jax.pmap` gave, not traced before.
       *arguments: its arguments, or their shapes.
     """
-    with layers_for(mesh.devices.flat[0].platform):
+    with layers_for(mesh.devices.flat[0].platform, mesh.devices.size):
         lowered = function.lower(*arguments)
     return lowered.compile(compiler_options(mesh, lowered.as_text()))
