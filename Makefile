@@ -96,6 +96,10 @@ bench-loop: $(INSTALLED) ## measure what the training loop costs over the compil
 bench-layers: $(INSTALLED) ## measure what our layers on a CPU gain over XLA's own; ARGS='--nets airbench94'
 	@$(RUN) -m benchmarks.cpu_layers $(ARGS)
 
+.PHONY: bench-shapes
+bench-shapes: $(INSTALLED) ## compare convolutions of all shapes with XLA's own on a CPU; ARGS='--minutes 3 --sides 1 2 4'
+	@$(RUN) -m benchmarks.shapes $(ARGS)
+
 .PHONY: bench-profile
 bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'
 	@$(RUN) -m benchmarks.step_profile $(ARGS)

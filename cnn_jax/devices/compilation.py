@@ -93,7 +93,7 @@ def compiled(mesh: Mesh, function: Any, *arguments: Any) -> Any:
       function: what `jax.jit` or `jax.pmap` gave, not traced before.
       *arguments: its arguments, or their shapes.
     """
-    with layers_for(mesh.devices.flat[0].platform):
+    with layers_for(mesh.devices.flat[0].platform, mesh.devices.size):
         lowered = function.lower(*arguments)
     return compile_with(lowered, compiler_options(mesh, lowered.as_text()))
 

@@ -107,8 +107,8 @@ def test_parts_have_every_row_once():
 
 
 def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
-    layer, x = Conv(40), jax.random.normal(jax.random.key(1), (2, 7, 9, 32))
-    weights = np.random.default_rng(1).standard_normal(10_000, np.float32)
+    layer, x = Conv(40), jax.random.normal(jax.random.key(1), (16, 7, 9, 32))
+    weights = np.random.default_rng(1).standard_normal(50_000, np.float32)
     wanted = value_and_gradients(layer, x, weights)
     with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
@@ -117,7 +117,7 @@ def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
         program = str(jax.make_jaxpr(gradient)(variables, x))
         alone = str(jax.make_jaxpr(layer.apply)(variables, x))
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
     assert program.count("conv_general_dilated[") == 0
     assert program.count("dot_general[") == 3 * 36
     assert alone.count("conv_general_dilated[") == 1
@@ -135,7 +135,7 @@ def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
 )
 def test_few_products_are_added_as_shifted_images(maps, options, convolutions):
     """Where a gradient is asked for."""
-    layer, x = Conv(6, **options), jax.random.normal(jax.random.key(1), (2, 7, 9, maps))
+    layer, x = Conv(6, **options), jax.random.normal(jax.random.key(1), (32, 7, 9, maps))
     variables = layer.init(jax.random.key(0), x)
     wanted = layer.apply(variables, x)
     with layers_for("cpu"):
@@ -225,7 +225,7 @@ def test_a_whole_model_has_the_same_logits_and_activations():
 
 
 def test_the_definition_is_taken_where_precision_is_asked_for():
-    x, conv = jax.random.normal(jax.random.key(0), (2, 8, 8, 48)), Conv(48, 3)
+    x, conv = jax.random.normal(jax.random.key(0), (16, 8, 8, 48)), Conv(48, 3)
     variables = conv.init(jax.random.key(1), x)
 
     def program():

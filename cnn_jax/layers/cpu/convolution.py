@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnn_jax.layers.basic import convolve
+from cnn_jax.layers.cpu.choices import Shapes, met_by_pixels
 from cnn_jax.layers.cpu.depthwise import depthwise
 from cnn_jax.layers.cpu.gradients import convolve_by_products
 from cnn_jax.layers.cpu.sums import padded
@@ -35,6 +36,7 @@ def cpu_convolve(
     dilation: tuple[int, int],
     *,
     winograd: bool = True,
+    alone: bool = True,
 ) -> jax.Array:
     """What `cnn_jax.layers.basic.convolve` gives, by the fastest way known on a CPU.
 
@@ -46,6 +48,7 @@ def cpu_convolve(
       groups: see `Conv`.
       dilation: see `Conv`.
       winograd: whether 3x3 convolutions of many maps may be those of `winograd`.
+      alone: whether one device has the whole batch.
     """
     height, width, inputs, features = kernel.shape
     if dilation == (1, 1):
@@ -53,17 +56,35 @@ def cpu_convolve(
         every_pixel = height >= strides[0] and width >= strides[1]
         if every_pixel and groups == x.shape[-1] == features and inputs == 1:
             return depthwise(padded(x, pads), kernel, strides)
-        if groups == 1 and height == width == 1:
-            x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-            return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
-        if every_pixel and groups == 1:
-            whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
-            winograd = winograd and whole and x.dtype == jnp.float32 and not _precise()
-            maps = 2 * inputs * features / (inputs + features)
-            if winograd and maps >= WINOGRAD_MAPS:
-                return winograd_convolve(x, kernel, pads, maps >= WINOGRAD_VALUE_MAPS)
-            return convolve_by_products(x, kernel, strides, pads)
+        if groups == 1:
+            (rows, down, rim), (columns, across, margin) = map(
+                met_by_pixels, x.shape[1:3], kernel.shape, strides, pads
+            )
+            kernel = kernel[rows.start : rows.stop, columns.start : columns.stop]
+            return _ungrouped(x, kernel, (down, across), (rim, margin), winograd, alone)
     return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def _ungrouped(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    pads: Pads,
+    winograd: bool,
+    alone: bool,
+) -> jax.Array:
+    height, width, inputs, features = kernel.shape
+    if height == width == 1:
+        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
+    if height < strides[0] or width < strides[1]:
+        return convolve(x, kernel, strides, pads, 1, (1, 1))
+    whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
+    if winograd and whole and x.dtype == jnp.float32 and not _precise():
+        maps = 2 * inputs * features / (inputs + features)
+        if maps >= WINOGRAD_MAPS and Shapes.of(x, kernel, strides, pads).tiles_pay:
+            return winograd_convolve(x, kernel, pads, maps >= WINOGRAD_VALUE_MAPS)
+    return convolve_by_products(x, kernel, strides, pads, alone)
 
 
 def _precise() -> bool:

@@ -12,8 +12,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnn_jax.layers.basic import convolve
+from cnn_jax.layers.cpu.choices import Shapes
 from cnn_jax.layers.cpu.kernel_gradients import kernel_gradient
 from cnn_jax.layers.cpu.sums import padded, sum_of_shifted
+from cnn_jax.layers.cpu.unrolled import (
+    by_patches,
+    by_unrolled_kernel,
+    input_gradient_by_patches,
+    input_gradient_by_unrolled_kernel,
+    kernel_gradient_by_patches,
+    kernel_gradient_by_unrolled_kernel,
+    unrolled,
+)
 from cnn_jax.layers.cpu.winograd import Pads
 
 FEW_PRODUCTS = 27
@@ -21,44 +31,70 @@ FEW_PRODUCTS = 27
 colour. In evaluation XLA's own become one with the activation and the pooling that follow."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolve_by_products(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, alone: bool = True
 ) -> jax.Array:
     """A convolution with gradients that are fast on a CPU; only in reverse mode.
 
-    Its value is XLA's own, but in training where a pixel of the output is a sum of few products, as
-    in the first layer of most nets.
+    Its value is one product where `cpu_choices` says so, and else XLA's own, but in training where
+    a pixel of the output is a sum of few products, as in the first layer of most nets.
 
     Args:
       x: (b, h, w, c).
       kernel: (kh, kw, c, f), no smaller than the steps.
       strides: (vertical, horizontal) steps.
       pads: pixels around the input.
+      alone: whether one device has the whole batch; several add up the gradients of their parts,
+        and the kernel written out for every pixel is larger than the kernel.
 
     Returns:
       (b, h', w', f).
     """
-    return convolve(x, kernel, strides, pads, 1, (1, 1))
+    return _value(x, kernel, strides, pads)[0]
+
+
+def _value(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+) -> tuple[jax.Array, jax.Array | None]:
+    """The convolution, and the kernel as it was multiplied, if it was written out."""
+    shapes = Shapes.of(x, kernel, strides, pads)
+    if shapes.unrolls_kernel:
+        matrix = unrolled(kernel, shapes.sides, shapes.outs, strides, pads)
+        return by_unrolled_kernel(x, matrix, shapes.outs), matrix
+    if shapes.value_by_patches:
+        return by_patches(x, kernel, strides, pads), None
+    return convolve(x, kernel, strides, pads, 1, (1, 1)), None
 
 
 def _forward(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, alone: bool
 ) -> tuple[jax.Array, Any]:
-    if math.prod(kernel.shape[:3]) <= FEW_PRODUCTS and x.dtype == jnp.float32:
-        y = sum_of_shifted(padded(x, pads), kernel, strides)
-    else:
-        y = convolve(x, kernel, strides, pads, 1, (1, 1))
-    return y, (x, kernel)
+    few = math.prod(kernel.shape[:3]) <= FEW_PRODUCTS and x.dtype == jnp.float32
+    if few and not Shapes.of(x, kernel, strides, pads).unrolls_kernel:
+        return sum_of_shifted(padded(x, pads), kernel, strides), (x, kernel, None)
+    y, matrix = _value(x, kernel, strides, pads)
+    return y, (x, kernel, matrix)
 
 
 def _backward(
-    strides: tuple[int, int], pads: Pads, saved: Any, gradient: jax.Array
+    strides: tuple[int, int], pads: Pads, alone: bool, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    height, width = kernel.shape[:2]
-    of_kernel = kernel_gradient(x, gradient, height, width, strides, pads)
-    return strided_input_gradient(gradient, kernel, x.shape[1:3], strides, pads), of_kernel
+    x, kernel, matrix = saved
+    shapes = Shapes.of(x, kernel, strides, pads)
+    if matrix is not None:
+        of_x = input_gradient_by_unrolled_kernel(gradient, matrix, shapes.sides)
+    elif shapes.input_by_patches:
+        of_x = input_gradient_by_patches(gradient, kernel, shapes.sides, strides, pads)
+    else:
+        of_x = strided_input_gradient(gradient, kernel, shapes.sides, strides, pads)
+    if matrix is not None and alone:
+        of_kernel = kernel_gradient_by_unrolled_kernel(x, gradient, shapes.sizes, strides, pads)
+    elif shapes.kernel_by_patches:
+        of_kernel = kernel_gradient_by_patches(x, gradient, shapes.sizes, strides, pads)
+    else:
+        of_kernel = kernel_gradient(x, gradient, *shapes.sizes, strides, pads)
+    return of_x, of_kernel
 
 
 convolve_by_products.defvjp(_forward, _backward)

@@ -12,6 +12,9 @@ from cnn_jax.layers.cpu.parts import in_parts
 from cnn_jax.layers.cpu.sums import padded
 from cnn_jax.layers.cpu.winograd import Pads
 
+MOST_ADDED = 5
+"""Shifted images that are put side by side as a sum, in which each number is a term of all."""
+
 
 def kernel_gradient(
     x: jax.Array,
@@ -111,7 +114,7 @@ def _side_by_side(
 ) -> jax.Array:
     """Images moved along an axis, zeros coming in, put side by side along the maps.
 
-    A sum of padded images, which is faster in XLA than one put together.
+    A sum of padded images, which for few of them is faster in XLA than one put together.
 
     Args:
       x: (b, h, w, c).
@@ -130,6 +133,8 @@ def _side_by_side(
         pads[axis] = (by - first, length - x.shape[axis] - by + first, 0)
         return lax.pad(x, zero, pads)
 
+    if len(moves) > MOST_ADDED:
+        return lax.optimization_barrier(jnp.concatenate([moved(by, 0, 0) for by in moves], -1))
     return functools.reduce(
         jnp.add, [moved(by, i, len(moves) - 1 - i) for i, by in enumerate(moves)]
     )

@@ -15,6 +15,7 @@ from cnn_jax.layers.cpu.norm import cpu_normalise
 
 def layers_for(
     platform: str,
+    devices: int = 1,
     *,
     convolutions: bool = True,
     winograd: bool = True,
@@ -27,6 +28,7 @@ def layers_for(
 
     Args:
       platform: of the devices, such as `cpu`.
+      devices: among how many the batch is divided.
       convolutions: whether convolutions are among them.
       winograd: whether those of `winograd` are.
       normalisation: whether batch normalisation is.
@@ -37,7 +39,8 @@ def layers_for(
     ) -> Any:
         module, name = context.module, context.method_name
         if convolutions and isinstance(module, Conv) and name == "convolve":
-            return cpu_convolve(*args, *module.geometry, winograd=winograd, **kwargs)
+            alone = devices == 1
+            return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
