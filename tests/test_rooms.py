@@ -7,9 +7,9 @@ TOP = Path(__file__).parent.parent / "cnn_jax"
 
 # From the ground up. A room is a folder, or a module that lies at the top.
 ROOMS = (
+    "interruption",
     "errors",
     "file_lock",
-    "interruption",
     "output_streams",
     "terminal",
     "user_path",

@@ -37,7 +37,7 @@ def convolve_by_products(
 ) -> jax.Array:
     """A convolution with gradients that are fast on a CPU; only in reverse mode.
 
-    Its value is one product where `cpu_choices` says so, and else XLA's own, but in training where
+    Its value is one product where `choices.py` says so, and else XLA's own, but in training where
     a pixel of the output is a sum of few products, as in the first layer of most nets.
 
     Args:
