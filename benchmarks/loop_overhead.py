@@ -26,8 +26,9 @@ from cnn_jax.errors import shown_to_user
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState
 from cnn_jax.training.display import Display
-from cnn_jax.training.loop import Loop, Progress
+from cnn_jax.training.loop import Loop
 from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from cnn_jax import recipe
 from cnn_jax.checkpoints.files import (
     BROKEN,
     REPLACED,
-    broken_in,
     check_alone,
     lay_aside,
     lay_metrics_aside,
@@ -28,8 +27,9 @@ from cnn_jax.checkpoints.files import (
     unsealed,
     with_checksum,
 )
+from cnn_jax.checkpoints.listing import Listing
 from cnn_jax.checkpoints.plain_path import plain_path
-from cnn_jax.checkpoints.ranking import kept, rank
+from cnn_jax.checkpoints.ranking import kept
 from cnn_jax.checkpoints.seal import Seal, Sealer
 from cnn_jax.checkpoints.stored_state import fields_of, shapes_of, unlike
 from cnn_jax.devices.processes import first_does, is_first
@@ -59,7 +59,7 @@ class Unreadable(UserError):
         self.step = step
 
 
-class Checkpoints:
+class Checkpoints(Listing):
     """The checkpoints of one run folder.
 
     Args:
@@ -87,11 +87,10 @@ class Checkpoints:
     ) -> None:
         self._shared = lock is not None
         self._lock = threading.RLock() if lock is None else lock
-        self.directory = directory.resolve()
+        super().__init__(directory.resolve(), metric)
         self._sealer = sealer
         self._scheduled = scheduled
         self.broken: list[str] = []
-        self.metric = metric
         if read_only and not self.directory.is_dir():
             raise UserError(f"no checkpoint in {directory.parent}: it holds no folder checkpoints")
         if not read_only:
@@ -126,7 +125,7 @@ class Checkpoints:
             self._plain,
             options=ocp.CheckpointManagerOptions(
                 # Has the metrics stored; one that only reads must not stumble over damaged ones.
-                best_fn=None if read_only else self._key,
+                best_fn=None if read_only else self.key,
                 preservation_policy=kept(config, self.metric, self._scheduled),
                 create=not read_only,
                 read_only=read_only,
@@ -138,84 +137,11 @@ class Checkpoints:
             },
         )
 
-    def _key(self, metrics: Mapping[str, float]) -> tuple[float, float, int]:
-        return rank(metrics, self.metric)
-
-    def steps(self) -> list[int]:
-        """Steps of all whole checkpoints, rising."""
-        return steps_in(self.directory)
-
-    def check_begins(self) -> None:
-        """Checks that a run without a checkpoint has had none.
-
-        Raises:
-          UserError: there are damaged ones, beside which nothing is begun anew.
-        """
-        broken = first_does(lambda: broken_in(self.directory))
-        if broken:
-            raise UserError(
-                f"{self.directory} holds no whole checkpoint, but damaged ones "
-                f"({', '.join(broken)}). The run is not begun anew beside them: choose another "
-                "--workdir, or delete them. To try one again, rename it to its number."
-            )
-
-    def latest(self) -> int | None:
-        """Step of the newest checkpoint, if there is any."""
-        return max(self.steps(), default=None)
-
-    def best(self) -> int | None:
-        """Step of the best validated checkpoint, if there is any."""
-        return next(iter(self.ranked()), None)
-
-    def ranked(self) -> list[int]:
-        """Steps of the validated checkpoints, the best first."""
-        found = {step: self.metrics(step) for step in self.steps()}
-        validated = [step for step, metrics in found.items() if metrics]
-        return sorted(validated, key=lambda step: self._key(found[step]), reverse=True)
-
-    def metrics(self, step: int) -> dict[str, Any]:
-        """Validation metrics stored with a checkpoint.
-
-        Empty where it was not validated, or where they are not what was written: what cannot be
-        compared is not the best.
-        """
-        try:
-            return read_metrics(self.directory / str(step))
-        except ValueError:
-            return {}
-
     def _seal(self, state: Any) -> Seal:
         if self._sealer is None:
             made = Sealer(state)
             self._sealer = lambda: made
         return self._sealer()(state)
-
-    def find(self, which: str) -> int:
-        """The step meant by `best`, `latest` or a number.
-
-        Raises:
-          UserError: there is none, or not that one.
-        """
-        steps = self.steps()
-        run = self.directory.parent
-        if not steps:
-            raise UserError(f"no checkpoint in {run}")
-        if which == "latest":
-            return steps[-1]
-        if which == "best":
-            best = self.best()
-            if best is None:
-                raise UserError(
-                    f"no checkpoint in {run} was validated, so none is best; there are: "
-                    f"latest, {', '.join(map(str, steps))}"
-                )
-            return best
-        if not which.isdigit() or int(which) not in steps:
-            raise UserError(
-                f"no checkpoint {which!r} in {run}; there are: best, latest, "
-                f"{', '.join(map(str, steps))}"
-            )
-        return int(which)
 
     def save(
         self, state: TrainState, step: int, progress: Progress, metrics: Mapping[str, Any] | None

@@ -35,9 +35,10 @@ from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
 from cnn_jax.terminal import say
 from cnn_jax.training.display import Display
-from cnn_jax.training.loop import Loop, NonFinite, Progress
+from cnn_jax.training.loop import Loop
 from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.program import Program
+from cnn_jax.training.progress import NonFinite, Progress
 from cnn_jax.training.stop import Stop, StopRequest
 
 Summary = dict[str, Any]

@@ -19,7 +19,7 @@ from cnn_jax.launch import result_line
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.seeds import spread
-from cnn_jax.training.loop import NonFinite
+from cnn_jax.training.progress import NonFinite
 from cnn_jax.training.stop import Stopped
 
 QUIET = Console(quiet=True)

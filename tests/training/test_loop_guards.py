@@ -14,8 +14,8 @@ from cnn_jax import Parallel, models, steps, train
 from cnn_jax.data import Order
 from cnn_jax.layers.basic import Dense
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.training.loop import NonFinite
 from cnn_jax.training.program import Program
+from cnn_jax.training.progress import NonFinite
 from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
