@@ -1,10 +1,19 @@
 import math
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.data.statistics import channel_mean_std, class_counts
+from cnn_jax import Preprocess
+from cnn_jax.augment import preprocess
+from cnn_jax.data.statistics import (
+    channel_mean_std,
+    class_counts,
+    scaled_mean_std,
+    target_facts,
+    value_range,
+)
 
 
 @pytest.mark.parametrize("shape", [(50, 7, 5, 3), (1, 1, 1, 1), (4097, 2, 3, 1), (8192, 1, 2, 2)])
@@ -49,3 +58,42 @@ def test_they_are_the_same_on_every_machine(seed):
 def test_class_counts():
     counts = class_counts(np.array([0, 2, 2, 0, 2], np.int32), 4)
     assert counts.tolist() == [2, 0, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (np.array([0, 3], np.uint8), (0, 255)),
+        (np.array([0, 3799], np.uint16), (0, 4095)),
+        (np.array([0, 65535], np.uint16), (0, 65535)),
+        (np.array([0, 0], np.uint16), (0, 1)),
+        (np.array([0.1, 0.9], np.float32), (0, 1)),
+        (np.array([-1.5, 2.0], np.float32), (-1.5, 2.0)),
+        (np.array([7.0, 7.0], np.float32), (7.0, 8.0)),
+    ],
+)
+def test_what_is_black_and_white(images, expected):
+    assert value_range(images.reshape(2, 1, 1, 1)) == expected
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_images_are_prepared_to_mean_nought_and_deviation_one(dtype):
+    images = np.random.default_rng(0).integers(0, 4000, (1500, 3, 4, 5)).astype(dtype)
+    values = value_range(images)
+    mean, std = scaled_mean_std(images, values)
+    prepared = np.asarray(preprocess(jnp.asarray(images), Preprocess(), mean, std, values))
+    np.testing.assert_allclose(prepared.mean((0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(prepared.std((0, 1, 2)), 1, rtol=1e-4)
+
+
+def test_facts_of_targets():
+    numbers = np.array([[1, 10], [3, 30]], np.float32)
+    assert target_facts(numbers) == {
+        "mean": (2.0, 20.0),
+        "std": (1.0, 10.0),
+        "least": (1.0, 10.0),
+        "most": (3.0, 30.0),
+    }
+    tags = np.array([[1, -1], [1, 0], [0, 1]], np.int8)
+    assert target_facts(tags) == {"there": (2.0, 1.0), "known": (3.0, 2.0)}
+    assert target_facts(np.array([0, 1], np.int32)) == {}
