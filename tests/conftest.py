@@ -23,6 +23,12 @@ from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs  # noqa: E40
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    """What the tests' own terminal is wide is nothing to what they print."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Recipe:
     """A recipe that trains in a second on the digits of scikit-learn, with every kind of

@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 
 from cnn_jax.output_streams import forgiving_output
-from cnn_jax.training.display import Display, on_terminal, say
+from cnn_jax.tasks.classification import ACCURACY
+from cnn_jax.terminal import live, say
+from cnn_jax.training.display import Display
 
 
 def stream(file, buffered):
@@ -65,7 +67,7 @@ def test_a_console_of_ones_own_may_fail_as_well():
 
     console = Console(file=Full())
     say(console, "lost")
-    display = Display(3, console)
+    display = Display(3, console, (ACCURACY,), ACCURACY)
     with display, display.clock("compiling"):
         display.row({"step": 1})
 
@@ -73,4 +75,4 @@ def test_a_console_of_ones_own_may_fail_as_well():
 def test_colours_that_are_forced_upon_a_file_make_it_no_terminal(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = Console(file=io.StringIO())
-    assert console.is_terminal and not on_terminal(console)
+    assert console.is_terminal and not live(console)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.runs.seeds_at_once import _Prefixed
+from cnn_jax.tasks.classification import ACCURACY
 from cnn_jax.terminal import Fitted, between_words, live, never_fail, one_line, say
 from cnn_jax.training.display import Display
 
@@ -91,7 +92,7 @@ def test_a_log_has_no_bar_with_forced_colours(monkeypatch):
     log = Console(file=io.StringIO())
     assert log.is_terminal
     assert not live(log)
-    with Display(10, log) as display:
+    with Display(10, log, (ACCURACY,), ACCURACY) as display:
         display.step(5, 0.5, 100.0)
         display.row({"step": 5})
     assert "\x1b" not in log.file.getvalue()
@@ -108,8 +109,8 @@ def test_a_bar_is_for_terminals(monkeypatch):
 
 
 ROW = {
-    "epoch": 12.5, "step": 195310, "train loss": 12.3456, "train acc": 1.0, "val loss": 10.5,
-    "val acc": 1.0, "rate": 0.0123, "images/s": 123456.0, "best": "*",
+    "epoch": 12.5, "step": 195310, "train loss": 12.3456, "train accuracy": 1.0, "val loss": 10.5,
+    "val accuracy": 1.0, "rate": 0.0123, "images/s": 123456.0, "best": "*",
 }  # fmt: skip
 
 
@@ -120,19 +121,19 @@ ROW = {
 def test_the_training_table_fits_the_terminal(width, left_out, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     shown = console(width)
-    display = Display(200_000, shown)
+    display = Display(200_000, shown, (ACCURACY,), ACCURACY)
     display.row(ROW)
     display.row(ROW)
     heading, *rows = shown.file.getvalue().splitlines()
     assert rows[0] == rows[1]
     assert max(map(len, (heading, *rows))) <= width
     words = {
-        "epoch": "12.50", "step": "195310", "train loss": "12.3456", "train acc": "100.00%",
-        "val loss": "10.5000", "val acc": "100.00%", "rate": "1.23e-02", "images/s": "123,456",
+        "epoch": "12.50", "step": "195310", "train loss": "12.3456", "train accuracy": "100.00%",
+        "val loss": "10.5000", "val accuracy": "100.00%", "rate": "1.23e-02", "images/s": "123,456",
         "best": "*",
     }  # fmt: skip
     kept = [name for name in ROW if name not in left_out.split()]
-    assert heading.split() == " ".join(kept).split()
+    assert heading.split() == " ".join(kept).replace("accuracy", "acc").split()
     assert rows[0].split() == [words[name] for name in kept]
 
 
@@ -140,7 +141,7 @@ def test_the_training_table_fits_the_terminal(width, left_out, monkeypatch):
 def test_the_bar_cuts_no_number(width, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     shown = console(width)
-    with Display(195_310, shown) as display:
+    with Display(195_310, shown, (ACCURACY,), ACCURACY) as display:
         display.step(12_345, 12.3456, 12_345.0, 0.12)
     last = shown.file.getvalue().split("\r")[-2]
     assert "12345/195310" in last

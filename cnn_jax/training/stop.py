@@ -143,10 +143,13 @@ class StopRequest:
                     os.close(heard)
                     return
                 # A command may have put handlers of its own in the place of ours.
-                ours = [n for n in numbers if signal.getsignal(n) == self._handle]
-                if (asked and signal.SIGINT in ours) or ours.count(signal.SIGINT) > 1:
-                    end(_AT_ONCE if self._saving else self._said)
-                asked |= bool(ours)
+                for number in numbers:
+                    if signal.getsignal(number) != self._handle:
+                        continue
+                    # Two that come at once are read at once.
+                    if asked and number == signal.SIGINT:
+                        end(_AT_ONCE if self._saving else self._said)
+                    asked = True
             if not asked or self._saving:
                 since = None
             elif since is None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from cnn_jax import Data, Model, Optimizer, Recipe, steps
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.predict import _read
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder
@@ -49,7 +50,7 @@ def said(recipe, path, **arguments):
 def test_a_training_begins_with_what_is_known_of_its_data(run):
     _, path, lines = run
     file = f"see {path / 'data.json'}"
-    assert lines[1:6] == [
+    assert lines[2:7] == [
         f"passed over 1 file that is no image: {file}",
         f"left out 1 file that cannot be read: {file}",
         "16-bit grey images hold values from 0 to 3,750 and are read as 12 bits",
@@ -59,7 +60,7 @@ def test_a_training_begins_with_what_is_known_of_its_data(run):
     stored = json.loads((path / "data.json").read_text())
     assert "set/cat/Thumbs.db" in stored["notes"][0] and "set/cat/bad.png" in stored["notes"][1]
     assert [note.splitlines()[0].rstrip(":") for note in stored["notes"]] == [
-        line.removesuffix(f": {file}") for line in lines[1:6]
+        line.removesuffix(f": {file}") for line in lines[2:7]
     ]
 
 
@@ -69,17 +70,17 @@ def test_a_model_is_given_grey_as_it_was_trained(run):
     assert restored.recipe.data.grey_range == (0, 4095)
     file = path.parent / "set" / "cat" / "0.png"
     expected = np.round(VALUES * (255 / 4095)).astype(np.uint8)[..., None]
-    np.testing.assert_array_equal(_read(restored, file), expected)
+    np.testing.assert_array_equal(_read(view_of(restored), False, file), expected)
     spec = dataclasses.replace(restored.spec, streamed=True)
     streamed = dataclasses.replace(restored, spec=spec)
-    np.testing.assert_array_equal(_read(streamed, file), expected)
+    np.testing.assert_array_equal(_read(view_of(streamed), False, file), expected)
 
 
 def test_a_model_of_eight_bits_is_given_grey_by_its_own_values(run, capsys):
     restored = restore(run[1])
     data = dataclasses.replace(restored.recipe.data, grey_range=None)
     restored = dataclasses.replace(restored, recipe=dataclasses.replace(restored.recipe, data=data))
-    assert _read(restored, run[1].parent / "set" / "dog" / "0.png").max() == round(
+    assert _read(view_of(restored), True, run[1].parent / "set" / "dog" / "0.png").max() == round(
         3750 / 4095 * 255
     )
     assert "values from 0 to 3,750 and are read as 12 bits" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from cnn_jax import Recipe, train
 from cnn_jax.json_values import from_json
-from cnn_jax.models import cpu_norm
+from cnn_jax.layers.cpu import norm as cpu_norm
 import json
 cpu_norm.LEAST = 0  # the images of the test are small
 recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
@@ -104,7 +104,7 @@ from cnn_jax import Parallel, Recipe
 from cnn_jax.data import InMemory, Order
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.json_values import from_json
-from cnn_jax.models import cpu_norm
+from cnn_jax.layers.cpu import norm as cpu_norm
 from cnn_jax.training.program import Program
 
 cpu_norm.LEAST = 0  # its images are, too
@@ -183,7 +183,7 @@ import json, sys
 from pathlib import Path
 from cnn_jax import Recipe, train, train_seeds
 from cnn_jax.json_values import from_json
-from cnn_jax.models import cpu_norm
+from cnn_jax.layers.cpu import norm as cpu_norm
 cpu_norm.LEAST = 0
 recipe = from_json(json.loads(sys.argv[1]), Recipe, "arguments")
 together = train_seeds(recipe, Path(sys.argv[2]), 3, at_once=True)

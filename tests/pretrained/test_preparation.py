@@ -13,7 +13,7 @@ from cnn_jax.pretrained.weights import export
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.training.evaluator import normalisation
+from cnn_jax.tasks import make_task
 
 QUIET = Console(quiet=True)
 SMALL = {
@@ -85,7 +85,8 @@ def test_the_run_keeps_them_and_goes_on_with_them(first, tiny, changed, tmp_path
     theirs, ours = RunFolder(first).data_spec(), RunFolder(path).data_spec()
     assert (ours.mean, ours.std) == (theirs.mean, theirs.std)
     restored = restore(path)
-    assert normalisation(restored.recipe, restored.spec)[0].tolist() == pytest.approx(ours.mean)
+    mean, _ = make_task(restored.recipe, restored.spec).normalisation
+    assert mean.tolist() == pytest.approx(ours.mean)
     assert going_on(recipe, path) == ours
 
     # A run that began with the means of its training images goes on with these.

@@ -7,6 +7,7 @@ import pytest
 from cnn_jax import UserError, epochs, launch
 from cnn_jax.run_folder import RunFolder, Taken
 from cnn_jax.runs.own_folder import own_folder
+from cnn_jax.tasks import resolved
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +97,8 @@ def test_a_start_that_was_slower_takes_the_next_folder(recipes, monkeypatch, cap
     with pytest.raises(SystemExit):
         launch.main(first, [])
     assert tried == ["runs/tiny", "runs/tiny-2"]
-    assert RunFolder(Path("runs/tiny")).recipe() == second
-    assert RunFolder(Path("runs/tiny-2")).recipe() == first
+    assert resolved(RunFolder(Path("runs/tiny")).recipe()) == resolved(second)
+    assert resolved(RunFolder(Path("runs/tiny-2")).recipe()) == resolved(first)
     assert "this run goes to runs/tiny-2" in capsys.readouterr().out.replace("\n", " ")
 
 
