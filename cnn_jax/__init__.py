@@ -3,6 +3,7 @@
 from cnn_jax.interruption import importing
 
 with importing():
+    from cnn_jax.data import from_arrays
     from cnn_jax.devices.mesh import Parallel
     from cnn_jax.duration import Duration, epochs, examples, percent, steps
     from cnn_jax.errors import UserError
@@ -44,6 +45,7 @@ __all__ = [
     "UserError",
     "epochs",
     "examples",
+    "from_arrays",
     "main",
     "percent",
     "steps",

@@ -1,5 +1,6 @@
 """From the name of a data set to the batches of a step."""
 
+from cnn_jax.data.arrays import from_arrays
 from cnn_jax.data.catalog import ANY_TFDS, Fetched, Row, catalog, fetch, load
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.description import describe
@@ -32,6 +33,7 @@ __all__ = [
     "epoch_order",
     "evaluation_batches",
     "fetch",
+    "from_arrays",
     "load",
     "with_examples",
     "with_validation",

@@ -13,6 +13,9 @@ from cnn_jax.errors import UserError
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images (n, h, w) or (n, h, w, c), and a target of each."""
 
+GIVEN = "arrays"
+"""The name of a set that lies nowhere: it is given in Python."""
+
 Kind = str
 """`class`, `tags` or `number`, see `cnn_jax.data.fields`."""
 
@@ -24,7 +27,7 @@ def from_arrays(
     test: Arrays | None = None,
     kind: Kind = "class",
     class_names: Sequence[str] | None = None,
-    name: str = "arrays",
+    name: str = GIVEN,
     source: str = "given in Python",
 ) -> Dataset:
     """A data set from arrays; without a test part a tenth of train is cut as one.

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.arrays import Kind
+from cnn_jax.data.arrays import GIVEN, Kind
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits
@@ -77,6 +77,7 @@ def load(
                 "have a size: give --preprocess.size"
             )
         return load_npz(rest, kind=kind, name=name)
+    _check_lies_somewhere(name)
     if kind != "class":
         raise UserError(
             f"{name} has classes, and the task learns {kind}; csv:FILE and npz:FILE can have these"
@@ -98,6 +99,14 @@ def load(
     from cnn_jax.data.tfds_reader import load_tfds
 
     return load_tfds(name, image_size=image_size, data_dir=data_dir, max_bytes=max_bytes)
+
+
+def _check_lies_somewhere(name: str) -> None:
+    if name == GIVEN:
+        raise UserError(
+            "the data were given in Python and lie nowhere; give data of the same kind, such as "
+            "--dataset npz:FILE, or the same arrays to `train`"
+        )
 
 
 class Fetched(NamedTuple):
@@ -123,6 +132,7 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
       UserError: the name is unknown or the set cannot be had here.
     """
     kind, colon, rest = name.partition(":")
+    _check_lies_somewhere(name)
     if name == "digits":
         return Fetched(load_digits().source, True)
     if kind == "shapes":

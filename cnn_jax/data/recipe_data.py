@@ -87,6 +87,18 @@ def load_data(
       kind: of the targets, see `cnn_jax.data.fields`.
     """
     whole = read_data(config, data_dir, kind=kind)
+    found = in_parts(whole, config)
+    if remembered is None:
+        return found
+    now = Parts.of(found, remembered.kind)
+    all_there = config.examples is not None or len(now.all()) == len(remembered.all())
+    if remembered.same(now) or now.counts() != remembered.counts() or not all_there:
+        return found
+    return remembered.applied(whole) or found
+
+
+def in_parts(whole: Dataset, config: Data) -> Dataset:
+    """A data set with a validation part and as many examples as a recipe asks for, and notes."""
     cut = with_validation(whole, config.validation)
     found = with_examples(cut, config.examples)
     notes = []
@@ -100,14 +112,7 @@ def load_data(
             f"learning from {len(found.train):,} of {len(cut.train):,} training examples, chosen "
             "by a fixed rule"
         )
-    found = dataclasses.replace(found, notes=(*found.notes, *notes))
-    if remembered is None:
-        return found
-    now = Parts.of(found, remembered.kind)
-    all_there = config.examples is not None or len(now.all()) == len(remembered.all())
-    if remembered.same(now) or now.counts() != remembered.counts() or not all_there:
-        return found
-    return remembered.applied(whole) or found
+    return dataclasses.replace(found, notes=(*found.notes, *notes))
 
 
 def data_spec(

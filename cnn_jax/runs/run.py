@@ -16,7 +16,9 @@ from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.data import Dataset
 from cnn_jax.data.main_guard import end_if_imported
+from cnn_jax.data.recipe_data import in_parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
@@ -56,6 +58,7 @@ def train(
     workers: int | None = None,
     console: Console | None = None,
     experiment: Experiment | None = None,
+    dataset: Dataset | None = None,
     stop: Stop | None = None,
 ) -> Summary:
     """Trains a recipe in a run folder, or goes on with the run there, to its summary.
@@ -72,6 +75,8 @@ def train(
       data_dir: where data sets lie, by default as TFDS has it.
       workers: as of `Experiment.of`.
       console: where progress is shown.
+      dataset: what is learnt from, in the place of what `recipe.data` names, such as
+        `cnn_jax.from_arrays` makes it; parts are cut from it as the recipe says.
       experiment: data and program of the same recipe with any seed, if there are.
       stop: what tells whether a signal has asked to stop; by default one for this run.
 
@@ -86,6 +91,11 @@ def train(
     began = time.perf_counter()
     fix_settings()
     recipe = resolved(recipe)
+    if dataset is not None:
+        recipe = dataclasses.replace(
+            recipe, data=dataclasses.replace(recipe.data, name=dataset.name)
+        )
+        dataset = in_parts(dataset, recipe.data)
     console = console or Console(quiet=not is_first())
     if experiment is not None:
         _check_same(experiment.recipe, recipe)
@@ -105,6 +115,7 @@ def train(
             parallel=parallel,
             debug=debug,
             workers=workers,
+            dataset=dataset,
             began_with=there["data"] and from_json(there["data"], DataSpec, "data.json"),
             begun=folder,
         )

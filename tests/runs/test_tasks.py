@@ -7,7 +7,18 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnn_jax import Checkpoints, Data, Loss, Model, Optimizer, Task, UserError, steps, train
+from cnn_jax import (
+    Checkpoints,
+    Data,
+    Loss,
+    Model,
+    Optimizer,
+    Task,
+    UserError,
+    from_arrays,
+    steps,
+    train,
+)
 from cnn_jax.__main__ import main as command
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predict import predict
@@ -132,3 +143,26 @@ def test_a_set_of_another_kind_is_refused(tiny, changed, table, tmp_path):
     with pytest.raises(UserError, match=r"unknown task 'regresion'; did you mean 'regression'"):
         train(changed(tiny, {"task": Task("regresion")}), tmp_path / "run", console=QUIET)
     assert not (tmp_path / "run").exists()
+
+
+def test_arrays_are_learnt_from_as_they_are_given(tiny, changed, tmp_path):
+    given = from_arrays((IMAGES, TAGS), kind="tags", class_names=["low", "mid", "high"])
+    fields = {
+        "task": Task("tagging"),
+        "model": Model("simple_cnn", options={"widths": (2,), "hidden": (4,)}),
+        "data": Data(validation=6),
+        "batch_size": 8,
+        "duration": steps(2),
+        "ema": None,
+    }
+    recipe = changed(tiny, fields)
+    summary = train(recipe, tmp_path / "run", console=QUIET, dataset=given)
+    assert summary["recipe"]["data"]["name"] == "arrays" and summary["test"]["examples"] == 6
+    stored = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert stored["examples"] == {"train": 48, "validation": 6, "test": 6}
+    with pytest.raises(UserError, match=r"given in Python and lie nowhere; .*npz:FILE"):
+        evaluate(tmp_path / "run")
+    with pytest.raises(UserError, match="have changed since it began"):
+        other = from_arrays((IMAGES + 1, TAGS), kind="tags", class_names=["low", "mid", "high"])
+        longer = changed(recipe, {"duration": steps(3)})
+        train(longer, tmp_path / "run", console=QUIET, dataset=other, allow_change=True)

@@ -1,0 +1,42 @@
+"""The age of a face from a picture of 64 pixels: a small CNN from scratch.
+
+The part of UTKFace that is learnt from is 2,919 faces of 1 to 110 years, a third of them under ten.
+It has parts of its own, so that numbers published for other parts do not compare. Telling everyone
+the mean of the training part is wrong by 20.5 years on average.
+
+Command: python experiments/utkface_age_cnn.py --data.name csv:labels.csv --seeds 3
+"""
+
+from cnn_jax import (
+    Augment,
+    Data,
+    Model,
+    Optimizer,
+    Recipe,
+    Schedule,
+    Task,
+    epochs,
+    main,
+    percent,
+)
+
+recipe = Recipe(
+    name="utkface_age_cnn",
+    data=Data("csv:data/utkface/labels.csv", image_size=64),
+    task=Task("regression"),
+    augment=Augment(
+        mirror="random", translation=0.06, rotation=10, scale=0.1, brightness=0.2, contrast=0.2
+    ),
+    model=Model(
+        "simple_cnn",
+        options={"widths": (32, 64, 128, 128), "norm": "batch", "hidden": (128,), "dropout": 0.3},
+    ),
+    optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.02),
+    schedule=Schedule("cosine", warmup=percent(5)),
+    batch_size=64,
+    duration=epochs(30),
+    validate_every=epochs(2),
+)
+
+if __name__ == "__main__":
+    main(recipe)
