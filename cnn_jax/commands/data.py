@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -19,15 +20,17 @@ from cnn_jax.data import (
     Dataset,
     Split,
     catalog,
-    channel_mean_std,
     describe,
     fetch,
 )
-from cnn_jax.data.recipe_data import read_data
+from cnn_jax.data.recipe_data import data_spec, read_data
+from cnn_jax.data.statistics import value_range
+from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Data, Preprocess
+from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task
 from cnn_jax.report.contact_sheet import augmentation_sheet
+from cnn_jax.tasks import target_kind
 from cnn_jax.terminal import say
 
 
@@ -83,10 +86,15 @@ class Reading:
     streaming: bool | None = None
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""
+    columns: Columns = field(default_factory=Columns)
+    task: str = "classification"
+    """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
-        return read_data(Data(name, **dataclasses.asdict(self)), data_dir)
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        kind = target_kind(Recipe("data", task=Task(fields.pop("task"))))
+        return read_data(Data(name, **fields), data_dir, kind=kind)
 
 
 @dataclass(frozen=True)
@@ -107,10 +115,20 @@ class DataInfo:
         if self.json:
             print_json(found)
             return
-        counts, names = found.pop("class_counts"), found.pop("class_names")
+        names, numbers = found.pop("class_names"), found.pop("numbers", None)
+        counts = found.pop("class_counts", {})
         for split, count in found.pop("examples").items():
             found[f"{split} examples"] = count
         print_fields(found)
+        if numbers is not None:
+            told = [
+                {"number": name, "split": split, **each[place]}
+                for place, name in enumerate(names)
+                for split, each in numbers.items()
+            ]
+            columns = ("number", "split", "mean", "std", "least", "most")
+            print_rows(told, columns, as_json=False, empty="no numbers")
+            return
         rows = [
             {"class": name, **{split: each[place] for split, each in counts.items()}}
             for place, name in enumerate(names)
@@ -147,17 +165,25 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
-        if isinstance(train, Split):
-            mean, std = channel_mean_std(train.images)
-        else:
+        if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
             places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]
             train = train.decoded(places)
+        else:
+            spec = data_spec(dataset)
+            mean, std = np.array(spec.mean), np.array(spec.std)
+        assert isinstance(train, Split)
+        images = _in_bytes(train.images)
+        labels, names = train.targets, dataset.class_names
+        if labels.ndim > 1:
+            # Each image is of a class of its own, called what is told of it.
+            labels = np.arange(len(train))
+            names = tuple(_title(each, dataset.class_names) for each in train.targets)
         augment.check(self.augment, self.preprocess, train.image_shape)
         sheet = augmentation_sheet(
-            train.images,
-            train.labels,
-            dataset.class_names,
+            images,
+            labels,
+            names,
             preprocess=self.preprocess,
             augment=self.augment,
             mean=mean,
@@ -173,6 +199,21 @@ class DataShow:
         print(
             f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
         )
+
+
+def _in_bytes(images: np.ndarray) -> np.ndarray:
+    """Images (n, h, w, c) as uint8, to be looked at."""
+    if images.dtype == np.uint8:
+        return images
+    low, high = value_range(images)
+    return np.round((images.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def _title(target: np.ndarray, names: Sequence[str]) -> str:
+    """What is told of an image, in few words: its tags, or its numbers."""
+    if target.dtype == np.int8:
+        return " ".join(name for name, there in zip(names, target, strict=True) if there == 1)
+    return " ".join(f"{number:.4g}" for number in target)
 
 
 @dataclass(frozen=True)

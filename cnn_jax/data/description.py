@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnn_jax.data.dataset import Dataset, Split
-from cnn_jax.data.statistics import channel_mean_std, class_counts
+import numpy as np
+
+from cnn_jax.data.dataset import Dataset, Examples, Split
+from cnn_jax.data.statistics import (
+    channel_mean_std,
+    class_counts,
+    scaled_mean_std,
+    target_facts,
+    value_range,
+)
 from cnn_jax.data.streaming import mean_std
 
 
@@ -13,19 +21,26 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     """Facts of a data set as JSON holds them.
 
     Returns:
-      name; source (where it lies); notes; image_shape [h, w, c]; class_names; examples (of
-      each split); class_counts (of each split, in the order of the names); mean and std (of
-      each channel of the training images, on the scale 0 to 255).
+      name; source (where it lies); notes; image_shape [h, w, c]; class_names (of classes, tags or
+      numbers); examples (of each split); class_counts (of each split, in the order of the names:
+      how many examples are of a class, or have a tag), or of numbers `numbers` (of each split, for each
+      number its mean, std, least and most); mean and std (of each channel of the training images,
+      in their own values).
     """
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     notes = list(dataset.notes)
     if isinstance(dataset.train, Split):
-        mean, std = channel_mean_std(dataset.train.images)
+        values = value_range(dataset.train.images)
+        if dataset.train.images.dtype == np.uint8:
+            mean, std = channel_mean_std(dataset.train.images)
+        else:
+            mean, std = scaled_mean_std(dataset.train.images, values)
     else:
+        values = 0, 255
         mean, std, how = mean_std(dataset.name, dataset.train)
         notes.append(f"means and deviations are {how}")
-    classes = len(dataset.class_names)
+    low, scale = values[0], values[1] - values[0]
     return {
         "name": dataset.name,
         "source": dataset.source,
@@ -33,9 +48,28 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "image_shape": list(dataset.train.image_shape),
         "class_names": list(dataset.class_names),
         "examples": {name: len(split) for name, split in splits.items()},
+        **_of_targets(dataset, splits),
+        "mean": (low + mean * scale).tolist(),
+        "std": (std * scale).tolist(),
+    }
+
+
+def _of_targets(dataset: Dataset, splits: dict[str, Examples]) -> dict[str, Any]:
+    facts = {name: target_facts(split.targets) for name, split in splits.items()}
+    if "mean" in facts["train"]:
+        numbers = {
+            name: [
+                dict(zip(found, each, strict=True)) for each in zip(*found.values(), strict=True)
+            ]
+            for name, found in facts.items()
+        }
+        return {"numbers": numbers}
+    if "there" in facts["train"]:
+        counts = {name: [int(each) for each in found["there"]] for name, found in facts.items()}
+        return {"class_counts": counts}
+    classes = len(dataset.class_names)
+    return {
         "class_counts": {
             name: class_counts(split.labels, classes).tolist() for name, split in splits.items()
-        },
-        "mean": (mean * 255).tolist(),
-        "std": (std * 255).tolist(),
+        }
     }

@@ -166,3 +166,20 @@ def test_arrays_are_learnt_from_as_they_are_given(tiny, changed, tmp_path):
         other = from_arrays((IMAGES + 1, TAGS), kind="tags", class_names=["low", "mid", "high"])
         longer = changed(recipe, {"duration": steps(3)})
         train(longer, tmp_path / "run", console=QUIET, dataset=other, allow_change=True)
+
+
+def test_tables_and_arrays_are_described_and_drawn(table, arrays, tmp_path, capsys):
+    command(["data", "info", f"csv:{table}", "--data.task", "regression", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    levels = IMAGES[:40].mean((1, 2))
+    first = found["numbers"]["train"][0]
+    assert first["mean"] == pytest.approx(levels.mean(), rel=1e-5)
+    assert first["most"] == pytest.approx(levels.max(), rel=1e-5)
+    command(["data", "info", f"npz:{arrays}", "--data.task", "tagging", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["class_counts"]["train"] == np.sum(TAGS[:40] == 1, axis=0).tolist()
+    assert found["mean"][0] == pytest.approx(IMAGES[:40].mean() * 16, rel=1e-6)
+    sheet = tmp_path / "sheet.png"
+    command(["data", "show", f"npz:{arrays}", "--data.task", "tagging", "--output", str(sheet),
+             "--examples", "2", "--variants", "2"])  # fmt: skip
+    assert Image.open(sheet).size[0] > 3 * 64
