@@ -23,8 +23,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     Returns:
       name; source (where it lies); notes; image_shape [h, w, c]; class_names (of classes, tags or
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
-      how many examples are of a class, or have a tag), or `numbers` (of each split, for each its mean, std, least and most); mean and std (of each channel of the training images,
-      in their own values).
+      how many examples are of a class, or have a tag), or numbers (of each split, for each number
+      its mean, std, least and most); mean and std (of each channel of the training images, in
+      their own values).
     """
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
