@@ -68,8 +68,8 @@ def test_images_of_the_right_size_are_not_resampled():
 
 
 def test_only_raw_images_are_taken():
-    with pytest.raises(TypeError, match="uint8 before preprocessing, not float32"):
-        change_size(np.zeros((1, 4, 4, 1), np.float32), Preprocess())
+    with pytest.raises(TypeError, match="uint8, uint16 or float32 before preprocessing, not int32"):
+        change_size(np.zeros((1, 4, 4, 1), np.int32), Preprocess())
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,10 @@ def test_mistakes(tmp_path):
 
 def test_catalog(tmp_path):
     rows = {row.name: row for row in catalog(tmp_path)}
-    assert list(rows) == ["digits", "shapes", "folder:PATH", "mnist", "fashion_mnist", "cifar10"]
+    assert list(rows) == [
+        "digits", "shapes", "folder:PATH", "csv:FILE", "npz:FILE", "mnist", "fashion_mnist",
+        "cifar10",
+    ]  # fmt: skip
     assert rows["cifar10"] == (
         "cifar10",
         "60,000 photographs, 32x32 RGB, 10 classes",
