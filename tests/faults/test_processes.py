@@ -119,6 +119,7 @@ def test_when_one_process_dies_the_other_ends_and_the_job_goes_on(
     note("one of two processes killed", 1, f"the other ended after {seconds:.0f} s, same curve")
 
 
+@pytest.mark.slow
 def test_a_signal_in_an_evaluation_stops_all_processes_in_the_same_step(recipe, tmp_path):
     """One of them is told, in the middle of a validation that both then give up."""
     path = tmp_path / "run"

@@ -68,6 +68,7 @@ def test_after_a_second_ctrl_c_the_run_goes_on_from_what_was_saved(recipe, undis
     runs.assert_same(path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_whose_output_goes_nowhere_comes_to_its_end(recipe, undisturbed, tmp_path):
     """The disk of its log is full, and its terminal closed."""
     path = tmp_path / "run"
