@@ -26,7 +26,7 @@ def pad_crop(
     batch, height, width, channels = images.shape
     border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(images, border, mode="constant" if mode == "zero" else "reflect")
-    corners = jax.random.randint(key, (batch, 2), 0, 2 * padding + 1)
+    corners = crop_corners(key, batch, padding)
 
     # One slice an image. On the CPU (128x32x32x3, padding 4) this took 0.2 ms, against 0.4 ms
     # for take_along_axis, 0.5 ms for a choice among all shifts of rows, then of columns, and
@@ -35,6 +35,11 @@ def pad_crop(
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, channels))
 
     return jax.vmap(crop)(padded, corners)
+
+
+def crop_corners(key: jax.Array, batch: int, padding: int) -> jax.Array:
+    """The upper left corner (b, 2) int32 of each crop in its padded image, drawn uniformly."""
+    return jax.random.randint(key, (batch, 2), 0, 2 * padding + 1)
 
 
 def mirror(images: jax.Array, which: jax.Array) -> jax.Array:

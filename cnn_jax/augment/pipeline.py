@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Any
 
 import jax
@@ -12,28 +11,8 @@ from jax.typing import ArrayLike
 from cnn_jax import recipe
 from cnn_jax.augment import colour, geometry, mixing, policies
 from cnn_jax.augment.preprocessing import BYTES, ValueRange, change_size, normalise
+from cnn_jax.augment.streams import Stream
 from cnn_jax.batch import Batch
-
-
-class Stream(enum.IntEnum):
-    """The random numbers of each change, named by what is folded into the key.
-
-    They are constants, so that leaving a change out, or adding one, alters no other's draws.
-    """
-
-    PAD_CROP = 1
-    MIRROR = 2
-    AFFINE = 3
-    BRIGHTNESS = 4
-    CONTRAST = 5
-    SATURATION = 6
-    CUTOUT = 7
-    MIXUP = 8
-    CUTMIX = 9
-    MIXUP_OR_CUTMIX = 10
-    RAND_AUGMENT = 11
-    TRIVIAL_AUGMENT = 12
-    ERASE = 13
 
 
 def training_batch(
