@@ -56,6 +56,7 @@ def test_ctrl_c_saves_too(recipe, tmp_path):
     assert "Traceback" not in stopped.stderr
 
 
+@pytest.mark.slow
 def test_after_a_second_ctrl_c_the_run_goes_on_from_what_was_saved(recipe, undisturbed, tmp_path):
     path = tmp_path / "run"
     number = int(signal.SIGINT)

@@ -147,9 +147,15 @@ def test_a_whitening_kernel_that_was_not_loaded_is_fitted(first, tiny, changed, 
     assert "not loaded, and fitted to the data: whitening/kernel" in capsys.readouterr().out
     found = restore(matched, "latest").variables["params"]
     np.testing.assert_array_equal(found["whitening"]["kernel"], fitted["whitening"]["kernel"])
-    # One that was loaded stays.
+
+
+@pytest.mark.slow
+def test_a_whitening_kernel_that_was_loaded_stays(tiny, changed, tmp_path, capsys):
+    whiten = {"model.options": {**tiny.model.options, "whiten": True}}
+    plain, again = tmp_path / "plain", tmp_path / "again"
+    train(changed(tiny, {"duration": steps(1), **whiten}), plain, console=QUIET)
+    fitted = restore(plain, "latest").variables["params"]
     other = {**whiten, "data.examples": 600}
-    again = tmp_path / "again"
     train(started(changed, tiny, plain, other), again, console=Console(width=300))
     assert "fitted" not in capsys.readouterr().out
     kept = restore(again, "latest").variables["params"]

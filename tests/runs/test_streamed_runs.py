@@ -98,6 +98,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "run"), params(finished[1]))
 
 
+@pytest.mark.slow
 def test_restarts_leave_out_the_same_batches_of_a_stream_as_of_a_set_in_memory(
     recipe, changed, tmp_path, monkeypatch
 ):
