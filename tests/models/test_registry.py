@@ -150,3 +150,11 @@ def test_images_are_checked():
         jax.eval_shape(module.init, key, jnp.zeros((8, 8, 3)))
     with pytest.raises(UserError, match="float type, not uint8"):
         jax.eval_shape(module.init, key, jnp.zeros((1, 8, 8, 3), jnp.uint8))
+
+
+def test_models_of_ones_own_find_blocks_and_layers_where_they_were():
+    from cnn_jax.layers import basic, blocks
+    from cnn_jax.models import blocks as old_blocks
+    from cnn_jax.models import layers as old_layers
+
+    assert old_blocks.ConvNorm is blocks.ConvNorm and old_layers.Dense is basic.Dense
