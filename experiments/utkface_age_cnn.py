@@ -5,6 +5,8 @@ It has parts of its own, so that numbers published for other parts do not compar
 the mean of the training part is wrong by 20.5 years on average.
 
 Command: python experiments/utkface_age_cnn.py --data.name csv:labels.csv --seeds 3
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 5.5 minutes a seed, with other jobs beside it
+Expected: mean absolute error 8.12 ± 0.18 years (n=3) on the 496 test faces, RMSE 11.33 ± 0.05
 """
 
 from cnn_jax import (

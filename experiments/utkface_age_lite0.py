@@ -37,7 +37,7 @@ recipe = Recipe(
     ),
     schedule=Schedule("one_cycle", warmup=percent(20)),
     batch_size=50,
-    duration=epochs(6),
+    duration=epochs(4),
     validate_every=epochs(2),
 )
 

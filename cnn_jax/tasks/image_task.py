@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from cnn_jax.tasks.contract import Apply, Metric
 
 
 @dataclass(frozen=True)
-class ImageTask:
+class ImageTask(ABC):
     """A task whose inputs are images and whose targets are one array.
 
     Args:
@@ -110,9 +111,9 @@ class ImageTask:
         raw = self.spec.evaluated_shape if evaluation else self.spec.image_shape
         return jax.ShapeDtypeStruct(output_shape(self.recipe.preprocess, raw), jnp.float32)
 
+    @abstractmethod
     def encoded(self, targets: jax.Array) -> Any:
         """Raw targets (b, ...) as the loss has them, a tree of float32 that may be blended."""
-        raise NotImplementedError
 
     def prepared(self, inputs: jax.Array) -> jax.Array:
         """See `Task`."""
