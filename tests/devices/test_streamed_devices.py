@@ -66,7 +66,8 @@ def one(recipe, tmp_path_factory):
 @pytest.mark.parametrize(
     ("devices", "processes", "words"),
     [
-        (8, 1, []),
+        # In memory eight devices are tried by tests/devices/test_devices.py.
+        pytest.param(8, 1, [], marks=slow),
         pytest.param(4, 1, ["--parallel.fsdp", "2"], marks=slow),
         pytest.param(8, 1, ["--parallel.compile", "pmap"], marks=slow),
         pytest.param(2, 2, [], marks=slow),
