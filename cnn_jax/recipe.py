@@ -190,7 +190,7 @@ class Init:
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
     its modules with our paths."""
     new_head: bool = False
-    """Leave the layer that gives the logits at its random values: for other classes."""
+    """Begin the layer that gives the logits anew, its kernel at zero: for other classes."""
     matching: bool = False
     """Take only the arrays that fit by name and shape, and leave the rest at their random values;
     both are listed. By default whatever does not fit is refused."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cnn_jax.data.arrays import GIVEN, Kind
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
-from cnn_jax.data.digits import load_digits
+from cnn_jax.data.digits import load_digits, load_rotated_digits
 from cnn_jax.data.folder import load_folder
 from cnn_jax.data.images import resize
 from cnn_jax.data.memory_limit import check_side, check_size
@@ -41,7 +41,8 @@ def load(
     """The data set of a name, fetched if it is not on disk.
 
     Args:
-      name: `digits`; `shapes`, or with options `shapes:n=2000,size=32,classes=6,channels=3`;
+      name: `digits`; `rotated_digits`; `shapes`, or with options
+        `shapes:n=2000,size=32,classes=6,channels=3`;
         `folder:PATH`; `csv:FILE`; `npz:FILE`; or a name of the TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
@@ -78,12 +79,16 @@ def load(
             )
         return load_npz(rest, kind=kind, name=name)
     _check_lies_somewhere(name)
-    if kind != "class":
+    has = "number" if name == "rotated_digits" else "class"
+    if kind != has:
+        what = {"class": "classes", "number": "numbers"}[has]
         raise UserError(
-            f"{name} has classes, and the task learns {kind}; csv:FILE and npz:FILE can have these"
+            f"{name} has {what}, and the task learns {kind}; csv:FILE and npz:FILE can have these"
         )
     if name == "digits":
         return _resized(load_digits(), image_size, max_bytes)
+    if name == "rotated_digits":
+        return _resized(load_rotated_digits(), image_size, max_bytes)
     if form == "shapes":
         return load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
     if form == "folder" and colon:
@@ -133,7 +138,7 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     """
     kind, colon, rest = name.partition(":")
     _check_lies_somewhere(name)
-    if name == "digits":
+    if name in ("digits", "rotated_digits"):
         return Fetched(load_digits().source, True)
     if kind == "shapes":
         Shapes.parse(rest)
@@ -187,6 +192,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
     on_disk = prepared(data_dir)
     rows = [
         Row("digits", "1,797 handwritten digits, 8x8 grey, 10 classes", "", "inside scikit-learn"),
+        Row("rotated_digits", "the same, turned by an angle to be told", "", "inside scikit-learn"),
         Row("shapes", "drawn shapes on noise, of any number and size", "", "generated"),
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
         Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),

@@ -156,8 +156,8 @@ def _found(
         return files.class_names, dict(files.parts), list(files.notes)
     if kind in ("csv", "npz") and colon:
         return _told(restored, name, path)
-    if name == "digits" or kind == "shapes":
-        held = load(name)
+    if name in ("digits", "rotated_digits") or kind == "shapes":
+        held = load(name, kind=target_kind(restored.recipe))
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
         return tuple(held.class_names), dict(parts), []
     fetch(name, data_dir)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
+from flax import traverse_util
+
 from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
+from cnn_jax.pretrained.matching import HEAD, paths
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.recipe import Recipe
+from cnn_jax.state import Variables
 from cnn_jax.training.program import Program
 from cnn_jax.user_path import user_path
 
@@ -31,7 +38,7 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
     path = user_path(init.source)
     if init.source == IMAGENET:
         path = weights_file(recipe.model.name)
-    return load(
+    loaded = load(
         path,
         recipe.model.name,
         on_host(program.mesh, program.init(recipe.seed).variables),
@@ -40,3 +47,22 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
         matching=init.matching,
         checkpoint=init.checkpoint,
     )
+    return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
+
+
+def _with_silent_head(loaded: Loaded) -> Variables:
+    """Variables in which the kernels of a new head are zero.
+
+    Random ones are made for the many classes of a paper, or for features of unit variance: for few
+    classes or a number, behind features that were learnt, the first loss is tens of times that of
+    an even guess, and its gradients spoil the features. Dosovitskiy et al. 2021, section 3.2,
+    https://arxiv.org/abs/2010.11929, begin at zero too.
+    """
+    every = {
+        path: np.zeros_like(value)
+        if path in loaded.report.kept and HEAD.fullmatch(path) and path.endswith("/kernel")
+        else value
+        for path, value in paths(loaded.variables).items()
+    }
+    empty: Variables = {collection: {} for collection in loaded.variables}
+    return empty | traverse_util.unflatten_dict(every, sep="/")

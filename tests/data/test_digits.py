@@ -1,8 +1,9 @@
 import zlib
 
 import numpy as np
+from PIL import Image
 
-from cnn_jax.data.digits import load_digits
+from cnn_jax.data.digits import TURNS, load_digits, load_rotated_digits
 
 
 def test_counts_and_shapes():
@@ -38,3 +39,25 @@ def test_no_image_is_in_both_parts():
     dataset = load_digits()
     train = {image.tobytes() for image in dataset.train.images}
     assert not [image for image in dataset.test.images if image.tobytes() in train]
+
+
+def test_turned_digits_are_turned_back_by_their_angle():
+    upright, turned = load_digits(), load_rotated_digits()
+    assert turned.train.images.shape == (1437 * TURNS, 32, 32, 1)
+    assert turned.test.images.shape == (360, 32, 32, 1)
+    angles = turned.train.targets
+    assert 0 <= angles.min() < 0.1 and 359.9 < angles.max() < 360
+    assert zlib.crc32(angles.tobytes()) == 889659319
+    middle = (slice(12, 20), slice(12, 20))
+    for place in (0, 7, 100):
+        image = Image.fromarray(turned.test.images[place, ..., 0])
+        back = np.asarray(image.rotate(-float(turned.test.targets[place, 0])), float)
+        plain = Image.fromarray(upright.test.images[place, ..., 0]).resize((32, 32))
+        assert (
+            np.corrcoef(back[middle].ravel(), np.asarray(plain, float)[middle].ravel())[0, 1] > 0.9
+        )
+
+
+def test_a_turned_digit_stays_on_one_side_of_a_cut():
+    groups = load_rotated_digits().train.groups
+    assert np.bincount(groups).tolist() == [TURNS] * 1437

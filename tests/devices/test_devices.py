@@ -8,6 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
+
+from cnn_jax import steps, train
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.json_values import to_json
+from cnn_jax.layers.cpu import norm as cpu_norm
+from cnn_jax.runs.experiment import Experiment
 
 PROGRAM = """
 import sys
@@ -30,9 +37,8 @@ def environment(devices):
     }
 
 
-def run(recipe, path, devices):
-    from cnn_jax.json_values import to_json
-
+def run_on(devices, recipe, path):
+    """A run in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(to_json(recipe)), str(path)],
         capture_output=True,
@@ -41,14 +47,17 @@ def run(recipe, path, devices):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return results(path)
+
+
+def results(path):
+    """The summary and the metrics of a run."""
     entries = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     return json.loads((path / "summary.json").read_text()), entries
 
 
 @pytest.fixture(scope="module")
 def recipe(tiny, changed):
-    from cnn_jax import steps
-
     # Mirrors, shifts, batch statistics, mixup, dropout, the slow copy and the views of images
     # must all not depend on the devices.
     return changed(
@@ -70,11 +79,25 @@ def recipe(tiny, changed):
 def eight(recipe, tmp_path_factory):
     """The folder of a run on eight devices, its summary and metrics."""
     path = tmp_path_factory.mktemp("eight") / "run"
-    return path, *run(recipe, path, 8)
+    return path, *run_on(8, recipe, path)
 
 
-def test_eight_devices_give_the_losses_of_one(recipe, eight, tmp_path):
-    one, lines = run(recipe, tmp_path / "one", 1)
+@pytest.fixture(scope="module")
+def on_one(recipe):
+    """`on_one(recipe, path)`: a run on one device, here, with another seed or the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_norm, "LEAST", 0)
+        experiment = Experiment.of(recipe)
+
+        def run(recipe, path):
+            train(recipe, path, experiment=experiment, console=Console(quiet=True))
+            return results(path)
+
+        yield run
+
+
+def test_eight_devices_give_the_losses_of_one(recipe, eight, on_one, tmp_path):
+    one, lines = on_one(recipe, tmp_path / "one")
     _, summary, others = eight
     assert len(summary["devices"]) == 8
     for name in ("loss", "accuracy"):
@@ -86,8 +109,6 @@ def test_eight_devices_give_the_losses_of_one(recipe, eight, tmp_path):
 
 
 def test_a_run_of_eight_devices_is_restored_on_one(eight):
-    from cnn_jax.evaluation.evaluate import evaluate
-
     path, summary, _ = eight
     found = evaluate(path)
     assert len(found["devices"]) == 1
@@ -142,8 +163,6 @@ print(json.dumps({name: train(*cases[name]) for name in sys.argv[2:]}))
 
 def losses_of_layouts(recipe, *names):
     """Losses with some of `LAYOUTS`, which those of one device must equal."""
-    from cnn_jax.json_values import to_json
-
     done = subprocess.run(
         [sys.executable, "-c", LAYOUTS, json.dumps(to_json(recipe)), *names],
         capture_output=True,
@@ -191,9 +210,7 @@ print(json.dumps(together))
 """
 
 
-def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, tmp_path):
-    from cnn_jax.json_values import to_json
-
+def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, on_one, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", AT_ONCE, json.dumps(to_json(recipe)), str(tmp_path / "seeds")],
         capture_output=True,
@@ -208,6 +225,6 @@ def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, tmp_path
     assert {tuple(summary["devices"]) for summary in summaries} == {("cpu:0",), ("cpu:1",)}
     for line in ("seed 0: ", "seed 1: ", "seed 2: "):
         assert line in done.stdout
-    summary, _ = run(dataclasses.replace(recipe, seed=1), tmp_path / "alone", 1)
+    summary, _ = on_one(dataclasses.replace(recipe, seed=1), tmp_path / "alone")
     assert summaries[1]["test"] == summary["test"]
     assert summaries[1]["best"] == summary["best"]

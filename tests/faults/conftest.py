@@ -16,8 +16,8 @@ def recipe(tiny, changed) -> Recipe:
     return changed(
         tiny,
         {
-            "duration": steps(120),
-            "validate_every": steps(10),
+            "duration": steps(48),
+            "validate_every": steps(8),
             "log_every": steps(3),
             "checkpoints.every": steps(4),
             "checkpoints.keep_latest": 3,

@@ -26,7 +26,7 @@ def experiment(recipe):
 def half(recipe, tmp_path_factory):
     """The folder of a run that was stopped on its way; its newest step was validated."""
     path = tmp_path_factory.mktemp("half") / "run"
-    done = runs.run(recipe, path, moment=f"step:70:{int(signal.SIGTERM)}:0")
+    done = runs.run(recipe, path, moment=f"step:30:{int(signal.SIGTERM)}:0")
     assert done.returncode == 75, done.stderr
     return path
 
@@ -157,7 +157,7 @@ def test_all_damaged_is_an_error_that_names_them(recipe, half, experiment, tmp_p
     for step in runs.saved(path):
         for file in data_files(path / "checkpoints" / str(step) / "state"):
             file.write_bytes(b"broken")
-    with pytest.raises(Unreadable, match=r"checkpoint 70 in .*run cannot be used"):
+    with pytest.raises(Unreadable, match=r"checkpoint 30 in .*run cannot be used"):
         train(recipe, path, experiment=experiment, console=Console(quiet=True))
     assert not list((path / "checkpoints").glob("*.broken"))
 

@@ -71,11 +71,11 @@ def test_on_other_devices_the_run_goes_on_with_the_same_examples(
 ):
     path = tmp_path / "run"
     # The whole job is told to stop by one of its processes.
-    stopped = start(recipe, path, before, *words, moment=f"step:50:{int(signal.SIGTERM)}:0")
+    stopped = start(recipe, path, before, *words, moment=f"step:22:{int(signal.SIGTERM)}:0")
     assert stopped.returncode == 75, stopped.stderr
     assert stopped.stderr.count("stopped at step") == 1
     step = int(stopped.stderr.split("stopped at step ")[1].split()[0])
-    assert 49 <= step <= 53
+    assert 21 <= step <= 25
     done = start(recipe, path, after, *words)
     assert done.returncode == 0, done.stderr
     assert f"going on from the checkpoint of step {step}" in done.stdout
@@ -125,17 +125,17 @@ def test_a_signal_in_an_evaluation_stops_all_processes_in_the_same_step(recipe, 
     path = tmp_path / "run"
     stopped = run_job(recipe, path, moment=f"evaluation:4:{int(signal.SIGTERM)}:0")
     assert stopped.returncode == 75, stopped.stderr
-    assert stopped.stderr.count("stopped at step 40 of 120; the state is saved") == 1
+    assert stopped.stderr.count("stopped at step 32 of 48; the state is saved") == 1
     assert "error" not in stopped.stderr and "Traceback" not in stopped.stderr
     validated = [e["step"] for e in runs.metrics(path) if e["kind"] == "validation"]
-    assert validated == [10, 20, 30]
-    assert max(runs.saved(path)) == 40
+    assert validated == [8, 16, 24]
+    assert max(runs.saved(path)) == 32
 
 
 @slow
 def test_a_damaged_checkpoint_is_left_out_by_all_processes(recipe, undisturbed, note, tmp_path):
     path = tmp_path / "run"
-    stopped = run_job(recipe, path, moment=f"step:50:{int(signal.SIGTERM)}:0")
+    stopped = run_job(recipe, path, moment=f"step:22:{int(signal.SIGTERM)}:0")
     assert stopped.returncode == 75, stopped.stderr
     newest = path / "checkpoints" / str(max(runs.saved(path)))
     file = max((p for p in newest.rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)

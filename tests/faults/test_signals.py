@@ -16,7 +16,7 @@ from short_runs import saved
 
 from cnn_jax import Model, Preprocess
 
-PHASES = {"compile": "1", "step": "50", "evaluation": "5", "save": "9"}
+PHASES = {"compile": "1", "step": "22", "evaluation": "3", "save": "6"}
 """The phases, and the how manieth time each is hit."""
 QUICK = 4
 """SIGTERM in an evaluation is tried by `make test` as well."""

@@ -33,7 +33,7 @@ def test_a_run_goes_on_under_another_version(
     # The two have different optimisations of XLA, and share no compilation cache.
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setattr(runs.sys, "executable", pythons[0])
-    stopped = runs.run(recipe, path, moment=f"step:50:{int(signal.SIGTERM)}:0")
+    stopped = runs.run(recipe, path, moment=f"step:22:{int(signal.SIGTERM)}:0")
     assert stopped.returncode == 75, stopped.stderr
     monkeypatch.setattr(runs.sys, "executable", pythons[1])
     done = runs.run(recipe, path)

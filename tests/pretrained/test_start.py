@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from cnn_jax import UserError, steps, train
+from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.weights import export
 from cnn_jax.restored import restore
+from cnn_jax.runs.experiment import Experiment
 
 QUIET = Console(quiet=True)
 
@@ -58,7 +60,7 @@ def test_an_exported_file_is_as_good_as_the_run(first, tiny, changed, tmp_path):
     assert jax.tree.all(jax.tree.map(np.array_equal, *found))
 
 
-def test_a_new_head_is_the_seeds_and_the_rest_the_files(first, tiny, changed, tmp_path):
+def test_a_new_head_is_new_and_the_rest_the_files(first, tiny, changed, tmp_path):
     recipe = started(
         changed,
         tiny,
@@ -71,6 +73,14 @@ def test_a_new_head_is_the_seeds_and_the_rest_the_files(first, tiny, changed, tm
     theirs = restore(first).variables["params"]
     np.testing.assert_array_equal(ours["conv1"]["kernel"], theirs["conv1"]["kernel"])
     assert not np.array_equal(ours["head"]["kernel"], theirs["head"]["kernel"])
+
+
+def test_a_new_head_guesses_evenly_at_first(first, tiny, changed):
+    """Whatever the features are; the random values of some models are for a thousand classes."""
+    recipe = started(changed, tiny, first, {"init.new_head": True})
+    program = Experiment.of(recipe).program
+    head = initial_weights(recipe, program).variables["params"]["head"]
+    assert not head["kernel"].any() and head["kernel"].size
 
 
 def test_weights_that_do_not_fit_leave_no_folder(first, tiny, changed, tmp_path):

@@ -3,6 +3,10 @@
 import dataclasses
 import functools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +18,7 @@ from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task, models
 from cnn_jax.batch import Batch
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
-from cnn_jax.devices.mesh import make_mesh
+from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
 from cnn_jax.state import init_state
 from cnn_jax.tasks import TASKS, make_task
 from cnn_jax.training.evaluator import Evaluator, make_model
@@ -214,3 +218,50 @@ def test_padding_may_hold_anything(kind):
     found = each.task.sums(padded(outputs), longer)
     for name, value in plain.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
+
+
+def several_devices():
+    """Compares one device with all of this process, a step and an evaluation of every task.
+
+    Returns:
+      For each kind, what is apart by more than rounding.
+    """
+    assert len(jax.devices()) == 8
+    one, all_ = make_mesh(devices=jax.devices()[:1]), make_mesh()
+    found = {}
+    for kind in KINDS:
+        each = made(kind, batch_size=16)
+        judged = [
+            numbers(Evaluator(each.recipe, each.spec, mesh)(variables_of(each), each.split))
+            for mesh in (one, all_)
+        ]
+        apart = {
+            name: (value, judged[1][name])
+            for name, value in judged[0].items()
+            if not np.isclose(value, judged[1][name], rtol=1e-5, atol=1e-6, equal_nan=True)
+        }
+        batch = each.task.evaluation_batch(IMAGES[:16], each.split.targets[:16], jnp.ones(16))
+        state, step = step_of(each)
+        losses = []
+        for mesh in (one, all_):
+            spread = jax.device_put(batch, batch_sharding(mesh))
+            _, metrics = jax.jit(step)(jax.device_put(state, replicated(mesh)), spread)
+            losses.append(float(metrics["loss"]))
+        if not np.isclose(*losses, rtol=1e-5):
+            apart["a step's loss"] = tuple(losses)
+        found[kind] = apart
+    return found
+
+
+def test_eight_devices_give_the_numbers_of_one():
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8"
+    done = subprocess.run(
+        [sys.executable, "-c", "import test_every_task as t; print(t.several_devices())"],
+        cwd=Path(__file__).parent,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str({kind: {} for kind in KINDS})
