@@ -33,7 +33,7 @@ _POLICIES = ("rand_augment", "trivial_augment")
 
 
 def check(
-    augment: recipe.Augment, preprocess: recipe.Preprocess, image_shape: tuple[int, int, int]
+    augment: recipe.Augment, preprocess: recipe.Preprocess, image_shape: tuple[int, ...]
 ) -> None:
     """Checks the parts of a recipe that concern images, before anything is compiled.
 

@@ -76,9 +76,7 @@ def change_size(
     return jnp.pad(unit, ((0, 0), rows, columns, (0, 0)))
 
 
-def output_shape(
-    config: recipe.Preprocess, image_shape: tuple[int, int, int]
-) -> tuple[int, int, int]:
+def output_shape(config: recipe.Preprocess, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """The (h, w, c) of a preprocessed image, from the (h, w, c) of a raw one.
 
     Raises:
@@ -88,7 +86,7 @@ def output_shape(
     height, width, channels = image_shape
     size = config.size
     if size is None:
-        return image_shape
+        return height, width, channels
     check_side("--preprocess.size", size)
     if config.fit == "pad" and size < max(height, width):
         raise UserError(

@@ -34,8 +34,8 @@ class Examples(Protocol):
         ...
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of an image to learn from."""
+    def image_shape(self) -> tuple[int, ...]:
+        """Of one example to learn from: (h, w, c) of an image."""
         ...
 
     def take(self, indices: np.ndarray) -> Examples:
@@ -85,10 +85,9 @@ class Split:
         return self.targets
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of an image."""
-        height, width, channels = self.images.shape[1:]
-        return height, width, channels
+    def image_shape(self) -> tuple[int, ...]:
+        """Of one example: (h, w, c) of an image, (t, c) of a series, (t,) of tokens."""
+        return tuple(self.images.shape[1:])
 
     def take(self, indices: np.ndarray) -> Split:
         """The examples at the given places, in their order."""
@@ -124,3 +123,8 @@ class Dataset:
     source: str
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = None
+
+
+def input_kind(examples: Examples) -> str:
+    """The kind of what a model is given of examples, see `cnn_jax.data.fields`."""
+    return next(iter(fields_of(examples.inputs))) if isinstance(examples, Split) else "image"

@@ -40,6 +40,8 @@ _KINDS = (
     ("class", ("int32",), 0),
     ("tags", ("int8",), 1),
     ("number", ("float32",), 1),
+    ("series", ("float32",), 2),
+    ("tokens", ("int32",), 1),
 )
 
 
@@ -48,7 +50,8 @@ def field_of(values: np.ndarray) -> Field:
 
     An `image` is (h, w, c) uint8, uint16 or float32; a `class` () int32, its place among the
     names; `tags` (k,) int8, 1 where a tag is there, 0 where not and -1 where that is unknown; a
-    `number` (d,) float32, of one or more quantities.
+    `number` (d,) float32, of one or more quantities; a `series` (t, c) float32, c values at each
+    time, not a number after its end; `tokens` (t,) int32, places in a vocabulary, 0 after the end.
 
     Raises:
       TypeError: there is no such kind.

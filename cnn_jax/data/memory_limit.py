@@ -120,22 +120,22 @@ def check_side(flag: str, side: int | None) -> None:
         raise UserError(f"{flag} {side} {why}")
 
 
-def check_batch_size(batch_size: int, *images: tuple[tuple[int, int, int], int]) -> None:
-    """Checks that the images of a batch may be held in memory.
+def check_batch_size(batch_size: int, *images: tuple[tuple[int, ...], int]) -> None:
+    """Checks that the inputs of a batch may be held in memory.
 
     Args:
       batch_size: examples.
-      images: the (h, w, c) of an image, and the bytes of each value of it, for each form in which a
-        batch is held.
+      images: the shape of one, such as (h, w, c), and the bytes of each value of it, for each form
+        in which a batch is held.
 
     Raises:
       UserError: they take more than half of what is available.
     """
-    need = batch_size * sum(height * width * c * size for (height, width, c), size in images)
+    need = batch_size * sum(math.prod(shape) * size for shape, size in images)
     if need > (limit := default_limit()):
-        height, width, channels = images[-1][0]
+        what = "images" if len(images[-1][0]) == 3 else "examples"
         raise UserError(
-            f"a batch of {batch_size:,} images of {height}x{width}x{channels} takes "
+            f"a batch of {batch_size:,} {what} of {'x'.join(map(str, images[-1][0]))} takes "
             f"{need / 1e9:.1f} GB before the first layer, more than the {limit / 1e9:.1f} GB it "
             "may (half of the memory that is available); give a smaller --batch-size, "
             "--data.image-size or --preprocess.size"

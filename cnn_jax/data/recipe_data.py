@@ -17,11 +17,16 @@ from cnn_jax.data import (
     with_validation,
 )
 from cnn_jax.data.arrays import Kind
-from cnn_jax.data.dataset import Examples
+from cnn_jax.data.dataset import Examples, input_kind
 from cnn_jax.data.fields import Field, fields_of
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.data.statistics import scaled_mean_std, target_facts, value_range
+from cnn_jax.data.statistics import (
+    scaled_mean_std,
+    series_mean_std,
+    target_facts,
+    value_range,
+)
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
@@ -129,10 +134,18 @@ def data_spec(
         of what is measured.
     """
     train, evaluation_shape, notes = dataset.train, None, dataset.notes
-    values = value_range(train.images) if isinstance(train, Split) else (0.0, 255.0)
+    kind = input_kind(train)
+    values = (0.0, 255.0)
+    if kind == "image" and isinstance(train, Split):
+        values = value_range(train.images)
     mean: np.ndarray | tuple[float, ...]
     std: np.ndarray | tuple[float, ...]
-    if preparation is not None:
+    if kind == "tokens":
+        mean, std, how = (), (), "none, of words"
+    elif kind == "series":
+        assert isinstance(train, Split)
+        (mean, std), how = series_mean_std(train.inputs), "of all training series"
+    elif preparation is not None:
         mean, std, how = preparation
     elif isinstance(train, Split) and train.images.dtype != np.uint8:
         mean, std = scaled_mean_std(train.images, values)

@@ -23,9 +23,9 @@ class DataSpec:
     Attributes:
       name: the data set's name, as in the recipe.
       class_names: the k classes in the order of the logits, the tags, or what the numbers are of.
-      image_shape: (h, w, c) of the raw images.
-      mean: channel means of the training images, on the scale 0 to 1.
-      std: channel deviations of the training images, on the scale 0 to 1.
+      image_shape: (h, w, c) of the raw images; of other inputs the shape of one.
+      mean: channel means of the training images, on the scale 0 to 1; of series in their unit.
+      std: channel deviations of the same.
       examples: count of examples in each split.
       streamed: whether images are read from disk while the training runs.
       evaluation_shape: (h, w, c) of the raw images in evaluation, where it is another.
@@ -41,12 +41,12 @@ class DataSpec:
 
     name: str
     class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     examples: dict[str, int]
     streamed: bool = False
-    evaluation_shape: tuple[int, int, int] | None = None
+    evaluation_shape: tuple[int, ...] | None = None
     statistics: str = "of all training images"
     inputs: dict[str, Field] = field(default_factory=dict)
     targets: dict[str, Field] = field(default_factory=lambda: {"class": CLASS})
@@ -56,7 +56,12 @@ class DataSpec:
     value_range: tuple[float, float] = (0, 255)
 
     @property
-    def evaluated_shape(self) -> tuple[int, int, int]:
+    def input_kind(self) -> str:
+        """The kind of what a model is given, see `cnn_jax.data.fields`."""
+        return next((each.kind for each in self.inputs.values()), "image")
+
+    @property
+    def evaluated_shape(self) -> tuple[int, ...]:
         """(h, w, c) of the raw images in evaluation."""
         return self.evaluation_shape or self.image_shape
 

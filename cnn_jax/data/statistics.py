@@ -69,6 +69,16 @@ def value_range(images: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
+def series_mean_std(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (population) deviation (c,) of each channel over all times, in float64.
+
+    Args:
+      series: (n, t, c) float32, not a number after the end of a series.
+    """
+    values = series.reshape(-1, series.shape[-1]).astype(np.float64)
+    return np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+
+
 def scaled_mean_std(
     images: np.ndarray, values: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -172,7 +172,7 @@ def _records(name: str, data_dir: Path | None) -> FoundRecords:
     return find_tfds(name, data_dir)
 
 
-def views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
+def views(config: Data, shape: tuple[int, ...]) -> tuple[View, View]:
     """How images are prepared to learn from, and for evaluation.
 
     Args:
@@ -181,7 +181,7 @@ def views(config: Data, shape: tuple[int, int, int]) -> tuple[View, View]:
     """
     height, width, channels = shape
     training = View(
-        shape,
+        (height, width, channels),
         area=config.random_crop,
         ratio=config.random_crop_ratio,
         part=config.central_crop,

@@ -80,7 +80,8 @@ def view_of(restored: Restored) -> View:
     if spec.streamed:
         return views(restored.recipe.data, spec.image_shape)[1]
     grey_range = restored.recipe.data.grey_range or WHOLE
-    return HeldView(spec.evaluated_shape, part=restored.crop, grey_range=grey_range)
+    height, width, channels = spec.evaluated_shape
+    return HeldView((height, width, channels), part=restored.crop, grey_range=grey_range)
 
 
 def judged_set(

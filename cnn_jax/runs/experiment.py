@@ -14,6 +14,7 @@ import numpy as np
 
 from cnn_jax.augment import output_shape
 from cnn_jax.data import Dataset, InMemory, Order, Split
+from cnn_jax.data.dataset import input_kind
 from cnn_jax.data.memory_limit import check_batch_size
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.pieces import check_workers
@@ -98,15 +99,15 @@ class Experiment:
             first_does(lambda: found.append(read()))
             dataset = found[0] if found else read()
         check_workers(workers)
-        prepared = output_shape(recipe.preprocess, dataset.train.image_shape)
+        shape = dataset.train.image_shape
+        is_image = input_kind(dataset.train) == "image"
         # What the host holds, which is also the device where it is a CPU.
-        held = [(dataset.train.image_shape, 1)]
+        held = [(shape, 1 if is_image else 4)]
         if mesh.devices.flat[0].platform == "cpu":
-            held.append((prepared, 4))
+            held.append((output_shape(recipe.preprocess, shape) if is_image else shape, 4))
         examples = min(recipe.batch_size, len(dataset.train))
         check_batch_size(examples // jax.process_count(), *held)
-        channels = dataset.train.image_shape[2]
-        preparation, preparation_note = preparation_of(recipe, channels, begun)
+        preparation, preparation_note = preparation_of(recipe, shape[-1], begun)
         spec = data_spec(dataset, recipe.preprocess, preparation)
         if began_with is not None:
             spec = spec.taken_up(began_with)

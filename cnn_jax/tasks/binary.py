@@ -16,14 +16,14 @@ from cnn_jax.errors import UserError
 from cnn_jax.tasks import scores
 from cnn_jax.tasks.classification import ACCURACY, LOSS, means
 from cnn_jax.tasks.contract import Apply, Metric
-from cnn_jax.tasks.image_task import ImageTask, total
+from cnn_jax.tasks.example_task import ExampleTask, total
 
 AUROC = Metric("auroc", higher=True, short="auroc")
 AVERAGE_PRECISION = Metric("average_precision", higher=True, short="ap")
 F1 = Metric("f1", higher=True, short="f1")
 
 
-class Binary(ImageTask):
+class Binary(ExampleTask):
     """One of two classes; the logit is of the second of them, the positive one."""
 
     METRICS = (AUROC, AVERAGE_PRECISION, ACCURACY, F1, LOSS)

@@ -12,7 +12,7 @@ from flax import linen as nn
 from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.tasks.contract import Apply, Metric
-from cnn_jax.tasks.image_task import ImageTask, total
+from cnn_jax.tasks.example_task import ExampleTask, total
 from cnn_jax.tasks.losses import CLASS_LOSSES, smooth
 
 ACCURACY = Metric("accuracy", higher=True, form="{:.2%}", short="acc")
@@ -21,7 +21,7 @@ NLL = Metric("nll", short="nll")
 TOP5 = Metric("top5", higher=True, form="{:.2%}", short="top5")
 
 
-class Classification(ImageTask):
+class Classification(ExampleTask):
     """One class of k, told by k logits; targets are class probabilities (b, k)."""
 
     METRICS = (ACCURACY, LOSS, NLL, TOP5)

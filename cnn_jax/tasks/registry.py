@@ -12,11 +12,11 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.binary import Binary
 from cnn_jax.tasks.classification import Classification
 from cnn_jax.tasks.contract import Metric, Task
-from cnn_jax.tasks.image_task import ImageTask
+from cnn_jax.tasks.example_task import ExampleTask
 from cnn_jax.tasks.regression import Regression
 from cnn_jax.tasks.tagging import Tagging
 
-TASKS: dict[str, type[ImageTask]] = {
+TASKS: dict[str, type[ExampleTask]] = {
     "binary": Binary,
     "classification": Classification,
     "regression": Regression,
@@ -24,7 +24,7 @@ TASKS: dict[str, type[ImageTask]] = {
 }
 
 
-def kind_of(recipe: Recipe) -> type[ImageTask]:
+def kind_of(recipe: Recipe) -> type[ExampleTask]:
     """The class of a recipe's task.
 
     Raises:

@@ -14,7 +14,7 @@ from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.tasks.classification import LOSS
 from cnn_jax.tasks.contract import Apply, Metric
-from cnn_jax.tasks.image_task import ImageTask, total
+from cnn_jax.tasks.example_task import ExampleTask, total
 from cnn_jax.tasks.losses import absolute_error, huber, squared_error
 
 MAE = Metric("mae", form="{:.4g}", short="mae")
@@ -22,7 +22,7 @@ RMSE = Metric("rmse", form="{:.4g}", short="rmse")
 R2 = Metric("r2", higher=True, form="{:.4f}", short="r2")
 
 
-class Regression(ImageTask):
+class Regression(ExampleTask):
     """Numbers; the net learns them standardised by the training part.
 
     Options:
@@ -43,7 +43,7 @@ class Regression(ImageTask):
     OPTIONS: ClassVar[Mapping[str, Any]] = {"angle": False, "bins": 101, "within": 5.0}
 
     def __post_init__(self) -> None:
-        """See `ImageTask`.
+        """See `ExampleTask`.
 
         Raises:
           UserError: the data are no numbers, an option or a loss is none that there is, or the

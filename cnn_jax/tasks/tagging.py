@@ -15,7 +15,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.tasks import scores
 from cnn_jax.tasks.classification import LOSS
 from cnn_jax.tasks.contract import Apply, Metric
-from cnn_jax.tasks.image_task import ImageTask, total, with_head_bias
+from cnn_jax.tasks.example_task import ExampleTask, total, with_head_bias
 from cnn_jax.tasks.losses import asymmetric, tag_cross_entropy
 
 MAP = Metric("map", higher=True, short="map")
@@ -25,7 +25,7 @@ EXACT = Metric("exact_match", higher=True, form="{:.2%}", short="exact")
 HAMMING = Metric("hamming", form="{:.4f}", short="hamming")
 
 
-class Tagging(ImageTask):
+class Tagging(ExampleTask):
     """Tags, each told by a logit of its own; targets are 1, 0, or -1 where a tag is unknown."""
 
     METRICS = (MAP, MICRO_MAP, F1, EXACT, HAMMING, LOSS)
@@ -140,7 +140,7 @@ class Tagging(ImageTask):
         return jax.nn.sigmoid(outputs)
 
     def __post_init__(self) -> None:
-        """See `ImageTask`.
+        """See `ExampleTask`.
 
         Raises:
           UserError: the data are no tags, or an option is unknown.

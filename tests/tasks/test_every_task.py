@@ -231,10 +231,11 @@ def several_devices():
     found = {}
     for kind in KINDS:
         each = made(kind, batch_size=16)
-        judged = [
-            numbers(Evaluator(each.recipe, each.spec, mesh)(variables_of(each), each.split))
-            for mesh in (one, all_)
-        ]
+        judged = []
+        for mesh in (one, all_):
+            variables = jax.device_put(variables_of(each), replicated(mesh))
+            evaluator = Evaluator(each.recipe, each.spec, mesh)
+            judged.append(numbers(evaluator(variables, each.split)))
         apart = {
             name: (value, judged[1][name])
             for name, value in judged[0].items()
@@ -253,6 +254,7 @@ def several_devices():
     return found
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_numbers_of_one():
     flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8"
     done = subprocess.run(

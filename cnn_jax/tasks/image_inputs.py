@@ -1,11 +1,8 @@
-"""What all tasks on single images share: their preparation, and the views they are seen in."""
+"""Images as what a model is given: their preparation, their changes, and their views."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,52 +12,15 @@ from cnn_jax import augment
 from cnn_jax.augment import evaluation_batch, output_shape, preprocess, training_batch
 from cnn_jax.augment.views import in_views
 from cnn_jax.batch import Batch
-from cnn_jax.data.spec import DataSpec
-from cnn_jax.errors import UserError, unknown
-from cnn_jax.recipe import Recipe
-from cnn_jax.tasks.contract import Apply, Metric
+from cnn_jax.errors import UserError
+from cnn_jax.tasks.contract import Apply
+from cnn_jax.tasks.inputs import Inputs
 
 
-@dataclass(frozen=True)
-class ImageTask(ABC):
-    """A task whose inputs are images and whose targets are one array.
+class ImageInputs(Inputs):
+    """Images (b, h, w, c), normalised channel by channel; see `Inputs`."""
 
-    Args:
-      recipe: what is trained, with the defaults of its task filled in.
-      spec: facts of the data.
-    """
-
-    METRICS: ClassVar[tuple[Metric, ...]]
-    PARTS: ClassVar[tuple[Metric, ...]] = ()
-    HEADLINE: ClassVar[tuple[Metric, ...]]
-    LOSSES: ClassVar[tuple[str, ...]]
-    KINDS: ClassVar[tuple[str, ...]]
-    NUMBERS: ClassVar[bool] = False
-    OPTIONS: ClassVar[Mapping[str, Any]] = {}
-
-    recipe: Recipe
-    spec: DataSpec
-
-    def __post_init__(self) -> None:
-        """Checks that the data hold what is to be learnt.
-
-        Raises:
-          UserError: they do not, or an option is unknown.
-        """
-        name = self.recipe.task.name
-        kinds = [each.kind for each in self.spec.targets.values()]
-        if len(kinds) != 1 or kinds[0] not in self.KINDS:
-            raise UserError(
-                f"--task.name {name} learns {' or '.join(self.KINDS)}, but {self.spec.name} has "
-                f"{', '.join(kinds)}; choose a task that learns these"
-            )
-        for option in self.recipe.task.options:
-            if option not in self.OPTIONS:
-                raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
-
-    def option(self, name: str) -> Any:
-        """An option of the task, as the recipe gives it or by default."""
-        return self.recipe.task.options.get(name, self.OPTIONS[name])
+    KIND = "image"
 
     @property
     def normalisation(self) -> tuple[jax.Array, jax.Array]:
@@ -82,7 +42,7 @@ class ImageTask(ABC):
         return jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
 
     def check(self, model: nn.Module) -> None:
-        """See `Task`."""
+        """See `Inputs`."""
         recipe, spec = self.recipe, self.spec
         augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
         side = min(output_shape(recipe.preprocess, spec.image_shape)[:2])
@@ -107,16 +67,12 @@ class ImageTask(ABC):
             )
 
     def example(self, *, evaluation: bool = False) -> jax.ShapeDtypeStruct:
-        """See `Task`: an image (h, w, c) float32."""
+        """See `Inputs`: an image (h, w, c) float32."""
         raw = self.spec.evaluated_shape if evaluation else self.spec.image_shape
         return jax.ShapeDtypeStruct(output_shape(self.recipe.preprocess, raw), jnp.float32)
 
-    @abstractmethod
-    def encoded(self, targets: jax.Array) -> Any:
-        """Raw targets (b, ...) as the loss has them, a tree of float32 that may be blended."""
-
     def prepared(self, inputs: jax.Array) -> jax.Array:
-        """See `Task`."""
+        """See `Inputs`."""
         range_ = self.spec.value_range
         return preprocess(inputs, self.recipe.preprocess, *self.normalisation, range_)
 
@@ -125,16 +81,16 @@ class ImageTask(ABC):
         key: jax.Array,
         run_key: jax.Array,
         inputs: jax.Array,
-        targets: jax.Array,
+        targets: Any,
         epochs: jax.Array,
         indices: jax.Array,
     ) -> Batch:
-        """See `Task`."""
+        """See `Inputs`."""
         mean, std = self.normalisation
         return training_batch(
             key,
             inputs,
-            self.encoded(targets),
+            targets,
             epochs,
             indices,
             run_key=run_key,
@@ -145,12 +101,12 @@ class ImageTask(ABC):
             value_range=self.spec.value_range,
         )
 
-    def evaluation_batch(self, inputs: jax.Array, targets: jax.Array, weights: jax.Array) -> Batch:
-        """See `Task`."""
+    def evaluation_batch(self, inputs: jax.Array, targets: Any, weights: jax.Array) -> Batch:
+        """See `Inputs`."""
         mean, std = self.normalisation
         return evaluation_batch(
             inputs,
-            self.encoded(targets),
+            targets,
             weights,
             preprocess=self.recipe.preprocess,
             mean=mean,
@@ -158,28 +114,6 @@ class ImageTask(ABC):
             value_range=self.spec.value_range,
         )
 
-    def initial(self, params: Any) -> Any:
-        """See `Task`."""
-        return params
-
     def infer(self, apply: Apply, inputs: jax.Array) -> Any:
-        """See `Task`: outputs averaged over the views of each image."""
+        """See `Inputs`: outputs averaged over the views of each image."""
         return in_views(apply, inputs, self.recipe.views)
-
-    def choose(self, records: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Task`."""
-        return {}
-
-
-def total(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """The weighted sum of values (b,)."""
-    # Padding may hold anything, even what is not a number: it is selected away.
-    return jnp.sum(jnp.where(weights > 0, weights * values, 0.0))
-
-
-def with_head_bias(params: Any, bias: jax.Array) -> Any:
-    """Parameters whose last layer, `head`, has another bias; as they are where it has none."""
-    head = params.get("head", {})
-    if getattr(head, "get", None) is None or jnp.shape(head.get("bias")) != bias.shape:
-        return params
-    return {**params, "head": {**head, "bias": bias.astype(head["bias"].dtype)}}

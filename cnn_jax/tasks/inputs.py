@@ -1,0 +1,97 @@
+"""What a model is given: the half of a task that does not ask what is told of an example."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnn_jax.batch import Batch
+from cnn_jax.data.spec import DataSpec
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Recipe
+from cnn_jax.tasks.contract import Apply
+
+
+@dataclass(frozen=True)
+class Inputs(ABC):
+    """Inputs of one kind: how they are prepared, and changed at random.
+
+    Args:
+      recipe: what is trained.
+      spec: facts of the data.
+    """
+
+    KIND: ClassVar[str]
+
+    recipe: Recipe
+    spec: DataSpec
+
+    @abstractmethod
+    def check(self, model: nn.Module) -> None:
+        """Checks the recipe against the data, before anything is compiled.
+
+        Raises:
+          UserError: they do not fit.
+        """
+
+    @abstractmethod
+    def example(self, *, evaluation: bool = False) -> Any:
+        """Shapes and dtypes of one prepared example, without the batch's axis, as a tree."""
+
+    @abstractmethod
+    def prepared(self, inputs: Any) -> Any:
+        """Raw inputs (b, ...) as evaluation gives them to the model."""
+
+    def refuse_image_fields(self) -> None:
+        """Refuses what a recipe asks for that only images have.
+
+        Raises:
+          UserError: there is such a field.
+        """
+        for group in ("augment", "preprocess"):
+            asked = getattr(self.recipe, group)
+            for each in dataclasses.fields(asked):
+                if getattr(asked, each.name) != each.default:
+                    flag = f"--{group}.{each.name.replace('_', '-')}"
+                    raise UserError(
+                        f"{flag} is for images, and {self.spec.name} has {self.KIND}; leave it out"
+                    )
+        if self.recipe.views != "none":
+            raise UserError(
+                f"--views {self.recipe.views} is for images, and {self.spec.name} has {self.KIND}"
+            )
+
+    def training_batch(
+        self,
+        key: jax.Array,
+        run_key: jax.Array,
+        inputs: Any,
+        targets: Any,
+        epochs: jax.Array,
+        indices: jax.Array,
+    ) -> Batch:
+        """The batch of a step, by default without any change.
+
+        Args:
+          key: of the step.
+          run_key: of the whole training.
+          inputs: raw, a tree of arrays (b, ...).
+          targets: as the loss has them, a tree of float32 arrays (b, ...) that may be blended.
+          epochs: (b,) int32, in which each is seen.
+          indices: (b,) int32, their places in the data set.
+        """
+        return self.evaluation_batch(inputs, targets, jnp.ones(len(indices), jnp.float32))
+
+    def evaluation_batch(self, inputs: Any, targets: Any, weights: jax.Array) -> Batch:
+        """The batch of an evaluation: prepared, but not changed."""
+        return Batch(self.prepared(inputs), targets, jnp.asarray(weights, jnp.float32))
+
+    def infer(self, apply: Apply, inputs: Any) -> Any:
+        """The net's outputs for prepared inputs, by default of these alone."""
+        return apply(inputs)
