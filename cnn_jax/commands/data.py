@@ -83,6 +83,8 @@ class Reading:
     grey_range: tuple[int, int] | None = None
     """The values of 16-bit grey images of `folder:PATH` that are black and white, by default as
     many bits as they need."""
+    full_depth: bool = False
+    """Keep all values of 16-bit PNG files; TIFF files always keep theirs."""
     streaming: bool | None = None
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""

@@ -1,4 +1,4 @@
-"""Grey images of 16 bits: which of their values is black, and which is white."""
+"""How deep images are; and of 16-bit grey that is read as 8 bits, which values are the ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ GreyRange = tuple[int, int]
 
 WHOLE: GreyRange = (0, 65535)
 
+_ALL_BITS = ", scaled to 8; --data.full-depth True keeps all values"
 
-def check_range(grey_range: GreyRange | None) -> None:
+
+def check_range(grey_range: GreyRange | None, *, full_depth: bool = False) -> None:
     """Checks a range that a recipe gives.
 
     Raises:
-      UserError: it is none.
+      UserError: it is none, or nothing is scaled by it.
     """
+    if grey_range is not None and full_depth:
+        raise UserError(
+            "--data.grey-range scales 16-bit images to 8 bits, and --data.full-depth True keeps "
+            "all their values; leave one of them out"
+        )
     if grey_range is not None and not 0 <= grey_range[0] < grey_range[1] <= WHOLE[1]:
         low, high = grey_range
         raise UserError(
@@ -45,10 +52,12 @@ class Depths:
 
     Attributes:
       n: how many there are.
-      wide: how many of them are 16-bit grey.
-      cut: how many have 16 bits and colours or transparency.
+      wide: how many of them are 16-bit grey that is read as 8 bits.
+      cut: how many have 16 bits and colours or transparency, and are read as 8 bits.
       extremes: the least and the greatest value of the 16-bit grey images to learn from.
       given: the range that the recipe gives.
+      rounded: how many hold values that float32 need not hold exactly.
+      pages: how many have several pages.
     """
 
     n: int
@@ -56,6 +65,8 @@ class Depths:
     cut: int = 0
     extremes: tuple[int, int] | None = None
     given: GreyRange | None = None
+    rounded: int = 0
+    pages: int = 0
 
     @property
     def _bits(self) -> int:
@@ -74,7 +85,20 @@ class Depths:
 
     def notes(self) -> list[str]:
         """What a user should know of it."""
-        notes = []
+        notes = [f"{each}{_ALL_BITS}" if scaled else each for each, scaled in self._scaled()]
+        if self.rounded:
+            notes.append(f"values of {self.rounded:,} TIFF files are rounded to float32")
+        if self.pages:
+            notes.append(f"of {self.pages:,} TIFF files with several pages the first is read")
+        return notes
+
+    def alone(self) -> list[str]:
+        """The same of an image by itself, without what would have had to be learnt otherwise."""
+        return [each for each, _ in self._scaled()]
+
+    def _scaled(self) -> list[tuple[str, bool]]:
+        """What is said of images of 16 bits, and whether that takes values from them."""
+        found = []
         if self.wide:
             which = "" if self.wide == self.n else f" ({self.wide:,} of {self.n:,})"
             held = ""
@@ -83,10 +107,11 @@ class Depths:
             how = f"as {self._bits} bits"
             if self.given is not None:
                 how = f"with {self.given[0]:,} as black and {self.given[1]:,} as white"
-            notes.append(f"16-bit grey images{which}{held} are read {how}")
+            scaled = self.given is not None or self._bits > 8
+            found.append((f"16-bit grey images{which}{held} are read {how}", scaled))
         if self.cut:
-            notes.append(
+            told = (
                 f"of {self.cut:,} images of 16 bits with colours or transparency the upper 8 bits "
-                "are read"
             )
-        return notes
+            found.append((f"{told}are read", True))
+        return found

@@ -13,9 +13,9 @@ from cnn_jax.data.images import (
     UnreadableImage,
     decode,
     in_threads,
-    resize,
     stored_shape,
 )
+from cnn_jax.data.resizing import resize
 from cnn_jax.errors import UserError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
