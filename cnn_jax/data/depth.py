@@ -13,7 +13,7 @@ GreyRange = tuple[int, int]
 
 WHOLE: GreyRange = (0, 65535)
 
-_ALL_BITS = ", scaled to 8; --data.full-depth True keeps all values"
+_ALL_BITS = "; --data.full-depth True keeps all values"
 
 
 def check_range(grey_range: GreyRange | None, *, full_depth: bool = False) -> None:
@@ -83,35 +83,30 @@ class Depths:
             return None
         return self.given or (0, 2**self._bits - 1)
 
+    def how(self) -> str:
+        """How 16-bit grey is read, in words."""
+        which = "" if self.wide == self.n else f" ({self.wide:,} of {self.n:,})"
+        held = ""
+        if self.extremes is not None:
+            held = f" hold values from {self.extremes[0]:,} to {self.extremes[1]:,} and"
+        how = f"as {self._bits} bits"
+        if self.given is not None:
+            how = f"with {self.given[0]:,} as black and {self.given[1]:,} as white"
+        return f"16-bit grey images{which}{held} are read {how}"
+
     def notes(self) -> list[str]:
         """What a user should know of it."""
-        notes = [f"{each}{_ALL_BITS}" if scaled else each for each, scaled in self._scaled()]
+        notes = []
+        if self.wide:
+            scaled = self.given is not None or self._bits > 8
+            notes.append(self.how() + f", scaled to 8{_ALL_BITS}" * scaled)
+        if self.cut:
+            notes.append(
+                f"of {self.cut:,} images of 16 bits with colours or transparency the upper 8 bits "
+                f"are read{_ALL_BITS}"
+            )
         if self.rounded:
-            notes.append(f"values of {self.rounded:,} TIFF files are rounded to float32")
+            notes.append(f"the values of {self.rounded:,} TIFF files are rounded to float32")
         if self.pages:
             notes.append(f"of {self.pages:,} TIFF files with several pages the first is read")
         return notes
-
-    def alone(self) -> list[str]:
-        """The same of an image by itself, without what would have had to be learnt otherwise."""
-        return [each for each, _ in self._scaled()]
-
-    def _scaled(self) -> list[tuple[str, bool]]:
-        """What is said of images of 16 bits, and whether that takes values from them."""
-        found = []
-        if self.wide:
-            which = "" if self.wide == self.n else f" ({self.wide:,} of {self.n:,})"
-            held = ""
-            if self.extremes is not None:
-                held = f" hold values from {self.extremes[0]:,} to {self.extremes[1]:,} and"
-            how = f"as {self._bits} bits"
-            if self.given is not None:
-                how = f"with {self.given[0]:,} as black and {self.given[1]:,} as white"
-            scaled = self.given is not None or self._bits > 8
-            found.append((f"16-bit grey images{which}{held} are read {how}", scaled))
-        if self.cut:
-            told = (
-                f"of {self.cut:,} images of 16 bits with colours or transparency the upper 8 bits "
-            )
-            found.append((f"{told}are read", True))
-        return found

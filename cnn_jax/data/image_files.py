@@ -125,8 +125,7 @@ def own_range(file: Path) -> GreyRange:
     if not file.is_file() or not header(file).wide:
         return WHOLE
     depths = Depths(1, 1, 0, extremes(file))
-    for note in depths.alone():
-        print(f"{str(file)!a}: {note}, unlike what was learnt from", file=sys.stderr)
+    print(f"{str(file)!a}: {depths.how()}, unlike what was learnt from", file=sys.stderr)
     return depths.grey_range or WHOLE
 
 
