@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import math
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -98,7 +99,8 @@ def _first_page(file: BinaryIO) -> Iterator[Any]:
     except RefusedTiff:
         raise
     except Exception as error:  # damaged numbers make it raise anything
-        raise RefusedTiff(f"cannot be read ({error or type(error).__name__})") from error
+        told = isinstance(error, (OSError, ValueError, zlib.error, NotImplementedError))
+        raise RefusedTiff(f"cannot be read ({error if told else 'it is damaged'})") from error
 
 
 def _header(page: Any) -> TiffHeader:
@@ -167,12 +169,15 @@ def _stored_values(page: Any, file: BinaryIO) -> np.ndarray:
     strips = Strips.of(page)
     if strips is not None:
         return strips.values(file, places)
-    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
-        kind = getattr(page.compression, "name", page.compression)
-        raise RefusedTiff(
-            f"is compressed as {kind}, for which the package imagecodecs is needed: install it, or "
-            "write the file with LZW, Deflate or no compression"
-        )
+    for what, kind, known in (
+        ("compression", page.compression, tifffile.TIFF.DECOMPRESSORS),
+        ("predictor", page.predictor, tifffile.TIFF.UNPREDICTORS),
+    ):
+        if kind not in known:
+            raise RefusedTiff(
+                f"has the {what} {getattr(kind, 'name', kind)}, for which the package imagecodecs "
+                "is needed: install it, or write the file with LZW, Deflate or no compression"
+            )
     planes, _, height, width, samples = page.shaped
     array = page.asarray(squeeze=False, maxworkers=1)[:, 0]
     return np.moveaxis(array, 0, 2).reshape(height, width, planes * samples)

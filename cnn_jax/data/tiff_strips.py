@@ -130,8 +130,9 @@ class Strips:
             return ordered.view(self.dtype.newbyteorder(">")).reshape(shape)
         if self.bits not in (8, 16, 32, 64):
             each = np.unpackbits(content, axis=1)[:, : row_values * self.bits]
-            weights = 1 << np.arange(self.bits - 1, -1, -1)
-            return (each.reshape(-1, self.bits) @ weights).reshape(shape)
+            whole = np.zeros((rows * row_values, 16), np.uint8)
+            whole[:, -self.bits :] = each.reshape(-1, self.bits)
+            return np.packbits(whole, axis=1).view(">u2").reshape(shape)
         values = content.view(self.dtype)
         if self.predictor == _DIFFERENCES:
             # Those of floats are differences of their bits.
