@@ -39,6 +39,7 @@ def all_bits(opened: Callable[[], AbstractContextManager[Image.Image]]) -> np.nd
     Returns:
       (h, w, c) uint16, c 1 or 3.
     """
+    values: np.ndarray
     with opened() as image:
         form = stored_form(image)
         assert form is not None

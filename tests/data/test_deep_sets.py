@@ -112,7 +112,12 @@ def test_a_run_is_evaluated_and_goes_on(run, tmp_path, monkeypatch):
     monkeypatch.setattr(judged, "HELD_BYTES", 0)
     large = evaluate(top / "run", dataset=f"folder:{tmp_path / 'other'}", workers=0)
     assert large["loss"] == other["loss"]
-    np.savez(tmp_path / "bytes.npz", x=np.zeros((20, 16, 16, 1), np.uint8), y=np.arange(20) % 2)
+    np.savez(
+        tmp_path / "bytes.npz",
+        x=np.zeros((20, 16, 16, 1), np.uint8),
+        y=np.arange(20) % 2,
+        class_names=["a", "b"],
+    )
     with pytest.raises(UserError, match="images are uint8, and the model was trained on uint16"):
         evaluate(top / "run", dataset=f"npz:{tmp_path / 'bytes.npz'}", split="all")
     output = io.StringIO()
