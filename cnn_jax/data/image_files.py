@@ -232,18 +232,20 @@ def read_images(
 def _common_kind(paths: Sequence[Path], found: Survey, places: np.ndarray) -> np.dtype:
     """The dtype that all are read as, once their channels fit too."""
     dtypes, channels = found.dtypes[places], found.sizes[places, 2]
-    for kinds, what, are in (
-        (dtypes, "depth", "is read as {}"),
-        # Grey among RGB is RGB with three equal channels.
-        (np.where(channels == 1, 3, channels) if 3 in channels else channels, "channels", "has {}"),
+    # Grey among RGB is RGB with three equal channels.
+    alike = np.where(channels == 1, 3, channels) if 3 in channels else channels
+    for kinds, what, told in (
+        (dtypes, "depth", [f"is read as {each}" for each in dtypes]),
+        (alike, "channels", [f"has {each}" for each in channels]),
     ):
-        if (kinds != kinds[0]).any():
-            other = int(np.argmax(kinds != kinds[0]))
-            told = " and ".join(f"{paths[places[at]]} {are.format(kinds[at])}" for at in (0, other))
-            scaled = found.depths.wide + found.depths.cut
+        differs = kinds != kinds[0]
+        if differs.any():
+            pair = [f"{paths[places[at]]} {told[at]}" for at in (0, int(np.argmax(differs)))]
+            scaled = what == "depth" and found.depths.wide + found.depths.cut
             more = "; --data.full-depth True reads 16-bit PNG as uint16" if scaled else ""
             raise UserError(
-                f"the images differ in {what}: {told}; all of a set must have the same{more}"
+                f"the images differ in {what}: {' and '.join(pair)}; all of a set must have the "
+                f"same{more}"
             )
     return np.dtype(str(dtypes[0]))
 
