@@ -116,13 +116,20 @@ def survey(
 def own_range(file: Path) -> GreyRange:
     """The range of a single 16-bit grey image by its own values, which is said on stderr.
 
+    So it is where the lower bits of one with colours are not read.
+
     Returns:
       The range; for any other image the whole, which does not matter.
 
     Raises:
       UnreadableImage: as `decode` does.
     """
-    if not file.is_file() or not header(file).wide:
+    if not file.is_file():
+        return WHOLE
+    found = header(file)
+    if found.cut:
+        print(f"{str(file)!a}: has 16 bits, of which the upper 8 are read", file=sys.stderr)
+    if not found.wide:
         return WHOLE
     depths = Depths(1, 1, 0, extremes(file))
     print(f"{str(file)!a}: {depths.how()}, unlike what was learnt from", file=sys.stderr)

@@ -89,8 +89,12 @@ def read_tiff(file: BinaryIO) -> tuple[np.ndarray, int]:
 @contextlib.contextmanager
 def _first_page(file: BinaryIO) -> Iterator[Any]:
     """The first page; what is raised within becomes a `RefusedTiff`."""
-    import tifffile  # only where there is such a file
-
+    try:
+        import tifffile  # only where there is such a file
+    except ImportError as error:
+        raise RefusedTiff(
+            "is a TIFF, for which the package tifffile is needed: install this version anew"
+        ) from error
     # It logs what it finds odd in a file, which a user cannot mend.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     try:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cnn_jax.data.image_files import read_images
+from cnn_jax.data.image_files import own_range, read_images
 from cnn_jax.data.images import UnreadableImage, decode, header
 from cnn_jax.data.resizing import resize
 from cnn_jax.errors import UserError
@@ -274,6 +275,19 @@ def test_what_cannot_be_read_is_said(content, reason, tmp_path):
     with pytest.raises(UnreadableImage, match=reason) as caught:
         decode(file)
     assert caught.value.file == str(file)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(UnreadableImage, match="is a TIFF, for which the package tifffile is need"):
+        decode(by_hand(bytes(4), 2, 2, t258=8))
+
+
+def test_a_single_image_that_loses_bits_is_said(tmp_path, capsys):
+    file = tmp_path / "colours.png"
+    file.write_bytes(png(values("uint16", 3, 3, 3)))
+    assert own_range(file) == (0, 65535)
+    assert "colours.png': has 16 bits, of which the upper 8 are read" in capsys.readouterr().err
 
 
 def test_damaged_files_are_errors_and_nothing_else():
