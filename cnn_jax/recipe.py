@@ -61,6 +61,9 @@ class Data:
     grey_range: tuple[int, int] | None = None
     """The values of 16-bit grey images of `folder:PATH` that are black and white: 0 4095 for 12
     bits. By default 0 and the greatest value of as many bits as the training images need."""
+    full_depth: bool = False
+    """Keep all values of 16-bit PNG files, grey or RGB, instead of scaling them to 8 bits. TIFF
+    files always keep theirs: 8 or 16 bits or floats, of any number of channels."""
     streaming: bool | None = None
     """Read images from disk while the training runs, in processes that decode them, instead of
     holding the set in memory. By default where one of the following three is given, or the pixels

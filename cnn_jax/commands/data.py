@@ -83,6 +83,8 @@ class Reading:
     grey_range: tuple[int, int] | None = None
     """The values of 16-bit grey images of `folder:PATH` that are black and white, by default as
     many bits as they need."""
+    full_depth: bool = False
+    """Keep all values of 16-bit PNG files; TIFF files always keep theirs."""
     streaming: bool | None = None
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""
@@ -173,7 +175,11 @@ class DataShow:
             spec = data_spec(dataset)
             mean, std = np.array(spec.mean), np.array(spec.std)
         assert isinstance(train, Split)
-        images = _in_bytes(train.images)
+        images, shown = _in_bytes(train.images), self.name
+        if (channels := images.shape[-1]) not in (1, 3):
+            first = 3 if channels > 3 else 1
+            images, mean, std = images[..., :first], mean[:first], std[:first]
+            shown += f", of whose {channels} channels the first {first} are shown"
         labels, names = train.targets, dataset.class_names
         if labels.ndim > 1:
             # Each image is of a class of its own, called what is told of it.
@@ -196,9 +202,7 @@ class DataShow:
             sheet.save(self.output)
         except (OSError, ValueError) as error:
             raise UserError(f"--output {self.output} cannot be written: {error}") from None
-        print(
-            f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
-        )
+        print(f"{self.output}: {self.examples} images of {shown}, {self.variants} variants each")
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:

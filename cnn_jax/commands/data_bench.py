@@ -19,7 +19,7 @@ from cnn_jax import augment
 from cnn_jax.augment import training_batch
 from cnn_jax.commands.output import print_json, print_rows
 from cnn_jax.data.feed import Feed
-from cnn_jax.data.images import eight_bits, opened
+from cnn_jax.data.images import at_depth, eight_bits, in_channels, opened
 from cnn_jax.data.memory import Order
 from cnn_jax.data.pieces import Pieces, Shuffled, check_workers, default_workers
 from cnn_jax.data.streamed import Interpolation, StreamedSplit
@@ -99,6 +99,9 @@ def _alone(split: StreamedSplit, seconds: float) -> Rows:
     read = [source.read(of(place)) for place in places]
 
     def decoded(content: bytes) -> Image.Image:
+        values = at_depth(content, full_depth=False)
+        if values is not None:
+            return Image.fromarray(in_channels(values, 3, "an image"))
         with opened(content) as image:
             image.load()
             return eight_bits(image)

@@ -86,8 +86,8 @@ class Predict:
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG, BMP or WebP files; folders, with all that is in them; patterns such as '*.jpg';
-    `-` for standard input."""
+    """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
+    '*.jpg'; `-` for standard input."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5

@@ -11,10 +11,10 @@ from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits, load_rotated_digits
 from cnn_jax.data.folder import load_folder
-from cnn_jax.data.images import resize
 from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
+from cnn_jax.data.resizing import resize
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.table_set import load_table
 from cnn_jax.errors import UserError
@@ -33,6 +33,7 @@ def load(
     image_size: int | None = None,
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
+    full_depth: bool = False,
     data_dir: Path | None = None,
     max_bytes: int | None = None,
     kind: Kind = "class",
@@ -49,6 +50,7 @@ def load(
       skip_bad: leave out files of `folder:PATH` that cannot be read.
       grey_range: the values of 16-bit grey images of `folder:PATH` that are black and white, by
         default as `load_folder` finds them.
+      full_depth: keep all bits of 16-bit PNG files, as is always done with TIFF.
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
@@ -69,6 +71,7 @@ def load(
             image_size=image_size,
             skip_bad=skip_bad,
             grey_range=grey_range,
+            full_depth=full_depth,
             max_bytes=max_bytes,
         )
     if form == "npz" and colon:
@@ -98,6 +101,7 @@ def load(
             image_size=image_size,
             skip_bad=skip_bad,
             grey_range=grey_range,
+            full_depth=full_depth,
             max_bytes=max_bytes,
         )
     # Importing TFDS takes a second, which runs on other data should not wait for.

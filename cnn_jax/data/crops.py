@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cnn_jax.data.depth import WHOLE, GreyRange
-from cnn_jax.data.images import eight_bits, opened, turned
+from cnn_jax.data.images import at_depth, eight_bits, fitting, opened, turned
+from cnn_jax.data.resizing import resampled
 
 TRIES = 10
 """Random parts that are tried before the largest in the middle is taken, as in torchvision."""
@@ -109,6 +110,7 @@ def decode_part(
     choose: Choice,
     resample: Image.Resampling = Image.Resampling.BILINEAR,
     grey_range: GreyRange = WHOLE,
+    dtype: str = "uint8",
 ) -> np.ndarray:
     """A part of an encoded image, resized with antialiasing.
 
@@ -117,20 +119,25 @@ def decode_part(
     is does not depend on that. Else as `cnn_jax.data.images.decode`.
 
     Args:
-      content: of a JPEG, PNG, BMP or WebP file.
+      content: of a JPEG, PNG, BMP, WebP or TIFF file.
       name: what errors call it.
-      shape: (h, w, c) of the result, c 1 or 3.
+      shape: (h, w, c) of the result.
       choose: given the height and width of the image.
       resample: the filter.
       grey_range: as for `decode`.
+      dtype: of the result; the images are read so, and not changed to it.
 
     Returns:
-      (h, w, c) uint8.
+      (h, w, c).
 
     Raises:
-      UnreadableImage: as `decode` does.
+      UnreadableImage: as `decode` does; or it is of another dtype or other channels.
     """
     height, width, channels = shape
+    values = at_depth(content, name, full_depth=dtype != "uint8")
+    if values is not None:
+        values = fitting(values, channels, dtype, name)
+        return resampled(values, (height, width), resample, choose(*values.shape[:2]))
     with opened(content, name) as image:
         turn = turned(image)
         box = None

@@ -47,6 +47,7 @@ def load_folder(
     image_size: int | None = None,
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
+    full_depth: bool = False,
     max_bytes: int | None = None,
 ) -> Dataset:
     """The data set `folder:PATH`.
@@ -55,9 +56,10 @@ def load_folder(
     is one, validation (or valid, val) that each hold the same class folders. Without a test
     folder a tenth of the training images is cut for test by a fixed stratified rule. Classes
     are sorted by name, and so are the files of a class. If every image is stored as grey they
-    have one channel, else all have three (see `cnn_jax.data.images.decode`). A file is an image by
-    its first bytes, whatever its name. What is hidden (`.name`) is passed over; files that are
-    known to be no images are passed over and told in `notes`.
+    have one channel, else all have three (see `cnn_jax.data.images.decode`); TIFF may have any
+    number, and be uint16 or float32. A file is an image by its first bytes, whatever its name.
+    What is hidden (`.name`) is passed over; files that are known to be no images are passed over
+    and told in `notes`.
 
     Args:
       path: the folder.
@@ -67,11 +69,12 @@ def load_folder(
       skip_bad: leave out images that cannot be read, and name them on stderr.
       grey_range: the values of 16-bit grey that are black and white; by default 0 and the greatest
         value of as many bits as those of the training images need.
+      full_depth: keep all bits of 16-bit PNG, as is always done with TIFF.
       max_bytes: that the images may take, by default half of the memory that is available.
 
     Raises:
       UserError: there is no such folder, it is not laid out like this, its images differ in
-        size or take too much memory, or some cannot be read.
+        size, depth or channels or take too much memory, or some cannot be read.
     """
     name = name or f"folder:{path}"
     check_side("--data.image-size", image_size)
@@ -80,7 +83,13 @@ def load_folder(
     paths = [file.path for file in files]
     training = np.array([file.split == "train" for file in files], bool)
     images, good, bad, depths = read_images(
-        paths, name, image_size, max_bytes, training=training, grey_range=grey_range
+        paths,
+        name,
+        image_size,
+        max_bytes,
+        training=training,
+        grey_range=grey_range,
+        full_depth=full_depth,
     )
     notes = passed_over(others)
     if bad:
@@ -292,8 +301,8 @@ def _image_files(folder: Path, others: list[str], needed: bool) -> list[Path]:
     images = [file for file in files if found[file] != "no image"]
     if not images and needed:
         raise UserError(
-            f"the class folder {folder} holds no images (JPEG, PNG, BMP or WebP, whatever the "
-            "files are called)"
+            f"the class folder {folder} holds no images (JPEG, PNG, BMP, WebP or TIFF, whatever "
+            "the files are called)"
         )
     others += [str(file) for file in files if found[file] == "no image"]
     return images

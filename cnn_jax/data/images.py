@@ -10,15 +10,18 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cnn_jax.data.containers import MAX_PIXELS, essential
 from cnn_jax.data.depth import WHOLE, GreyRange, eight_bit_values
-from cnn_jax.data.orientation import upright
+from cnn_jax.data.orientation import number_of, upright, upright_values
+from cnn_jax.data.resizing import resize
 from cnn_jax.data.signatures import READ, START, image_format
+from cnn_jax.data.sixteen_bits import all_bits, grey_form, stored_form
+from cnn_jax.data.tiff import RefusedTiff, read_tiff, tiff_header
 from cnn_jax.errors import UserError
 
 Shape = tuple[int, int, int]
@@ -54,13 +57,15 @@ def decode(
     channels: int | None = None,
     image_size: int | None = None,
     grey_range: GreyRange = WHOLE,
+    *,
+    full_depth: bool = False,
 ) -> np.ndarray:
-    """The pixels of a JPEG, PNG, BMP or WebP image, upright.
+    """The pixels of a JPEG, PNG, BMP, WebP or TIFF image, upright.
 
     The EXIF orientation is applied. Transparent pixels lie on white. Palettes and CMYK become
     RGB. Of 16-bit RGB Pillow keeps the high bytes. Colour profiles are not applied, and of an
     animation the first picture is taken. Texts, profiles and EXIF that are large or broken do not
-    matter.
+    matter. A TIFF keeps its values and all its channels, see `cnn_jax.data.tiff.read_tiff`.
 
     Args:
       source: a file, or the bytes of one.
@@ -69,17 +74,22 @@ def decode(
         (1, 8 or 16 bits, with or without alpha), else 3.
       image_size: side in pixels to which it is resized, as by `resize`.
       grey_range: the values of 16-bit grey that become 0 and 255; what lies between is rounded.
+      full_depth: read PNG of 16 bits as it is, instead of as 8 bits.
 
     Returns:
-      (h, w, c) uint8.
+      (h, w, c) uint8; of TIFF also uint16 or float32, and uint16 of 16 bits at full depth.
 
     Raises:
-      UnreadableImage: it is no such image, cannot be read, is damaged or cut off, or has more than
-        MAX_PIXELS pixels.
+      UnreadableImage: it is no such image, cannot be read, is damaged or cut off, has more than
+        MAX_PIXELS pixels, or other channels than are asked for.
       ValueError: `channels` is another number.
     """
     if channels not in (None, 1, 3):
         raise ValueError(f"channels are 1, 3 or None, not {channels}")
+    values = at_depth(source, full_depth=full_depth)
+    if values is not None:
+        values = in_channels(values, channels, _name(source))
+        return values if image_size is None else resize(values, image_size)
     with opened(source) as image:
         image.load()
         turn = turned(image)
@@ -100,35 +110,58 @@ class Header(NamedTuple):
     Attributes:
       height: in pixels, as stored: an EXIF orientation may turn it by a quarter.
       width: in pixels, as stored.
-      channels: 1 or 3, as of `decode`.
-      wide: whether it is 16-bit grey.
+      channels: as of `decode`.
+      wide: whether it is 16-bit grey that is read as 8 bits.
       cut: whether it has 16 bits of which only the upper 8 are read.
+      dtype: that it is read as.
+      rounded: whether its values have more digits than float32 holds.
+      pages: whether it has several pages, of which the first is read.
     """
 
     height: int
     width: int
     channels: int
-    wide: bool
-    cut: bool
+    wide: bool = False
+    cut: bool = False
+    dtype: str = "uint8"
+    rounded: bool = False
+    pages: bool = False
 
 
-def header(source: Path | bytes) -> Header:
-    """What the header of an image tells, without reading the pixels.
+_ROUNDED = ("int32", "uint32", "int64", "uint64", "float64")
+
+
+def header(source: Path | bytes, *, full_depth: bool = False, pixels: bool = False) -> Header:
+    """What the header of an image tells.
+
+    Args:
+      source: a file, or the bytes of one.
+      full_depth: as of `decode`.
+      pixels: read the pixels too, so that whatever cannot be read is found.
 
     Raises:
-      UnreadableImage: as `decode` does, as far as the header shows it.
+      UnreadableImage: as `decode` does, as far as what is read shows it.
     """
-    with opened(source, header_only=True) as image:
-        return header_of(image)
-
-
-def header_of(image: Image.Image) -> Header:
-    """The same of an image that is opened, before its pixels are read."""
-    wide = image.mode in _WIDE_MODES
-    tiles = getattr(image, "tile", None)
-    stored = str(tiles[0].args) if image.format == "PNG" and tiles else ""
-    channels = 1 if image.mode in _GREY_MODES else 3
-    return Header(image.height, image.width, channels, wide, not wide and ";16" in stored)
+    if _format(source) == "TIFF":
+        with _tiff_file(source) as file:
+            found = tiff_header(file)
+            if pixels:
+                file.seek(0)
+                read_tiff(file)
+        rounded = found.stored in _ROUNDED
+        shape = found.height, found.width, found.channels
+        return Header(*shape, dtype=found.dtype, rounded=rounded, pages=found.pages)
+    with opened(source, header_only=not pixels) as image:
+        wide = image.mode in _WIDE_MODES
+        form = stored_form(image)
+        channels = 1 if image.mode in _GREY_MODES else 3
+        cut = not wide and form is not None
+        if pixels:
+            image.load()
+        if full_depth and form is not None:
+            channels = 1 if grey_form(form) else 3
+            return Header(image.height, image.width, channels, dtype="uint16")
+        return Header(image.height, image.width, channels, wide, cut)
 
 
 def stored_shape(source: Path | bytes) -> Shape:
@@ -143,36 +176,71 @@ def stored_shape(source: Path | bytes) -> Shape:
     return header(source)[:3]
 
 
-def resize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Resizes with a triangle filter, which widens to antialias when it shrinks.
+def in_channels(values: np.ndarray, channels: int | None, name: str) -> np.ndarray:
+    """Values (h, w, c) as grey or as RGB, as `decode` makes the one of the other.
 
     Args:
-      image: (h, w, c) or (n, h, w, c) uint8 with c 1 or 3.
-      size: new height and width, or one number for both; the aspect is not kept.
+      values: uint8, uint16 or float32.
+      channels: that are asked for; None for those there are.
+      name: what errors call the image.
+
+    Raises:
+      UnreadableImage: it has neither one nor three, and others are asked for.
+    """
+    found = values.shape[-1]
+    if channels in (None, found):
+        return values
+    if (found, channels) == (1, 3):
+        return np.repeat(values, 3, axis=-1)
+    if (found, channels) != (3, 1):
+        raise UnreadableImage(name, f"has {found} channels, and {channels} are asked for")
+    if values.dtype == np.float32:
+        return values @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    # As Pillow weights and rounds them.
+    grey = values.astype(np.int64) @ np.array([[19595], [38470], [7471]])
+    return ((grey + 2**15) >> 16).astype(values.dtype)
+
+
+def at_depth(
+    source: Path | bytes, name: str | None = None, *, full_depth: bool
+) -> np.ndarray | None:
+    """The values of an image that is read at its own depth, upright; None for any other.
+
+    Args:
+      source: a file, or the bytes of one.
+      name: what errors call it, by default the path.
+      full_depth: as of `decode`; TIFF is always read so.
 
     Returns:
-      (height, width, c) or (n, height, width, c) uint8.
+      (h, w, c) uint8, uint16 or float32.
+
+    Raises:
+      UnreadableImage: as `decode` does.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if image.shape[-3:-1] == (height, width):
-        return image
-    if image.ndim == 4:
-        resized = np.empty((len(image), height, width, image.shape[-1]), np.uint8)
-        for place, each in enumerate(image):
-            resized[place] = resize(each, (height, width))
-        return resized
-    pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    return np.array(pixels.resize((width, height), Image.Resampling.BILINEAR)).reshape(
-        height, width, -1
-    )
+    kind = _format(source)
+    if kind == "TIFF":
+        with _tiff_file(source, name) as file:
+            values, number = read_tiff(file)
+        return np.ascontiguousarray(upright_values(values, number))
+    if not full_depth or kind != "PNG":
+        return None
+    with opened(source, name) as image:
+        if stored_form(image) is None:
+            return None
+        number = number_of(turned(image))
+    values = all_bits(lambda: opened(source, name))
+    return np.ascontiguousarray(upright_values(values, number))
 
 
-def central_square(image: np.ndarray, part: float) -> np.ndarray:
-    """The square in the middle of an image (h, w, c), of a part of its shorter side."""
-    height, width = image.shape[:2]
-    side = max(1, round(part * min(height, width)))
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+def fitting(values: np.ndarray, channels: int, dtype: str, name: str) -> np.ndarray:
+    """Values (h, w, c) in so many channels, where they are of the dtype that is asked for.
+
+    Raises:
+      UnreadableImage: they are of another, or have other channels than one or three.
+    """
+    if values.dtype != dtype:
+        raise UnreadableImage(name, f"is read as {values.dtype}, and {dtype} is asked for")
+    return in_channels(values, channels, name)
 
 
 def in_threads(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
@@ -192,8 +260,7 @@ def opened(
       name: what errors call it, by default the path.
       header_only: the pixels are not asked for.
     """
-    if name is None:
-        name = "the image" if isinstance(source, bytes) else str(source)
+    name = name or _name(source)
     if _QUIET not in warnings.filters:
         # Not for a while only: filters belong to all threads, and several read at once.
         warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
@@ -228,7 +295,7 @@ def opened(
     except UnidentifiedImageError:
         kind = image_format(start)
         if kind in READ or kind is None:
-            raise UnreadableImage(name, "is not a JPEG, PNG, BMP or WebP image") from None
+            raise UnreadableImage(name, "is not a JPEG, PNG, BMP, WebP or TIFF image") from None
         raise UnreadableImage(
             name, f"is of the format {kind}, which is not read; convert it to PNG"
         ) from None
@@ -239,6 +306,32 @@ def opened(
     except _DAMAGE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UnreadableImage(name, f"cannot be read ({reason})") from error
+
+
+def _name(source: Path | bytes) -> str:
+    return "the image" if isinstance(source, bytes) else str(source)
+
+
+def _format(source: Path | bytes) -> str | None:
+    """The format by the first bytes; None where it is not known, or the file cannot be opened."""
+    if isinstance(source, bytes):
+        return image_format(source[:START])
+    with contextlib.suppress(OSError), source.open("rb") as file:
+        return image_format(file.read(START))
+    return None
+
+
+@contextlib.contextmanager
+def _tiff_file(source: Path | bytes, name: str | None = None) -> Iterator[BinaryIO]:
+    """The file of a TIFF; what is raised within becomes an UnreadableImage."""
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            yield file
+    except RefusedTiff as error:
+        raise UnreadableImage(name or _name(source), str(error)) from error
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise UnreadableImage(name or _name(source), reason) from error
 
 
 def turned(image: Image.Image) -> Image.Transpose | None:

@@ -148,15 +148,17 @@ def check_size(
     shape: tuple[int, int, int],
     max_bytes: int | None = None,
     *,
+    value_bytes: int = 1,
     streams: bool = False,
 ) -> None:
-    """Checks that n images of a shape (h, w, c) uint8 may be held in memory.
+    """Checks that n images of a shape (h, w, c) may be held in memory.
 
     Args:
       name: of the set.
       n: count of images.
       shape: (h, w, c) of each.
       max_bytes: the limit, by default half of the memory that is available.
+      value_bytes: of each value of them.
       streams: whether it could be read from disk instead.
 
     Raises:
@@ -164,18 +166,19 @@ def check_size(
     """
     limit = default_limit() if max_bytes is None else max_bytes
     height, width, channels = shape
-    need = n * height * width * channels
+    need = n * height * width * channels * value_bytes
     if need <= limit:
         return
     whose = " (half of the memory that is available)" if max_bytes is None else ""
-    side = int((limit / (n * channels)) ** 0.5)
+    side = int((limit / (n * channels * value_bytes)) ** 0.5)
     advice = (
         f"give a smaller --data.image-size, at most {side}"
         if side >= 1
         else "no --data.image-size is small enough"
     )
     advice += "; or let it stream (--data.streaming True)" * streams
+    size = "bytes" if value_bytes == 1 else f"values of {value_bytes} bytes"
     raise UserError(
         f"{name} would take {need / 1e9:.2f} GB as {n} images of {height}x{width}x{channels} "
-        f"bytes, more than the {limit / 1e9:.2f} GB it may{whose}; {advice}"
+        f"{size}, more than the {limit / 1e9:.2f} GB it may{whose}; {advice}"
     )

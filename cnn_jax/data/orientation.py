@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
+import numpy as np
 from PIL import Image
 
 _UPRIGHT = {
@@ -35,6 +36,20 @@ def upright(exif: bytes | None, xmp: bytes | None) -> Image.Transpose | None:
         found = re.search(rb'tiff:Orientation(?:=["\']|>)([1-8])', xmp)
         number = int(found[1]) if found else None
     return _UPRIGHT.get(number) if number is not None else None
+
+
+def upright_values(values: np.ndarray, number: int) -> np.ndarray:
+    """Values (h, w, c) upright, by the number 1 to 8 that EXIF and TIFF have for how they lie."""
+    if number in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if number in (3, 4, 7, 8):
+        values = values[::-1]
+    return values[:, ::-1] if number in (2, 3, 6, 7) else values
+
+
+def number_of(turn: Image.Transpose | None) -> int:
+    """That number for what makes an image upright."""
+    return next((number for number, each in _UPRIGHT.items() if each == turn), 1)
 
 
 def _of_exif(exif: bytes) -> int | None:

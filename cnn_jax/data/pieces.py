@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     Attributes:
       step: of the training, or which batch of an evaluation.
-      inputs: (r, h, w, c) uint8.
+      inputs: (r, h, w, c), as the view has them.
       targets: (r, ...), as the source has them.
     """
 
@@ -98,12 +98,12 @@ class Pieces:
         return len(self._steps) * self.per_step
 
     def __getitem__(self, number: SupportsIndex) -> dict[str, np.ndarray]:
-        """`inputs` (m, h, w, c) uint8 and `targets` (m, ...) of a piece; zeros for no example."""
+        """`inputs` (m, h, w, c) and `targets` (m, ...) of a piece; zeros for no example."""
         place, part = divmod(int(number), self.per_step)
         step = self._steps[place]
         rows = self._rows[part * self.size : (part + 1) * self.size]
         indices = self._indices(step)[rows]
-        inputs = np.zeros((len(rows), *self.view.shape), np.uint8)
+        inputs = np.zeros((len(rows), *self.view.shape), self.view.dtype)
         targets = self._targets(len(rows))
         for at, (row, index) in enumerate(zip(rows.tolist(), indices.tolist(), strict=True)):
             if index >= 0:
@@ -143,7 +143,7 @@ class Pieces:
             pieces = iter(dataset)
         try:
             for step in self._steps:
-                inputs = np.empty((len(self._rows), *self.view.shape), np.uint8)
+                inputs = np.empty((len(self._rows), *self.view.shape), self.view.dtype)
                 targets = self._targets(len(self._rows))
                 for part in range(self.per_step):
                     piece = _next(pieces)

@@ -20,11 +20,12 @@ from cnn_jax.data.image_files import survey
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.sources import ImageFiles
 from cnn_jax.devices.user_cache import user_cache
+from cnn_jax.errors import UserError
 
 _WORTH_KEEPING = 2000
 """Fewer files are looked at anew by every start, which takes a moment."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Readable(NamedTuple):
@@ -49,6 +50,7 @@ def readable(
     *,
     skip_bad: bool,
     grey_range: GreyRange | None,
+    full_depth: bool = False,
 ) -> Readable:
     """The files that can be read, so that which examples a step sees depends on no failure.
 
@@ -61,11 +63,13 @@ def readable(
       class_names: the k classes.
       skip_bad: leave out what cannot be read.
       grey_range: as for `survey`.
+      full_depth: as for `survey`.
 
     Raises:
-      UserError: files cannot be read and may not be left out, or no file of a class is left.
+      UserError: an image is no grey or RGB of 8 bits; files cannot be read and may not be left
+        out; or no file of a class is left.
     """
-    check_range(grey_range)
+    check_range(grey_range, full_depth=full_depth)
     where = [(part, place) for part, files in parts.items() for place in range(len(files))]
     training = np.array([part == "train" for part, _ in where], bool)
 
@@ -73,7 +77,14 @@ def readable(
         part, place = where[number]
         return parts[part].path(place)
 
-    bad, depths = _found(path, training, skip_bad, grey_range)
+    bad, depths, other = _found(path, training, skip_bad, grey_range, full_depth)
+    if other is not None:
+        raise UserError(
+            f"{name} has images that are not 8 bits with one or three channels, such as "
+            f"{path(other)}. Those cannot stream: leave out --data.streaming True, "
+            "--data.random-crop, --data.central-crop and --data.evaluation-size, and give "
+            "--data.streaming False where the set is large"
+        )
     notes = []
     if bad:
         errors = [UnreadableImage(str(path(number)), bad[number]) for number in sorted(bad)]
@@ -98,39 +109,46 @@ def _found(
     training: np.ndarray,
     pixels: bool,
     grey_range: GreyRange | None,
-) -> tuple[dict[int, str], Depths]:
-    """Why files cannot be read, by number, and how deep the others are."""
+    full_depth: bool,
+) -> tuple[dict[int, str], Depths, int | None]:
+    """Why files cannot be read, by number; how deep the others are; and one that cannot stream."""
     n = len(training)
     file = None
     if n >= _WORTH_KEEPING:
-        key = _key(path, training, pixels, grey_range is None)
+        key = _key(path, training, pixels, grey_range is None, full_depth)
         file = user_cache() / "surveys" / f"{key}.json"
         stored = decoded.read(lambda: _from_json(json.loads(file.read_text()), n, grey_range))
         if stored is not None:
             return stored
         what = "the pixels" if pixels else "the headers"
         print(f"looking at {what} of {n:,} files, once: what is found is kept", file=sys.stderr)
-    found = survey(path, training, grey_range, pixels=pixels)
+    found = survey(path, training, grey_range, full_depth=full_depth, pixels=pixels)
     bad = {place: error.reason for place, error in found.bad.items()}
-    depths = found.depths
+    depths, other = found.depths, found.no_picture()
     if file is not None:
         facts = {
             "bad": bad,
             "wide": depths.wide,
             "cut": depths.cut,
             "extremes": depths.extremes,
+            "rounded": depths.rounded,
+            "pages": depths.pages,
+            "other": other,
         }
         decoded.write(file, lambda out: out.write(json.dumps(facts).encode()))
-    return bad, depths
+    return bad, depths, other
 
 
-def _from_json(facts: Any, n: int, grey_range: GreyRange | None) -> tuple[dict[int, str], Depths]:
+def _from_json(
+    facts: Any, n: int, grey_range: GreyRange | None
+) -> tuple[dict[int, str], Depths, int | None]:
     bad = {int(place): str(reason) for place, reason in facts["bad"].items()}
     extremes = None
     if facts["extremes"] is not None:
         extremes = int(facts["extremes"][0]), int(facts["extremes"][1])
-    depths = Depths(n - len(bad), int(facts["wide"]), int(facts["cut"]), extremes, grey_range)
-    return bad, depths
+    wide, cut, rounded, pages = (int(facts[name]) for name in ("wide", "cut", "rounded", "pages"))
+    depths = Depths(n - len(bad), wide, cut, extremes, grey_range, rounded, pages)
+    return bad, depths, None if facts["other"] is None else int(facts["other"])
 
 
 def _key(path: Callable[[int], Path], training: np.ndarray, *facts: object) -> str:

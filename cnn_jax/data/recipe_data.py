@@ -69,6 +69,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         image_size=config.image_size,
         skip_bad=config.skip_bad,
         grey_range=config.grey_range,
+        full_depth=config.full_depth,
         data_dir=data_dir,
         kind=kind,
         columns=config.columns,

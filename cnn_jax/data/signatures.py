@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Literal
 
-READ = ("BMP", "JPEG", "PNG", "WebP")
+READ = ("BMP", "JPEG", "PNG", "TIFF", "WebP")
 """The image formats that are read."""
 
 START = 512

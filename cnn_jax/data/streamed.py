@@ -29,13 +29,14 @@ class View:
     """What becomes of an image when it is read.
 
     Attributes:
-      shape: (h, w, c) of what it becomes, c 1 or 3.
+      shape: (h, w, c) of what it becomes.
       part: side of the part in the middle that is taken, of the largest with the aspect of
         `shape`; None takes the whole image, whatever its aspect.
       area: least and greatest part of the area that is taken at random, instead; None for none.
       ratio: least and greatest width over height of a part taken at random.
       interpolation: the filter that it is resized with.
       grey_range: the values of 16-bit grey that become 0 and 255.
+      dtype: of what it becomes; an image that is read as another is refused.
     """
 
     shape: Shape
@@ -44,9 +45,10 @@ class View:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
     grey_range: GreyRange = WHOLE
+    dtype: str = "uint8"
 
     def image(self, content: bytes, name: str, numbers: np.ndarray | None) -> np.ndarray:
-        """The pixels (h, w, c) uint8 of an encoded image.
+        """The pixels (h, w, c) of an encoded image.
 
         Args:
           content: of its file.
@@ -66,7 +68,7 @@ class View:
             return None
 
         resample = _FILTERS[self.interpolation]
-        return decode_part(content, name, self.shape, choose, resample, self.grey_range)
+        return decode_part(content, name, self.shape, choose, resample, self.grey_range, self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,7 @@ class StreamedSplit:
     def example(
         self, index: int, view: View, numbers: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The pixels (h, w, c) uint8 and the target of an example.
+        """The pixels (h, w, c) and the target of an example.
 
         Raises:
           UnreadableImage: its image cannot be read, or it has no label.

@@ -111,6 +111,7 @@ def streamed(config: Data, data_dir: Path | None = None, kind: Kind = "class") -
             found.class_names,
             skip_bad=config.skip_bad,
             grey_range=config.grey_range,
+            full_depth=config.full_depth,
         )
         sources, grey_range, notes = left.parts, left.grey_range, found.notes + left.notes
     elif config.skip_bad:

@@ -51,6 +51,7 @@ def load_table(
     image_size: int | None = None,
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
+    full_depth: bool = False,
     max_bytes: int | None = None,
 ) -> Dataset:
     """The data set `csv:PATH`; without a test part a tenth of the training images is cut.
@@ -63,6 +64,7 @@ def load_table(
       image_size: as of `cnn_jax.data.folder.load_folder`, and so all that follow.
       skip_bad: leave out images that cannot be read, and name them on stderr.
       grey_range: the values of 16-bit grey that are black and white.
+      full_depth: keep all bits of 16-bit PNG.
       max_bytes: that the images may take.
 
     Raises:
@@ -77,7 +79,13 @@ def load_table(
     names = list(found.parts)
     training = part_of == names.index("train")
     images, good, bad, depths = read_images(
-        paths, name, image_size, max_bytes, training=training, grey_range=grey_range
+        paths,
+        name,
+        image_size,
+        max_bytes,
+        training=training,
+        grey_range=grey_range,
+        full_depth=full_depth,
     )
     notes = list(found.notes)
     if bad:

@@ -20,10 +20,11 @@ from cnn_jax.data.contents import digests
 from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.folder import find_files
-from cnn_jax.data.images import UnreadableImage, central_square, decode, in_threads, resize
+from cnn_jax.data.images import UnreadableImage, at_depth, decode, fitting, in_threads
 from cnn_jax.data.joined import Joined
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
+from cnn_jax.data.resizing import central_square, resize
 from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
@@ -65,10 +66,15 @@ class HeldView(View):
     def image(self, content: bytes, name: str, numbers: np.ndarray | None) -> np.ndarray:
         """See `View`; nothing is random."""
         height, width, channels = self.shape
+        pixels = at_depth(content, name, full_depth=self.dtype != "uint8")
         try:
-            pixels = decode(content, channels=channels, grey_range=self.grey_range)
+            if pixels is None:
+                # What has neither grey nor RGB is refused below.
+                wanted = channels if channels in (1, 3) else None
+                pixels = decode(content, wanted, grey_range=self.grey_range)
         except UnreadableImage as error:
             raise UnreadableImage(name, error.reason) from error
+        pixels = fitting(pixels, channels, self.dtype, name)
         if self.part is not None:
             pixels = central_square(pixels, self.part)
         return resize(pixels, (height, width))
@@ -81,7 +87,12 @@ def view_of(restored: Restored) -> View:
         return views(restored.recipe.data, spec.image_shape)[1]
     grey_range = restored.recipe.data.grey_range or WHOLE
     height, width, channels = spec.evaluated_shape
-    return HeldView((height, width, channels), part=restored.crop, grey_range=grey_range)
+    return HeldView(
+        (height, width, channels),
+        part=restored.crop,
+        grey_range=grey_range,
+        dtype=spec.inputs["image"].dtype if "image" in spec.inputs else "uint8",
+    )
 
 
 def judged_set(
@@ -240,10 +251,11 @@ def in_memory(split: Examples) -> tuple[Examples, np.ndarray, list[UnreadableIma
     good = np.ones(len(split), bool)
     if not isinstance(split, StreamedSplit):
         return split, good, []
-    size = len(split) * int(np.prod(split.evaluation.shape))
+    dtype = np.dtype(split.evaluation.dtype)
+    size = len(split) * int(np.prod(split.evaluation.shape)) * dtype.itemsize
     if size > HELD_BYTES:
         return split, good, []
-    images = np.empty((len(split), *split.evaluation.shape), np.uint8)
+    images = np.empty((len(split), *split.evaluation.shape), dtype)
     targets = np.empty((len(split), *split.target.shape), split.target.dtype)
 
     def put(place: int) -> UnreadableImage | None:
@@ -261,7 +273,12 @@ def in_memory(split: Examples) -> tuple[Examples, np.ndarray, list[UnreadableIma
 
 
 def in_shape(images: np.ndarray, view: View) -> np.ndarray:
-    """Images (n, h, w, c) uint8 as a model takes them."""
+    """Images (n, h, w, c) as a model takes them."""
+    if images.dtype != view.dtype:
+        raise UserError(
+            f"the images are {images.dtype}, and the model was trained on {view.dtype}; their "
+            "values do not mean the same"
+        )
     if view.part is None and images.shape[1:] == view.shape:
         return images
     if images.dtype != np.uint8:

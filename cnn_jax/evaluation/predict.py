@@ -75,7 +75,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP or WebP files, also pipes; `-` is standard input.
+      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
@@ -103,7 +103,7 @@ def predict_readable(
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     view, apply = view_of(restored), _Answers(restored)
-    own = restored.recipe.data.grey_range is None
+    own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for start in range(0, len(files), _BATCH):
@@ -166,7 +166,7 @@ _BATCH = 128
 
 
 def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
-    """The pixels (h, w, c) uint8 of an image, as evaluation has them.
+    """The pixels (h, w, c) of an image, as evaluation has them.
 
     Args:
       view: how it is prepared.

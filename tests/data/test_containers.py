@@ -137,5 +137,5 @@ def test_a_jpeg_may_lack_its_end_but_no_pixel(progressive):
 def test_headers_tell_the_depth():
     grey = io.BytesIO()
     Image.fromarray(np.zeros((2, 3), np.uint16)).save(grey, "PNG")
-    assert header(grey.getvalue()) == (2, 3, 1, True, False)
-    assert header(PNG) == (12, 10, 3, False, False)
+    assert header(grey.getvalue())[:5] == (2, 3, 1, True, False)
+    assert header(PNG)[:5] == (12, 10, 3, False, False)

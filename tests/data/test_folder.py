@@ -142,16 +142,16 @@ def test_bad_files_are_named_all_together(tmp_path):
     (tmp_path / "cat" / "cut.png").write_bytes((tmp_path / "cat" / "000.png").read_bytes()[:45])
     (tmp_path / "cat" / "words.jpg").write_text("words")
     (tmp_path / "dog" / "empty.png").touch()
-    Image.new("L", (4, 4)).save(tmp_path / "dog" / "scan.tif")
+    Image.new("L", (4, 4)).save(tmp_path / "dog" / "scan.gif")
     with pytest.raises(UserError) as caught:
         load_folder(str(tmp_path))
     first, *lines, last = str(caught.value).splitlines()
     assert first == f"folder:{tmp_path} has 4 files that cannot be read:"
     assert [line.strip().removeprefix(f"{tmp_path}/") for line in lines] == [
         "cat/cut.png: cannot be read (image file is truncated)",
-        "cat/words.jpg: is not a JPEG, PNG, BMP or WebP image",
+        "cat/words.jpg: is not a JPEG, PNG, BMP, WebP or TIFF image",
         "dog/empty.png: is empty",
-        "dog/scan.tif: is of the format TIFF, which is not read; convert it to PNG",
+        "dog/scan.gif: is of the format GIF, which is not read; convert it to PNG",
     ]
     assert "--data.skip-bad" in last
 
@@ -229,10 +229,10 @@ def test_only_what_is_known_to_be_no_image_is_passed_over(tmp_path):
         "clip": (b"GIF89a" + bytes(30), "is of the format GIF, which is not read"),
         "phone": (bytes(4) + b"ftypheic" + bytes(30), "is of the format HEIC, which is not read"),
         "new": (bytes(4) + b"ftypavif" + bytes(30), "is of the format AVIF, which is not read"),
-        "scan.png": (b"II*\0" + bytes(30), "is of the format TIFF, which is not read"),
+        "scan.png": (b"II*\0" + bytes(30), "cannot be read ("),
         "lost": (b"", "is empty"),
-        "page.jpg": (b"<html>", "is not a JPEG, PNG, BMP or WebP image"),
-        "damaged": (bytes(range(256)), "is not a JPEG, PNG, BMP or WebP image"),
+        "page.jpg": (b"<html>", "is not a JPEG, PNG, BMP, WebP or TIFF image"),
+        "damaged": (bytes(range(256)), "is not a JPEG, PNG, BMP, WebP or TIFF image"),
     }
     for name, content in others.items():
         (tmp_path / "cat" / name).write_bytes(content)
@@ -278,7 +278,8 @@ def test_the_depth_of_grey_follows_the_training_images(tmp_path):
     assert dataset.test.images[0].ravel()[:4].tolist() == [1, 128, 255, 0]
     assert dataset.grey_range == (0, 4095)
     assert dataset.notes == (
-        "16-bit grey images hold values from 0 to 4,095 and are read as 12 bits",
+        "16-bit grey images hold values from 0 to 4,095 and are read as 12 bits, scaled to 8; "
+        "--data.full-depth True keeps all values",
     )
 
 
@@ -303,7 +304,8 @@ def test_a_range_of_grey_that_is_given(tmp_path):
     assert dataset.train.images[0].ravel()[:4].tolist() == [0, 230, 255, 255]
     assert dataset.grey_range == (1000, 2000)
     assert dataset.notes[0] == (
-        "16-bit grey images are read with 1,000 as black and 2,000 as white"
+        "16-bit grey images are read with 1,000 as black and 2,000 as white, scaled to 8; "
+        "--data.full-depth True keeps all values"
     )
     for wrong in [(5, 5), (-1, 4), (0, 65536), (9, 3)]:
         with pytest.raises(UserError, match=r"--data\.grey-range .* two values of 16 bits"):
@@ -319,7 +321,8 @@ def test_images_of_various_depths(tmp_path):
     # White is what is transparent, and no value of the image.
     assert dataset.grey_range == (0, 4095)
     assert dataset.notes[0] == (
-        "16-bit grey images (2 of 22) hold values from 0 to 4,000 and are read as 12 bits"
+        "16-bit grey images (2 of 22) hold values from 0 to 4,000 and are read as 12 bits, scaled "
+        "to 8; --data.full-depth True keeps all values"
     )
     assert sorted(values(dataset.train) + values(dataset.test)) == sorted(
         [*range(10), *range(100, 110), 0, 0]
@@ -347,7 +350,8 @@ def test_colours_of_sixteen_bits_are_told(tmp_path):
     dataset = load_folder(str(tmp_path))
     assert dataset.train.images[0, 0, 0].tolist() == [1, 2, 15]
     assert dataset.notes == (
-        "of 4 images of 16 bits with colours or transparency the upper 8 bits are read",
+        "of 4 images of 16 bits with colours or transparency the upper 8 bits are read; "
+        "--data.full-depth True keeps all values",
     )
 
 

@@ -13,9 +13,9 @@ from cnn_jax.data.images import (
     UnreadableImage,
     decode,
     in_threads,
-    resize,
     stored_shape,
 )
+from cnn_jax.data.resizing import resize
 from cnn_jax.errors import UserError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -173,7 +173,9 @@ def test_exif_orientation_of_jpeg():
 def test_what_is_no_image_is_named(tmp_path):
     text = tmp_path / "words.png"
     text.write_text("these are words")
-    with pytest.raises(UnreadableImage, match=r"words\.png: is not a JPEG, PNG, BMP or WebP image"):
+    with pytest.raises(
+        UnreadableImage, match=r"words\.png: is not a JPEG, PNG, BMP, WebP or TIFF image"
+    ):
         decode(text)
     empty = tmp_path / "empty.jpg"
     empty.touch()
@@ -183,8 +185,8 @@ def test_what_is_no_image_is_named(tmp_path):
         decode(b"")
     with pytest.raises(UnreadableImage, match=r"none\.png: cannot be read \(No such file"):
         decode(tmp_path / "none.png")
-    with pytest.raises(UnreadableImage, match="is of the format TIFF, which is not read; convert"):
-        decode(encoded(Image.fromarray(GREY), "TIFF"))
+    with pytest.raises(UnreadableImage, match="is of the format GIF, which is not read; convert"):
+        decode(encoded(Image.fromarray(GREY), "GIF"))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "WEBP"])

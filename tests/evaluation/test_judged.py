@@ -9,7 +9,7 @@ from evaluation_folders import draw
 from PIL import Image
 
 from cnn_jax import UserError
-from cnn_jax.data.images import resize
+from cnn_jax.data.resizing import resize
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.judged import in_shape, judged_set, view_of
 from cnn_jax.evaluation.predict import predict

@@ -7,7 +7,7 @@ import pytest
 import sklearn
 
 from cnn_jax import UserError
-from cnn_jax.data.images import central_square
+from cnn_jax.data.resizing import central_square
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.pretrained import published
 
