@@ -3,8 +3,9 @@
     make train DATA=digits
     python -m benchmarks.digits_picture
 
-The plane is t-SNE (van der Maaten and Hinton 2008) of the last layer before the logits. The digits
-are those of scikit-learn, from the UCI repository (CC BY 4.0).
+Digits that are alike to the last layer before the logits lie beside each other: by t-SNE (van der
+Maaten and Hinton 2008), after which each is moved to a place of its own. The digits are those of
+scikit-learn, from the UCI repository (CC BY 4.0).
 """
 
 from __future__ import annotations
@@ -17,16 +18,21 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from sklearn.manifold import TSNE
 
 from cnn_jax import models
+from cnn_jax.commands.command_line import quiet_libraries
 from cnn_jax.data import Split, load
 from cnn_jax.restored import restore
 from cnn_jax.tasks import make_task
 from cnn_jax.training.evaluator import make_model
 
-ONE = 4
-"""The test digit whose maps are drawn."""
+SHOWN = (4, 11, 28)
+"""The test digits whose maps are drawn."""
+TILE = 10
+"""Pixels of the plane that a digit takes, its margin included."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def seen(run: Path) -> tuple[Split, dict[str, np.ndarray]]:
         make_model(restored.recipe, task),
         restored.variables,
         images,
-        ["pool1", "pool2", "dense2_relu", "logits"],
+        ["relu1", "dense2_relu", "logits"],
     )
     return test, {"input": np.asarray(images)} | {k: np.asarray(v) for k, v in found.items()}
 
@@ -71,53 +77,49 @@ def draw(
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure = pyplot.figure(figsize=(13, 7.6), layout="constrained")
+    figure = pyplot.figure(figsize=(13, 6.6), layout="constrained")
     plane, right = figure.subfigures(1, 2, width_ratios=(8, 5))
-    curve, maps = right.subfigures(2, 1, height_ratios=(2, 3))
+    curve, maps = right.subfigures(2, 1, height_ratios=(1, 1))
     _draw_plane(plane.subplots(), test, found)
     _draw_curve(curve.subplots(), lines)
-    shown = [found["input"][ONE]]
-    for name in ("pool1", "pool2"):
-        shown += list(np.moveaxis(found[name][ONE], -1, 0))
-    grid = maps.subplots(4, 6)
-    maps.suptitle("one digit, its 6 maps after the first pooling, its 16 after the second")
-    for panel in grid.flat:
-        panel.axis("off")
-    places = [grid[0, 0], *grid[1], *grid[2:].flat, *grid[0, 2:]]
-    for panel, values in zip(places, shown, strict=False):
-        panel.imshow(np.squeeze(values), cmap="magma")
+    maps.suptitle("three digits, and 6 maps of each after the first convolution", fontsize=11)
+    for row, place in zip(maps.subplots(len(SHOWN), 7), SHOWN, strict=True):
+        shown = [found["input"][place], *np.moveaxis(found["relu1"][place], -1, 0)]
+        for panel, values in zip(row, shown, strict=True):
+            panel.imshow(np.squeeze(values), cmap="magma")
+            panel.axis("off")
     figure.savefig(plot, dpi=80)
 
 
 def _draw_plane(panel: Any, test: Split, found: dict[str, np.ndarray]) -> None:
     from matplotlib import colormaps
-    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+    from matplotlib.patches import Rectangle
 
     colours = colormaps["tab10"]
     told = found["logits"].argmax(-1)
-    at = TSNE(random_state=0, init="pca").fit_transform(found["dense2_relu"])
-    panel.scatter(*at.T, s=0)
-    for place, image, label, answer in zip(at, test.images, test.labels, told, strict=True):
-        ink = image[..., 0] / image.max()
-        pixels = np.broadcast_to(np.array(colours(int(label))), (*ink.shape, 4)).copy()
-        pixels[..., 3] = ink
-        wrong = int(answer) != int(label)
-        box = AnnotationBbox(
-            OffsetImage(pixels, zoom=2.4, interpolation="bilinear"),
-            place,
-            frameon=wrong,
-            pad=0.1,
-            bboxprops={"edgecolor": "red", "linewidth": 2},
-            zorder=3 if wrong else 2,
+    near = TSNE(random_state=0, init="pca").fit_transform(found["dense2_relu"])
+    near = (near - near.min(0)) / np.ptp(near, axis=0)
+    rows = int(np.sqrt(len(near)))
+    columns = -(-len(near) // rows)
+    grid = np.argwhere(np.ones((rows, columns)))
+    # Each digit has a place of its own, as near as can be to where it would lie.
+    _, cells = linear_sum_assignment(cdist(near, grid / (rows - 1, columns - 1), "sqeuclidean"))
+    sheet = np.ones((rows * TILE, columns * TILE, 3))
+    for cell, image, label, answer in zip(cells, test.images, test.labels, told, strict=True):
+        top, left = grid[cell] * TILE + 1
+        height, width = image.shape[:2]
+        ink = image / image.max()
+        sheet[top : top + height, left : left + width] -= ink * (
+            1 - np.array(colours(int(label))[:3])
         )
-        panel.add_artist(box)
-        if wrong:
-            panel.annotate(
-                f"told {answer}", place, (14, 10), textcoords="offset points", color="red"
-            )
+        if int(answer) != int(label):
+            corner = (left - 1.5, top - 1.5)
+            panel.add_patch(Rectangle(corner, TILE, TILE, fill=False, edgecolor="red", linewidth=2))
+            panel.text(left + width, top, str(answer), color="red", ha="right", va="top")
+    panel.imshow(sheet)
+    panel.axis("off")
     right = int((told == test.labels).sum())
-    panel.set_title(f"{len(test)} test digits where the net puts them; {right} are told right")
-    panel.set(xticks=[], yticks=[])
+    panel.set_title(f"{len(test)} test digits, like beside like; {right} are told right")
 
 
 def _draw_curve(panel: Any, lines: list[dict[str, Any]]) -> None:
@@ -135,6 +137,7 @@ def _draw_curve(panel: Any, lines: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Draws the picture."""
+    quiet_libraries()
     options = tyro.cli(Options, description=__doc__)
     test, found = seen(options.run)
     lines = [json.loads(line) for line in (options.run / "metrics.jsonl").open()]
