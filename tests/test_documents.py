@@ -7,6 +7,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -28,12 +29,8 @@ from PIL import Image
 from published_counts import COUNTS
 
 from cnn_jax import Recipe, models
-from cnn_jax.__main__ import Command, main
-from cnn_jax.commands import data, export, plan, runs, template
+from cnn_jax.__main__ import GROUPS, Command, main
 from cnn_jax.commands.command_line import flags_of, parse
-from cnn_jax.commands.data_bench import DataBench
-from cnn_jax.commands.launch import LaunchProcesses
-from cnn_jax.commands.models import Models
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.launch import Launch
 from cnn_jax.launch import main as launch
@@ -52,14 +49,11 @@ EXECUTED = (
     "cnn-jax template jobset experiments/cifar10_resnet20.py --nodes 2 --image IMAGE",
     "python experiments/digits_lenet5.py --help",
 )
-TIME = re.compile(r"\b\d+(\.\d+)? (s|min|h)\b|\bminutes\b|\bhours?\b|\bnot run here\b")
+TIME = re.compile(r"\b\d+(\.\d+)? (s|min|h)\b|\bminutes\b|\bhours?\b|\bnot (run here|timed)\b")
 # Of others, which are not looked into.
 FOREIGN = {"export", "gcloud", "kubectl", "pip", "pre-commit", "sbatch"}
-COMMANDS = (
-    *(runs.Evaluate, runs.Predict, runs.Runs, export.Export, Models, plan.PlanCost),
-    *(LaunchProcesses, template.Slurm, template.JobSet),
-    *(data.DataList, data.DataFetch, data.DataInfo, data.DataShow, DataBench),
-)
+COMMANDS = [get_args(each)[0] for each in get_args(Command)]
+COMMANDS += [each for group in GROUPS for each in get_args(get_type_hints(group)["command"])]
 # A duration is one word, not a flag for each of its fields.
 FLAGS = {flag.removesuffix(".amount") for flag in flags_of(Launch)}
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -163,7 +157,7 @@ def check_python(words):
         return
     file = ROOT / words[0]
     assert file.is_file(), f"{words[0]} is not there"
-    if file.parent.name == "experiments":
+    if file.parent.name == "experiments" and words[1:]:
         parse(Launch, default=Launch(read_recipe(file)), arguments=words[1:])
 
 
