@@ -1,4 +1,4 @@
-"""Prints the table of faults in the README from what the tests have noted.
+"""Prints the table of faults in docs/faults.md from what the tests have noted.
 
 make faults
 """

@@ -1,4 +1,4 @@
-"""Prints the table of models in the README: costs, counts and errors as they are now.
+"""Prints the table of models in docs/models.md: costs, counts and errors as they are now.
 
     python tests/models/references/table.py > table.md
 
