@@ -119,18 +119,19 @@ def test_the_same_recipe_gives_the_same_bits(tiny, experiment, finished, tmp_pat
     jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "again"), params(finished[1]))
 
 
-@pytest.mark.parametrize("stop_at", [0, 7, 19, 30])
-def test_a_stopped_run_goes_on_to_the_same_bits(
-    stop_at, tiny, experiment, finished, tmp_path, monkeypatch
+def test_a_run_stopped_again_and_again_goes_on_to_the_same_bits(
+    tiny, experiment, finished, tmp_path, monkeypatch
 ):
-    """Stops at a step, at a validation (19), and before the first step."""
-    path = tmp_path / "run"
-    stop_when(experiment, stop_at, monkeypatch)
-    with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 39") as stopped:
-        train(tiny, path, console=QUIET, experiment=experiment)
-    assert stopped.value.exit_code == 75
-    assert not (path / "summary.json").exists()
-    monkeypatch.undo()
+    """Stops before the first step, at a step, at a validation (19), and at a step after it."""
+    path, made = tmp_path / "run", 0
+    for stop_at in (0, 7, 19, 30):
+        stop_when(experiment, stop_at - made, monkeypatch)
+        with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 39") as stopped:
+            train(tiny, path, console=QUIET, experiment=experiment)
+        assert stopped.value.exit_code == 75
+        assert not (path / "summary.json").exists()
+        monkeypatch.undo()
+        made = stop_at
     summary = train(tiny, path, console=QUIET, experiment=experiment)
     assert summary["test"] == finished[0]["test"]
     assert summary["best"] == finished[0]["best"]
@@ -213,10 +214,6 @@ def test_another_recipe_is_refused_unless_allowed(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (
-            {"model.options": {"widths": (4,)}, "augment": Augment(), "ema": None},
-            "of another model",
-        ),
         ({"duration": steps(5)}, "has 39 steps already, more than the 5"),
         ({"seed": 9}, "cannot go on with --seed 9"),
         ({"data.validation": 300}, "the data of the run .* have changed"),
@@ -232,6 +229,14 @@ def test_a_change_that_cannot_go_on_leaves_the_run_as_it_was(
     shared = sharing(experiment, recipe) if fields.keys() <= {"seed", "duration"} else None
     with pytest.raises(UserError, match=message):
         train(recipe, path, console=QUIET, allow_change=True, experiment=shared)
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
+def test_another_model_leaves_the_run_as_it_was(tiny, idle, idle_experiment, finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    with pytest.raises(UserError, match="of another model"):
+        train(idle, path, console=QUIET, allow_change=True, experiment=idle_experiment)
     assert train(tiny, path, console=QUIET) == finished[0]
 
 
