@@ -1,5 +1,6 @@
 """What all tests share: a small recipe, and one compilation cache for all processes."""
 
+import copy
 import dataclasses
 import os
 from pathlib import Path
@@ -19,6 +20,8 @@ os.environ.setdefault(
 import jax  # noqa: E402
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, epochs  # noqa: E402
+from cnn_jax.tasks import resolved  # noqa: E402
+from cnn_jax.training.plan import Plan  # noqa: E402
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -60,6 +63,23 @@ def changed():
         return recipe
 
     return change
+
+
+@pytest.fixture(scope="session")
+def sharing():
+    """`sharing(experiment, recipe)`: the experiment of a recipe that differs in nothing that is
+    compiled, such as how often it is validated or when patience ends, with the same program."""
+
+    def share(experiment, recipe):
+        experiment.program.compile_train(*experiment.step_arrays())
+        experiment.program.compile_evaluation()
+        experiment.program.compile_seal()
+        program = copy.copy(experiment.program)
+        program.recipe = resolved(recipe)
+        program.plan = Plan.of(program.recipe, program.spec.examples)
+        return dataclasses.replace(experiment, recipe=program.recipe, program=program)
+
+    return share
 
 
 @pytest.fixture(scope="session")

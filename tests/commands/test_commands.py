@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnn_jax import epochs, models, train
+from cnn_jax import Augment, epochs, models, train
 from cnn_jax.__main__ import main
 from cnn_jax.data import load
 
@@ -17,7 +17,7 @@ from cnn_jax.data import load
 @pytest.fixture(scope="module")
 def run(tiny, changed, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    recipe = changed(tiny, {"duration": epochs(10)})
+    recipe = changed(tiny, {"duration": epochs(10), "augment": Augment()})
     return path, train(recipe, path, console=Console(quiet=True))
 
 

@@ -20,7 +20,7 @@ print("trains")
 train = read_data(Data("folder:photos", image_size=8, streaming=True)).train
 pieces = Pieces(train, InTurn(4, 4), np.arange(4), range(1), None)
 with shown_to_user():
-    list(pieces.batches(2))
+    list(pieces.batches(1))
 """
 
 

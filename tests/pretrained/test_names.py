@@ -213,7 +213,7 @@ def test_export_gives_back_axes_of_one_element():
 
 def test_export_tells_what_the_table_lacks():
     variables, _ = imported(toy.state_dict())
-    with pytest.raises(UserError, match="the table of names has none for params/grouped/kernel"):
+    with pytest.raises(UserError, match="the table of names has none for params/grouped/bias"):
         export_weights(variables, toy.TORCH_NAMES[:2] + toy.TORCH_NAMES[3:])
     with pytest.raises(UserError, match=r"the table of names has x\.weight twice"):
         export_weights(

@@ -127,7 +127,7 @@ def test_refuses_what_is_neither_run_nor_file(tmp_path):
 
 
 def grey(num_classes=10):
-    return toy.Toy(num_classes).init(jax.random.key(0), jnp.zeros((1, 6, 6, 1)))
+    return toy.initial(num_classes, channels=1)
 
 
 def test_loads_a_run(run):

@@ -1,5 +1,7 @@
 """A net of every kind of layer, with its names and its computation in PyTorch's way."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,7 +123,14 @@ def convolve(x, kernel, *, stride, padding):
     return found
 
 
-def initial(num_classes=4, **options):
+@functools.cache
+def init_of(module):
+    """Its initialisation, compiled."""
+    return jax.jit(module.init)
+
+
+def initial(num_classes=4, channels=3, **options):
     """Initial variables."""
-    module = Toy(num_classes, **options)
-    return module.init(jax.random.key(0), jnp.zeros((1, 6, 6, 3)))
+    images = jnp.zeros((1, 6, 6, channels))
+    found = init_of(Toy(num_classes, **options))(jax.random.key(0), images)
+    return {name: found[name] for name in ("params", "batch_stats")}

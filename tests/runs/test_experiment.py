@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cnn_jax import Schedule, UserError, epochs, steps, train, train_seeds
+from cnn_jax import Augment, Schedule, UserError, epochs, steps, train, train_seeds
 from cnn_jax.commands.runs import describe_run
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.json_values import read_json
@@ -35,6 +35,26 @@ def finished(tiny, experiment, tmp_path_factory):
     """An undisturbed run, and its folder."""
     path = tmp_path_factory.mktemp("runs") / "whole"
     return train(tiny, path, console=QUIET, experiment=experiment), path
+
+
+@pytest.fixture(scope="module")
+def idle(tiny, changed):
+    """A recipe that learns nothing, and is quickly compiled. How long it is is not compiled."""
+    return changed(
+        tiny,
+        {
+            "optimizer.learning_rate": 0.0,
+            "schedule.name": "constant",
+            "ema": None,
+            "augment": Augment(),
+            "model.options": {"widths": (4,), "hidden": ()},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def idle_experiment(idle):
+    return Experiment.of(idle)
 
 
 def lines(path):
@@ -99,18 +119,19 @@ def test_the_same_recipe_gives_the_same_bits(tiny, experiment, finished, tmp_pat
     jax.tree.map(np.testing.assert_array_equal, params(tmp_path / "again"), params(finished[1]))
 
 
-@pytest.mark.parametrize("stop_at", [0, 7, 19, 30])
-def test_a_stopped_run_goes_on_to_the_same_bits(
-    stop_at, tiny, experiment, finished, tmp_path, monkeypatch
+def test_a_run_stopped_again_and_again_goes_on_to_the_same_bits(
+    tiny, experiment, finished, tmp_path, monkeypatch
 ):
-    """Stops at a step, at a validation (19), and before the first step."""
-    path = tmp_path / "run"
-    stop_when(experiment, stop_at, monkeypatch)
-    with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 39") as stopped:
-        train(tiny, path, console=QUIET, experiment=experiment)
-    assert stopped.value.exit_code == 75
-    assert not (path / "summary.json").exists()
-    monkeypatch.undo()
+    """Stops before the first step, at a step, at a validation (19), and at a step after it."""
+    path, made = tmp_path / "run", 0
+    for stop_at in (0, 7, 19, 30):
+        stop_when(experiment, stop_at - made, monkeypatch)
+        with pytest.raises(Stopped, match=f"stopped at step {stop_at} of 39") as stopped:
+            train(tiny, path, console=QUIET, experiment=experiment)
+        assert stopped.value.exit_code == 75
+        assert not (path / "summary.json").exists()
+        monkeypatch.undo()
+        made = stop_at
     summary = train(tiny, path, console=QUIET, experiment=experiment)
     assert summary["test"] == finished[0]["test"]
     assert summary["best"] == finished[0]["best"]
@@ -126,6 +147,8 @@ def test_all_examples_are_learnt_from_and_the_last_state_is_tested(
         {
             "data.validation": 0,
             "ema": None,
+            "augment": Augment(mirror="alternating"),
+            "model.options": {"widths": (4,), "hidden": (), "norm": "batch"},
             "lookahead.every": 3,
             "optimizer.until": ("^head/bias$=4steps",),
             "views": "mirror",
@@ -175,12 +198,15 @@ def stop_when(experiment, step, monkeypatch):
     monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: len(made) >= step)
 
 
-def test_another_recipe_is_refused_unless_allowed(tiny, changed, experiment, tmp_path):
+def test_another_recipe_is_refused_unless_allowed(
+    idle, idle_experiment, changed, sharing, tmp_path
+):
     path = tmp_path / "run"
-    train(changed(tiny, {"duration": epochs(1)}), path, console=QUIET)
+    short = changed(idle, {"duration": epochs(1)})
+    train(short, path, console=QUIET, experiment=sharing(idle_experiment, short))
     with pytest.raises(UserError, match=r'(?s)duration: "1 epochs" stored, "2 epochs" now'):
-        train(tiny, path, console=QUIET, experiment=experiment)
-    longer = train(tiny, path, console=QUIET, experiment=experiment, allow_change=True)
+        train(idle, path, console=QUIET, experiment=idle_experiment)
+    longer = train(idle, path, console=QUIET, experiment=idle_experiment, allow_change=True)
     assert longer["steps"] == 39
     assert [e["step"] for e in lines(path) if e["kind"] == "validation"] == [19, 39]
 
@@ -188,43 +214,48 @@ def test_another_recipe_is_refused_unless_allowed(tiny, changed, experiment, tmp
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model.name": "lenet5_relu", "model.options": {}}, "of another model"),
         ({"duration": steps(5)}, "has 39 steps already, more than the 5"),
         ({"seed": 9}, "cannot go on with --seed 9"),
         ({"data.validation": 300}, "the data of the run .* have changed"),
     ],
 )
 def test_a_change_that_cannot_go_on_leaves_the_run_as_it_was(
-    fields, message, tiny, changed, finished, tmp_path
+    fields, message, tiny, changed, sharing, experiment, finished, tmp_path
 ):
     path = tmp_path / "run"
     shutil.copytree(finished[1], path)
+    recipe = changed(tiny, fields)
+    # No step is made: its schedule may be that of the longer run.
+    shared = sharing(experiment, recipe) if fields.keys() <= {"seed", "duration"} else None
     with pytest.raises(UserError, match=message):
-        train(changed(tiny, fields), path, console=QUIET, allow_change=True)
+        train(recipe, path, console=QUIET, allow_change=True, experiment=shared)
     assert train(tiny, path, console=QUIET) == finished[0]
 
 
-def test_another_metric_starts_patience_anew(tiny, changed, tmp_path):
+def test_another_model_leaves_the_run_as_it_was(tiny, idle, idle_experiment, finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[1], path)
+    with pytest.raises(UserError, match="of another model"):
+        train(idle, path, console=QUIET, allow_change=True, experiment=idle_experiment)
+    assert train(tiny, path, console=QUIET) == finished[0]
+
+
+def test_another_metric_starts_patience_anew(idle, idle_experiment, changed, sharing, tmp_path):
     path = tmp_path / "run"
     # Three validations that bring nothing are one too many, of whichever metric.
-    fields = {
-        "optimizer.learning_rate": 0.0,
-        "ema": None,
-        "early_stopping.patience": 3,
-        "validate_every": steps(5),
-        "model.options": {"widths": (4,), "hidden": ()},
-    }
-    recipe = changed(tiny, {**fields, "duration": steps(15)})
-    experiment = Experiment.of(recipe)
+    fields = {"early_stopping.patience": 3, "validate_every": steps(5)}
+    recipe = changed(idle, {**fields, "duration": steps(15)})
+    experiment = sharing(idle_experiment, recipe)
     # The first sets the mark, and two bring nothing.
     assert train(recipe, path, console=QUIET, experiment=experiment)["stopped"] == "end"
-    recipe = changed(tiny, {**fields, "duration": steps(50), "checkpoints.metric": "loss"})
-    summary = train(recipe, path, console=QUIET, allow_change=True)
+    recipe = changed(idle, {**fields, "checkpoints.metric": "loss"})
+    experiment = sharing(idle_experiment, recipe)
+    summary = train(recipe, path, console=QUIET, experiment=experiment, allow_change=True)
     # By the loss the next sets the mark anew, and three bring nothing.
     assert (summary["steps"], summary["stopped"]) == (35, "early")
 
 
-def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch):
+def test_stopped_seeds_go_on_with_the_next(tiny, experiment, finished, tmp_path, monkeypatch):
     """The signal comes when the first seed has finished its steps."""
     from cnn_jax.runs import run as module
     from cnn_jax.training import stop
@@ -238,10 +269,12 @@ def test_stopped_seeds_go_on_with_the_next(tiny, finished, tmp_path, monkeypatch
 
     monkeypatch.setattr(module.RunFolder, "write_summary", written)
     monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: bool(came))
+    monkeypatch.setattr(Experiment, "of", lambda *_, **__: experiment)
     with pytest.raises(Stopped, match="stopped before seed 1"):
         train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed-0"]
     monkeypatch.undo()
+    monkeypatch.setattr(Experiment, "of", lambda *_, **__: experiment)
     assert train_seeds(tiny, tmp_path / "runs", 2, console=QUIET)[0]["test"] == finished[0]["test"]
 
 
@@ -266,18 +299,9 @@ def test_seeds_share_a_program_and_equal_single_runs(tiny, finished, tmp_path):
     assert found["n"] == 2
 
 
-def test_patience_stops_early(tiny, changed, tmp_path, monkeypatch):
-    recipe = changed(
-        tiny,
-        {
-            "optimizer.learning_rate": 0.0,
-            "early_stopping.patience": 2,
-            "ema": None,
-            "validate_every": steps(5),
-            "model.options": {"widths": (4,), "hidden": ()},
-        },
-    )
-    shown, experiment = io.StringIO(), Experiment.of(recipe)
+def test_patience_stops_early(idle, idle_experiment, changed, sharing, tmp_path, monkeypatch):
+    recipe = changed(idle, {"early_stopping.patience": 2, "validate_every": steps(5)})
+    shown, experiment = io.StringIO(), sharing(idle_experiment, recipe)
     console = Console(file=shown, width=300)
     summary = train(recipe, tmp_path / "run", console=console, experiment=experiment)
     assert summary["steps"] == 15  # the first validation sets the mark, two bring nothing
@@ -343,6 +367,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, changed, tmp_path):
     recipe = changed(
         tiny,
         {
+            "augment": Augment(),
             "optimizer.learning_rate": 1e30,
             "schedule": Schedule("one_cycle", initial=0.0, warmup=steps(3)),
             "validate_every": steps(1),
@@ -372,19 +397,19 @@ def test_a_program_of_another_recipe_is_refused(tiny, changed, experiment, tmp_p
 
 @pytest.mark.parametrize(("least", "made", "best"), [(0.0, 25, 20), (0.02, 15, 15), (0.06, 10, 10)])
 def test_a_change_that_is_too_small_is_none(
-    least, made, best, tiny, changed, tmp_path, monkeypatch
+    least, made, best, idle, idle_experiment, changed, sharing, tmp_path, monkeypatch
 ):
     """The accuracy rises by 0.05, 0.01, 0.03 and then falls: patience is 1."""
     accuracies = iter([0.2, 0.25, 0.26, 0.29, 0.2, 0.2, 0.2, 0.2])
     recipe = changed(
-        tiny,
+        idle,
         {
             "early_stopping.patience": 1,
             "early_stopping.min_change": least,
             "validate_every": steps(5),
         },
     )
-    experiment = Experiment.of(recipe)
+    experiment = sharing(idle_experiment, recipe)
     plain = experiment.program.evaluate
 
     def evaluate(variables, split, *stop, **choosing):
@@ -399,7 +424,8 @@ def test_a_change_that_is_too_small_is_none(
 
 
 def test_norms_are_written_on_request(tiny, changed, tmp_path):
-    recipe = changed(tiny, {"log_norms": True, "log_every": steps(10), "duration": steps(10)})
+    fields = {"log_norms": True, "log_every": steps(10), "duration": steps(10)}
+    recipe = changed(tiny, {**fields, "augment": Augment(), "ema": None})
     train(recipe, tmp_path / "run", console=QUIET)
     entry = next(e for e in lines(tmp_path / "run") if e["kind"] == "train")
     assert entry["grad_norms"].keys() == entry["update_norms"].keys()

@@ -11,6 +11,7 @@ from rich.console import Console
 from cnn_jax import models, steps, train
 from cnn_jax.layers.basic import Dense
 from cnn_jax.layers.blocks import ConvNorm, global_mean
+from cnn_jax.runs.experiment import Experiment
 
 QUIET = Console(quiet=True)
 
@@ -40,15 +41,11 @@ def data_dir(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    ("name", "sizes"),
-    [("imagenet2012_resnet50", (224, 224)), ("imagenet2012_resnet50_a3", (160, 224))],
-)
-def test_a_recipe_runs(name, sizes, data_dir, changed, tmp_path):
+def small(recipe, changed):
+    """The recipe with a small net, small images and two steps."""
     if "any_size" not in models.names():
         models.register("any_size", AnySize, input_shape=(16, 16, 3), num_classes=9, paper="none")
-    recipe = recipe_of(name)
-    small = changed(
+    return changed(
         recipe,
         {
             "data.validation": 6,
@@ -62,7 +59,27 @@ def test_a_recipe_runs(name, sizes, data_dir, changed, tmp_path):
             "schedule.warmup": steps(1),
         },
     )
-    summary = train(small, tmp_path / "run", data_dir=data_dir, workers=0, console=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        pytest.param("imagenet2012_resnet50", (224, 224), marks=pytest.mark.slow),
+        ("imagenet2012_resnet50_a3", (160, 224)),
+    ],
+)
+def test_a_recipe_runs(name, sizes, data_dir, changed, tmp_path):
+    recipe = recipe_of(name)
+    run = small(recipe, changed)
+    summary = train(run, tmp_path / "run", data_dir=data_dir, workers=0, console=QUIET)
     assert summary["steps"] == 2
     assert summary["best"]["examples"] == 6 and summary["test"]["examples"] == 7
     assert (recipe.data.image_size, recipe.data.evaluation_size or 224) == sizes
+
+
+def test_the_plain_recipe_fits_its_data(data_dir, changed):
+    """Every name, option and size of it; `make test-slow` trains it."""
+    recipe = small(recipe_of("imagenet2012_resnet50"), changed)
+    experiment = Experiment.of(recipe, data_dir, workers=0)
+    assert experiment.program.spec.examples == {"train": 34, "validation": 6, "test": 7}
+    assert experiment.program.plan.total == 2

@@ -8,6 +8,7 @@ from PIL import Image
 from rich.console import Console
 
 from cnn_jax import (
+    Augment,
     Checkpoints,
     Data,
     Loss,
@@ -65,6 +66,7 @@ def arrays(tmp_path_factory):
 def recipe(request, tiny, changed, table, arrays):
     fields = {
         "model": Model("simple_cnn", options={"widths": (4,), "hidden": (8,)}),
+        "augment": Augment(),
         "optimizer": Optimizer("adam", learning_rate=0.01),
         "batch_size": 16,
         "duration": steps(8),
@@ -120,11 +122,12 @@ def test_numbers_are_told_in_the_units_of_the_table(tiny, changed, table, tmp_pa
         "data": Data(f"csv:{table}", streaming=True, image_size=8),
         "task": Task("regression"),
         "model": Model("simple_cnn", options={"widths": (4,), "hidden": (8,)}),
+        "augment": Augment(),
         "batch_size": 8,
         "duration": steps(2),
         "ema": None,
     }
-    summary = train(changed(tiny, fields), tmp_path / "run", console=QUIET)
+    summary = train(changed(tiny, fields), tmp_path / "run", console=QUIET, workers=0)
     assert {"mae/level", "mae/percent", "r2", "within"} <= summary["test"].keys()
     [told] = predict(restore(tmp_path / "run", "latest"), [table.parent / "3.png"])
     assert told.names == ("level", "percent") and 0 < told.numbers[0] < 255
@@ -150,6 +153,7 @@ def test_arrays_are_learnt_from_as_they_are_given(tiny, changed, tmp_path):
     fields = {
         "task": Task("tagging"),
         "model": Model("simple_cnn", options={"widths": (2,), "hidden": (4,)}),
+        "augment": Augment(),
         "data": Data(validation=6),
         "batch_size": 8,
         "duration": steps(2),

@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 from rich.console import Console
 
-from cnn_jax import Parallel, models, steps, train
+from cnn_jax import Augment, Parallel, models, steps, train
 from cnn_jax.data import Order
 from cnn_jax.layers.basic import Dense
 from cnn_jax.runs.experiment import Experiment
@@ -26,6 +26,7 @@ def short(tiny, changed):
     return changed(
         tiny,
         {
+            "augment": Augment(mirror="alternating"),
             "duration": steps(24),
             "validate_every": steps(8),
             "checkpoints.every": steps(4),
@@ -34,12 +35,7 @@ def short(tiny, changed):
     )
 
 
-@pytest.fixture(scope="module")
-def experiment(short):
-    return Experiment.of(short)
-
-
-def test_nothing_is_compiled_after_the_first_step(short, experiment, tmp_path, monkeypatch):
+def test_nothing_is_compiled_after_the_first_step(short, tmp_path, monkeypatch):
     compiled = []
 
     def listen(event, *_, **__):
@@ -102,21 +98,27 @@ def fragile(short, changed):
         {
             "model.name": "fragile",
             "model.options": {},
-            "augment.translation": 0.0,
-            "augment.mirror": "none",
+            "augment": Augment(),
             "optimizer.learning_rate": 0.01,
         },
     )
 
 
-@pytest.fixture
-def flaw(fragile, monkeypatch):
-    """The image of the 14th batch that the model cannot stand."""
+@pytest.fixture(scope="module")
+def experiment(fragile):
+    """With the image of the 14th batch that the model cannot stand."""
+    global FLAW
     made = Experiment.of(fragile)
     indices, _ = Order(0, len(made.dataset.train), 64)(13)
     image = made.dataset.train.images[indices[5]][None]
-    prepared = made.program.task.prepared(jnp.asarray(image))[0]
-    monkeypatch.setattr(__import__(__name__), "FLAW", prepared)
+    FLAW = made.program.task.prepared(jnp.asarray(image))[0]
+    return made
+
+
+@pytest.fixture(scope="module")
+def calls_of_four(fragile, experiment):
+    """The same, with four steps a call."""
+    return Experiment.of(fragile, parallel=Parallel(steps_per_call=4))
 
 
 def lines(path, kind):
@@ -124,19 +126,21 @@ def lines(path, kind):
     return [entry for entry in entries if entry["kind"] == kind]
 
 
-@pytest.mark.parametrize("steps_per_call", [1, 4])
-def test_without_restarts_a_failure_is_an_error(steps_per_call, fragile, flaw, tmp_path):
+@pytest.mark.parametrize("made", ["experiment", "calls_of_four"])
+def test_without_restarts_a_failure_is_an_error(made, fragile, tmp_path, request):
     """Also in the middle of a call of many steps, which goes from 12 to 16."""
-    parallel = Parallel(steps_per_call=steps_per_call)
+    made = request.getfixturevalue(made)
     with pytest.raises(NonFinite, match="the loss of step 13 is") as failure:
-        train(fragile, tmp_path / "run", parallel=parallel, console=QUIET)
+        train(fragile, tmp_path / "run", experiment=made, console=QUIET)
     assert "checkpoint is that of step 12 " in str(failure.value)
     assert [entry["step"] for entry in lines(tmp_path / "run", "train")] == list(range(1, 14))
 
 
-def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path, monkeypatch):
+def test_a_restart_leaves_out_the_batches_to_the_failure(
+    fragile, experiment, calls_of_four, tmp_path, monkeypatch
+):
     path = tmp_path / "run"
-    summary = train(fragile, path, restarts=2, console=QUIET)
+    summary = train(fragile, path, restarts=2, experiment=experiment, console=QUIET)
     # The last good checkpoint is that of step 12: batches 12 and 13 are left out.
     assert (summary["restarts"], summary["skipped_batches"]) == (1, 2)
     [restart] = lines(path, "restart")
@@ -144,13 +148,11 @@ def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path
     assert [entry["step"] for entry in lines(path, "train")] == list(range(1, 25))
 
     # The run is a function of recipe and seed all the same: repeated, it comes to the same.
-    again = train(fragile, tmp_path / "again", restarts=2, console=QUIET)
+    again = train(fragile, tmp_path / "again", restarts=2, experiment=experiment, console=QUIET)
     assert again["test"] == summary["test"]
 
     # So it does where a call has many steps.
-    calls = train(
-        fragile, tmp_path / "calls", restarts=2, parallel=Parallel(steps_per_call=4), console=QUIET
-    )
+    calls = train(fragile, tmp_path / "calls", restarts=2, experiment=calls_of_four, console=QUIET)
     assert calls["skipped_batches"] == 2
     assert calls["test"] == pytest.approx(summary["test"], rel=1e-4)
 
@@ -158,16 +160,17 @@ def test_a_restart_leaves_out_the_batches_to_the_failure(fragile, flaw, tmp_path
     for at in (2, 7):
         stopped = tmp_path / f"stopped-{at}"
         with pytest.raises(KeyboardInterrupt):
-            _interrupted(fragile, stopped, 13 + 1 + at, monkeypatch)
-        resumed = train(fragile, stopped, restarts=2, console=QUIET)
+            _interrupted(fragile, experiment, stopped, 13 + 1 + at, monkeypatch)
+        resumed = train(fragile, stopped, restarts=2, experiment=experiment, console=QUIET)
         assert resumed["test"] == summary["test"]
         assert [entry["step"] for entry in lines(stopped, "train")] == list(range(1, 25))
         assert [r["failed"] for r in lines(stopped, "restart")] == [13]
 
 
-def test_a_stop_does_not_change_where_a_restart_goes_back_to(fragile, flaw, tmp_path):
+def test_a_stop_does_not_change_where_a_restart_goes_back_to(fragile, experiment, tmp_path):
     """A checkpoint that a signal has saved is not one to go back to."""
-    whole = train(fragile, tmp_path / "whole", restarts=1, console=QUIET)
+    options = {"restarts": 1, "experiment": experiment, "console": QUIET}
+    whole = train(fragile, tmp_path / "whole", **options)
     path = tmp_path / "stopped"
     calls = []
 
@@ -177,20 +180,20 @@ def test_a_stop_does_not_change_where_a_restart_goes_back_to(fragile, flaw, tmp_
             return len(calls) > 30  # asked twice a step, and before each of four batches validated
 
     with pytest.raises(Stopped, match="stopped at step 13 of 24"), After() as stop:
-        train(fragile, path, restarts=1, console=QUIET, stop=stop)
-    resumed = train(fragile, path, restarts=1, console=QUIET)
+        train(fragile, path, **options, stop=stop)
+    resumed = train(fragile, path, **options)
     assert (resumed["restarts"], resumed["skipped_batches"]) == (1, 2)
     assert resumed["test"] == whole["test"]
     assert (path / "checkpoints" / "13.left").is_dir()
 
 
-def test_the_time_of_a_failed_part_counts_once(fragile, flaw, tmp_path):
+def test_the_time_of_a_failed_part_counts_once(fragile, experiment, tmp_path):
     began = time.perf_counter()
-    summary = train(fragile, tmp_path / "run", restarts=1, console=QUIET)
+    summary = train(fragile, tmp_path / "run", restarts=1, experiment=experiment, console=QUIET)
     assert 0 < summary["seconds"]["total"] <= time.perf_counter() - began
 
 
-def _interrupted(recipe, path, calls, monkeypatch):
+def _interrupted(recipe, experiment, path, calls, monkeypatch):
     """Ends as if killed in the so manieth step."""
     step, made = Program.train_step, [0]
 
@@ -202,10 +205,10 @@ def _interrupted(recipe, path, calls, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Program, "train_step", counted)
-        train(recipe, path, restarts=2, console=QUIET)
+        train(recipe, path, restarts=2, experiment=experiment, console=QUIET)
 
 
-def test_debug_names_the_operation(fragile, flaw, tmp_path):
+def test_debug_names_the_operation(fragile, experiment, tmp_path):
     with pytest.raises(NonFinite) as failure:
         train(fragile, tmp_path / "run", debug=True, console=QUIET)
     _, where = str(failure.value).split("First not finite: ")

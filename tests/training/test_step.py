@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,7 @@ class Normed(nn.Module):
         return nn.Dense(3, name="dense")(x.reshape(len(x), -1))
 
 
+@functools.cache
 def make(model, **options):
     optimizer = optax.sgd(RATE)
     state = init_state(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cnn_jax import Parallel, UserError, steps, train
+from cnn_jax import Augment, Parallel, UserError, steps, train
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.plan import Plan
@@ -22,7 +22,8 @@ FOUR = Parallel(steps_per_call=4)
 def recipe(tiny, changed):
     """Validated after 9 and 18 of 22 steps: two calls of four steps, and one of one, at first."""
     fields = {"duration": steps(22), "validate_every": steps(9), "checkpoints.every": steps(22)}
-    return changed(tiny, fields | {"log_every": steps(2), "checkpoints.keep_latest": 5})
+    fields |= {"log_every": steps(2), "checkpoints.keep_latest": 5}
+    return changed(tiny, fields | {"augment": Augment(mirror="alternating")})
 
 
 @pytest.fixture(scope="module")
