@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
 from flax import traverse_util
+from flax.core import Scope
 
 from cnn_jax import models
 from cnn_jax.models.cost import shapes
@@ -18,16 +18,19 @@ from cnn_jax.models.cost import shapes
 BATCH = 4
 
 
-def _zero_param(module, name, init, shape, dtype=jnp.float32, *, param=nn.Module.param):
-    """What `nn.Module.param` does, with the value zero."""
-    return param(module, name, lambda key: jnp.zeros(shape, dtype))
+def _zero_param(scope, name, init, shape, dtype=jnp.float32, **options):
+    """What `Scope.param` does, with the value zero and no key."""
+    scope.reserve(name, "params")
+    if not scope.has_variable("params", name):
+        scope.put_variable("params", name, jnp.zeros(shape, dtype))
+    return scope.get_variable("params", name)
 
 
 @contextlib.contextmanager
 def zero_parameters():
     """Models are traced in half the time without the random numbers of so many shapes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nn.Module, "param", _zero_param)
+        patch.setattr(Scope, "param", _zero_param)
         yield
 
 
@@ -49,13 +52,26 @@ def count(name, **options):
     return models.parameter_count(paper_shapes(name, **options)["params"])
 
 
+@functools.cache
+def activation_shapes(module, input_shape):
+    """What a model puts out for two images on its way, by name, as shapes, all in one trace."""
+    x = jax.ShapeDtypeStruct((2, *input_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def trace(key, x):
+        _, state = module.init_with_output(key, x, mutable=True, capture_intermediates=True)
+        return state["intermediates"]
+
+    with zero_parameters():
+        found = traverse_util.flatten_dict(jax.eval_shape(trace, key, x), sep="/")
+    logits = {"__call__": "logits"}
+    return {logits.get(k, k.removesuffix("/__call__")): v[0] for k, v in found.items()}
+
+
 def stage_shapes(name, h, w, **options):
     """(h, w, c) of what the model marks as stages and features, and the lengths of the vectors."""
     module = models.create(name, 7, **options)
-    x = jax.ShapeDtypeStruct((2, h, w, 3), jnp.float32)
-    found = jax.eval_shape(
-        lambda v, x: models.activations(module, v, x), quick_shapes(module, (h, w, 3)), x
-    )
+    found = activation_shapes(module, (h, w, 3))
     assert found["logits"].shape == (2, 7) and found["logits"].dtype == jnp.float32
     assert all(value.shape[0] == 2 for value in found.values())
     marked = ("stage", "features", "embedding")
