@@ -60,10 +60,13 @@ def fully_optimised(file, folder, recipe):
     from cnn_jax.layers.cpu import norm as cpu_norm
 
     cpu_norm.LEAST = 0  # the images of the test are small
+    # Initial values are given to both sides, so that their random numbers need not be fast.
+    plain = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     found = {}
     for name in NETS:
         module, images, gradient = net(name)
-        rest = dict(jax.jit(module.init)(jax.random.key(0), images[:1]))
+        init = jax.jit(module.init, compiler_options=plain)
+        rest = dict(init(jax.random.key(0), images[:1]))
         given = rest.pop("params"), rest, images
         results = compiled(make_mesh(), gradient, *given)(*given)
         found[name] = jax.tree.map(np.asarray, (given, results))

@@ -98,7 +98,10 @@ def test_the_option_of_other_models(model, inputs):
 
 @pytest.mark.parametrize(
     ("model", "options"),
-    [("airbench94", {"widths": (4, 4, 4)}), ("simple_cnn", {"widths": (4,), "whiten": True})],
+    [
+        pytest.param("airbench94", {"widths": (4, 4, 4)}, marks=pytest.mark.slow),
+        ("simple_cnn", {"widths": (4,), "whiten": True}),
+    ],
 )
 def test_a_run_begins_with_the_whitening_of_its_data_and_keeps_it(model, options, tmp_path):
     recipe = Recipe(

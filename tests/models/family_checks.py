@@ -1,6 +1,7 @@
 """What the tests of several families check in the same way, computing little or nothing."""
 
 import contextlib
+import dataclasses
 import functools
 import re
 
@@ -11,6 +12,7 @@ import optax
 import pytest
 from flax import linen as nn
 from flax import traverse_util
+from flax.core import Scope
 
 from cnn_jax import models
 from cnn_jax.models.cost import shapes
@@ -18,16 +20,57 @@ from cnn_jax.models.cost import shapes
 BATCH = 4
 
 
-def _zero_param(module, name, init, shape, dtype=jnp.float32, *, param=nn.Module.param):
-    """What `nn.Module.param` does, with the value zero."""
-    return param(module, name, lambda key: jnp.zeros(shape, dtype))
+def _zero_param(scope, name, init, shape, dtype=jnp.float32, **options):
+    """What `Scope.param` does, with the value zero and no key."""
+    scope.reserve(name, "params")
+    if not scope.has_variable("params", name):
+        scope.put_variable("params", name, jnp.zeros(shape, dtype))
+    return scope.get_variable("params", name)
+
+
+_layers_seen = {}
+
+
+def _seen_before(call, args, kwargs, context):
+    """What a layer did for the same options and shapes: deep nets repeat their blocks."""
+    module, scope = context.module, context.module.scope
+    collections = ("params", "batch_stats", "intermediates")
+    options = tuple(
+        (field.name, getattr(module, field.name))
+        for field in dataclasses.fields(module)
+        if field.name not in ("parent", "name")
+    )
+    arguments, structure = jax.tree.flatten((args, kwargs))
+    avals = tuple(jax.typeof(x) if isinstance(x, jax.Array) else x for x in arguments)
+    key = type(module), options, avals, structure, scope.is_mutable_collection("intermediates")
+    again = any(scope._collection(name) for name in collections)
+    if not scope.path or again or context.method_name != "__call__" or not _hashable(key):
+        return call(*args, **kwargs)
+    if key not in _layers_seen:
+        y = call(*args, **kwargs)
+        found = {name: scope._collection(name) for name in collections}
+        _layers_seen[key] = jax.tree.map(jax.typeof, (y, found))
+        return y
+    y, found = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), _layers_seen[key])
+    for name, tree in found.items():
+        if tree:
+            scope._mutable_collection(name).update(tree)
+    return y
+
+
+def _hashable(value):
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
 def zero_parameters():
-    """Models are traced in half the time without the random numbers of so many shapes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nn.Module, "param", _zero_param)
+    """Models are traced in a part of the time: without random numbers, equal layers once."""
+    with pytest.MonkeyPatch.context() as patch, nn.intercept_methods(_seen_before):
+        patch.setattr(Scope, "param", _zero_param)
         yield
 
 
@@ -35,6 +78,11 @@ def quick_shapes(module, input_shape):
     """`cost.shapes` with zeros for initial values, whose shapes are the same."""
     with zero_parameters():
         return shapes(module, input_shape)
+
+
+def multiply_adds(module, input_shape):
+    """`models.multiply_adds`, sooner."""
+    return models.multiply_adds(module, input_shape, quick_shapes(module, input_shape))
 
 
 @functools.cache
@@ -49,13 +97,25 @@ def count(name, **options):
     return models.parameter_count(paper_shapes(name, **options)["params"])
 
 
+def activation_shapes(module, input_shape):
+    """What a model puts out for two images on its way, by name, as shapes, all in one trace."""
+    x = jax.ShapeDtypeStruct((2, *input_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def trace(key, x):
+        _, state = module.init_with_output(key, x, mutable=True, capture_intermediates=True)
+        return state["intermediates"]
+
+    with zero_parameters():
+        found = traverse_util.flatten_dict(jax.eval_shape(trace, key, x), sep="/")
+    logits = {"__call__": "logits"}
+    return {logits.get(k, k.removesuffix("/__call__")): v[0] for k, v in found.items()}
+
+
 def stage_shapes(name, h, w, **options):
     """(h, w, c) of what the model marks as stages and features, and the lengths of the vectors."""
     module = models.create(name, 7, **options)
-    x = jax.ShapeDtypeStruct((2, h, w, 3), jnp.float32)
-    found = jax.eval_shape(
-        lambda v, x: models.activations(module, v, x), quick_shapes(module, (h, w, 3)), x
-    )
+    found = activation_shapes(module, (h, w, 3))
     assert found["logits"].shape == (2, 7) and found["logits"].dtype == jnp.float32
     assert all(value.shape[0] == 2 for value in found.values())
     marked = ("stage", "features", "embedding")
@@ -170,7 +230,7 @@ def assert_trains_alike_with_remat(name, shape, **options):
 def rematerialised(name, shape, **options):
     """How many parts of a model are rematerialised; with and without it has the same variables."""
     plain, module = (models.create(name, 3, remat=remat, **options) for remat in (False, True))
-    variables = shapes(plain, shape)
+    variables = quick_shapes(plain, shape)
     assert variables == shapes(module, shape)
     x = jax.ShapeDtypeStruct((BATCH, *shape), jnp.float32)
     program = jax.make_jaxpr(module.apply)(variables, x)

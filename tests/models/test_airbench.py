@@ -4,8 +4,11 @@ import numpy as np
 import optax
 import pytest
 from family_checks import (
+    activations,
     assert_bfloat16,
     count,
+    multiply_adds,
+    paper_shapes,
     stage_shapes,
     translated,
     variables_of,
@@ -15,7 +18,6 @@ from flax import traverse_util
 from cnn_jax import UserError, models
 from cnn_jax.models import airbench
 from cnn_jax.models.airbench import ConvGroup
-from cnn_jax.models.cost import shapes
 
 TINY = {"widths": (32, 32, 32)}
 
@@ -37,7 +39,7 @@ def test_parameters_by_hand():
     [("airbench94", 9.9, 0.36), ("airbench95", 15, 1.39), ("airbench96", 37, 4.91)],
 )
 def test_cost_is_as_published(name, epochs, published):
-    forward = models.multiply_adds(models.create(name, 10), (32, 32, 3))
+    forward = multiply_adds(models.create(name, 10), (32, 32, 3))
     # Two operations each; the gradient takes twice as many as the forward pass.
     assert 6 * forward * epochs * 50_000 / 1e15 == pytest.approx(published, rel=0.05)
 
@@ -82,7 +84,7 @@ def test_batch_statistics_and_scale():
 
 def test_logits_are_a_ninth():
     module, variables, x = variables_of("airbench94", (32, 32, 3), **TINY)
-    found = models.activations(module, variables, x, ["features", "head", "logits"])
+    found = activations(module, variables, x, ["features", "head", "logits"])
     np.testing.assert_allclose(found["logits"], found["head"] / 9, rtol=1e-6)
     expected = found["features"].max((1, 2)) @ variables["params"]["head"]["kernel"]
     np.testing.assert_allclose(found["head"], expected, rtol=1e-4, atol=1e-5)
@@ -119,6 +121,6 @@ def test_bfloat16():
 def test_torch_names():
     names = ["0", "7"]
     names += [f"{i}.{part}{n}" for i in (2, 3, 4) for part in ("conv", "norm") for n in (1, 2)]
-    params = shapes(models.create("airbench94", 10), (32, 32, 3))["params"]
+    params = paper_shapes("airbench94")["params"]
     layers = {"/".join(path[:-1]) for path in traverse_util.flatten_dict(params)}
     assert translated(airbench.TORCH_NAMES, names) == sorted(layers)

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,6 +84,7 @@ def test_bfloat16():
 def test_dropout(name, shape, options, width):
     module, variables, x = variables_of(name, shape, **TINY, **options)
 
+    @functools.partial(jax.jit, static_argnames="train")
     def dropped(key, train=True):
         logits, state = module.apply(
             variables,

@@ -8,6 +8,8 @@ from family_checks import (
     assert_bfloat16,
     images,
     loss_and_gradient,
+    multiply_adds,
+    paper_shapes,
     rematerialised,
     stage_shapes,
     translated,
@@ -17,7 +19,6 @@ from flax import traverse_util
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.models import convnext
-from cnn_jax.models.cost import shapes
 from cnn_jax.pretrained.patterns import NameTable
 
 TINY = {"widths": (8, 16), "depths": (1, 2), "stem": "small", "layer_scale": 0.5}
@@ -25,7 +26,7 @@ TINY = {"widths": (8, 16), "depths": (1, 2), "stem": "small", "layer_scale": 0.5
 
 def test_multiply_adds():
     module = models.create("convnext_tiny", 1000)
-    assert models.multiply_adds(module, (224, 224, 3)) == 4_455_531_264  # 4.456 billion there
+    assert multiply_adds(module, (224, 224, 3)) == 4_455_531_264  # 4.456 billion there
 
 
 def test_shapes():
@@ -50,7 +51,7 @@ def test_torch_names():
         for j in range(depth):
             names += [f"features.{i}.{j}.block.{part}" for part in (0, 2, 3, 5)]
             scales.append(f"features.{i}.{j}.layer_scale")
-    variables = shapes(models.create("convnext_tiny", 1000), (224, 224, 3))
+    variables = paper_shapes("convnext_tiny")
     assert set(variables) == {"params"}
     paths = traverse_util.flatten_dict(variables["params"])
     layers = {"/".join(path[:-1]) for path in paths if path[-1] != "layer_scale"}

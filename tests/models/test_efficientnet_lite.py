@@ -3,18 +3,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from family_checks import (
+    activations,
     assert_bfloat16,
     assert_torch_names,
     assert_trains,
     assert_trains_alike_with_remat,
     count,
+    multiply_adds,
+    quick_shapes,
     stage_shapes,
     variables_of,
 )
 
 from cnn_jax import models
 from cnn_jax.models import efficientnet_lite
-from cnn_jax.models.cost import shapes
 from cnn_jax.pretrained.patterns import NameTable
 
 # The first block has the shape of its input, so adds it; the second halves the image.
@@ -24,14 +26,14 @@ TINY = {"stages": ((1, 3, 1, 32, 1), (2, 5, 2, 16, 1)), "width": 0.5, "stem": "s
 def test_parameters_and_multiply_adds():
     assert count("efficientnet_lite0") == 4_652_008
     module = models.create("efficientnet_lite0", 1000)
-    assert models.multiply_adds(module, (224, 224, 3)) == 385_187_552
+    assert multiply_adds(module, (224, 224, 3)) == 385_187_552
 
 
 def test_scaling_leaves_both_ends():
     # Lite4's factors; it is published with 13.0 million parameters.
     options = {"width": 1.4, "depth": 1.8}
     assert round(count("efficientnet_lite0", **options) / 1e6, 1) == 13.0
-    params = shapes(models.create("efficientnet_lite0", 10, **options), (64, 64, 3))["params"]
+    params = quick_shapes(models.create("efficientnet_lite0", 10, **options), (64, 64, 3))["params"]
     assert params["stem"]["conv"]["kernel"].shape == (3, 3, 3, 32)
     assert params["last"]["conv"]["kernel"].shape == (1, 1, 448, 1280)
     depths = [len(params[f"stage{i}"]) for i in range(1, 8)]
@@ -51,7 +53,7 @@ def test_a_stride_pads_at_the_bottom_and_right():
         "efficientnet_lite0", (4, 4, 3), **(TINY | {"stem": "imagenet"})
     )
     kernel = variables["params"]["stem"]["conv"]["kernel"]
-    found = models.activations(module, variables, x, ["stem/conv"])["stem/conv"]
+    found = activations(module, variables, x, ["stem/conv"])["stem/conv"]
     padded = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
     expected = jax.lax.conv_general_dilated(
         padded, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -61,7 +63,7 @@ def test_a_stride_pads_at_the_bottom_and_right():
 
 def test_activations_end_at_six():
     module, variables, x = variables_of("efficientnet_lite0", (8, 8, 3), **TINY)
-    found = models.activations(module, variables, 1000 * x, ["stem", "last"])
+    found = activations(module, variables, 1000 * x, ["stem", "last"])
     assert found["stem"].max() == 6 and found["stem"].min() == 0
 
 

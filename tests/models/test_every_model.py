@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from family_checks import quick_shapes, squared_norm, zero_parameters
+from family_checks import count, squared_norm, zero_parameters
 from flax import traverse_util
-from jax.extend.random import define_prng_impl
 from published_counts import COUNTS
+from quick_random import quick_key
 from tiny_models import CLASSES, TINY
 
 from cnn_jax import models
@@ -132,9 +132,7 @@ def test_variables_are_float32_and_only_params_and_batch_stats(traced):
 
 @pytest.mark.parametrize("name", models.names())
 def test_the_number_of_parameters_is_the_published_one(name):
-    entry = models.entry(name)
-    params = quick_shapes(models.create(name, entry.num_classes), entry.input_shape)["params"]
-    assert models.parameter_count(params) == COUNTS[name]
+    assert count(name) == COUNTS[name]
 
 
 def test_layers_compute_in_bfloat16_and_logits_are_float32(traced):
@@ -169,34 +167,6 @@ def test_training_on_images_of_another_size_in_float32(name):
 
 def test_every_class_has_a_tiny_configuration():
     assert {models.entry(tiny.name).module for tiny in TINY.values()} == set(ONE_EACH)
-
-
-def _mix(x):
-    x = x.astype(jnp.uint32)
-    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-    return x ^ (x >> 16)
-
-
-def _count(shape):
-    counts = jnp.arange(math.prod(shape), dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
-    return counts.reshape(shape)
-
-
-# Programs that draw from this generator, one step of MurmurHash, take half as long to compile.
-QUICK_RANDOM = define_prng_impl(
-    key_shape=(1,),
-    seed=lambda seed: _mix(jnp.asarray(seed))[None],
-    split=lambda key, shape: _mix(key ^ _mix(_count((*shape, 1)))),
-    random_bits=lambda key, bits, shape: _mix(key[0] ^ _mix(_count(shape))),
-    fold_in=lambda key, data: _mix(key ^ _mix(jnp.asarray(data) + 1)),
-    name="quick",
-    tag="quick",
-)
-
-
-def quick_key(seed):
-    return jax.random.key(seed, impl=QUICK_RANDOM)
 
 
 def images(shape, seed=0):

@@ -9,6 +9,7 @@ from family_checks import (
     assert_torch_names,
     assert_trains,
     count,
+    multiply_adds,
     rematerialised,
     stage_shapes,
     variables_of,
@@ -72,6 +73,7 @@ def test_torch_names():
     assert_flattened("googlenet", googlenet.TORCH_FLATTENED)
 
 
+@pytest.mark.slow
 def test_it_trains(short):
     assert_trains("googlenet", (8, 8, 3), **TINY)
 
@@ -88,7 +90,7 @@ def test_bfloat16(short):
 def test_evaluation_does_without_the_auxiliary_heads(short):
     module, variables, x = variables_of("googlenet", (8, 8, 3), **TINY)
     without = models.create("googlenet", 3, aux_heads=False, **TINY)
-    assert models.multiply_adds(module, (8, 8, 3)) == models.multiply_adds(without, (8, 8, 3))
+    assert multiply_adds(module, (8, 8, 3)) == multiply_adds(without, (8, 8, 3))
     found = activations(module, variables, x, ["aux1_logits", "aux2_logits", "logits"])
     assert all(value.shape == (4, 3) for value in found.values())
     assert jnp.abs(found["aux1_logits"] - found["aux2_logits"]).max() > 0

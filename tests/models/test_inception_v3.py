@@ -6,6 +6,8 @@ from family_checks import (
     assert_torch_names,
     assert_trains,
     count,
+    multiply_adds,
+    quick_shapes,
     rematerialised,
     stage_shapes,
     variables_of,
@@ -86,7 +88,7 @@ def test_torch_names():
 
 def test_kernels_of_the_factorised_modules():
     module = models.create("inception_v3", 3)
-    params = models.cost.shapes(module, (75, 75, 3))["params"]
+    params = quick_shapes(module, (75, 75, 3))["params"]
     for name, expected in {
         "branch7x7": [(1, 1, 768, 128), (1, 7, 128, 128), (7, 1, 128, 192)],
         "branch7x7dbl": [
@@ -122,7 +124,7 @@ def test_evaluation_does_without_the_auxiliary_head(short):
     module, without = (
         models.create("inception_v3", 3, aux_heads=aux, **TINY) for aux in (True, False)
     )
-    assert models.multiply_adds(module, (9, 9, 3)) == models.multiply_adds(without, (9, 9, 3))
+    assert multiply_adds(module, (9, 9, 3)) == multiply_adds(without, (9, 9, 3))
     assert "aux_logits" in models.activation_names(module, (9, 9, 3))
 
 

@@ -8,6 +8,7 @@ from family_checks import (
     assert_trains,
     count,
     images,
+    quick_shapes,
     stage_shapes,
     variables_of,
 )
@@ -79,7 +80,7 @@ def test_poolings():
 
 
 def test_normalisation_takes_the_biases_place():
-    variables = models.cost.shapes(models.create("nin", 3, norm="batch", **TINY), (12, 12, 3))
+    variables = quick_shapes(models.create("nin", 3, norm="batch", **TINY), (12, 12, 3))
     assert set(variables["params"]["mlpconv1"]["conv1"]["conv"]) == {"kernel"}
     assert set(variables["batch_stats"]) == {"mlpconv1", "mlpconv2", "mlpconv3"}
 

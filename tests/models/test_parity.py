@@ -24,14 +24,19 @@ from cnn_jax.pretrained.naming import best_naming
 
 FOLDER = Path(__file__).parent / "references"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.npz"))
-# Second variants of a family, and families whose blocks another one has.
+# Second variants of a family, families whose blocks another one has, and the deepest nets, which
+# take the longest to compile.
 SECOND = {
+    "convnext_tiny",
+    "densenet121",
     "efficientnet_lite0",
     "googlenet",
+    "inception_v3",
     "mobilenet_v1",
     "shufflenet_v2_x0_5",
     "mobilenet_v3_small",
     "regnet_x_400mf",
+    "regnet_y_400mf",
     "resnext50_32x4d",
     "seresnet50",
     "squeezenet1_1",

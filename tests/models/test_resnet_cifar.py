@@ -2,19 +2,17 @@ import itertools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from family_checks import activation_shapes, activations, multiply_adds, quick_shapes
 from flax import traverse_util
 
 from cnn_jax import models
 from cnn_jax.models.resnet_cifar import TORCH_NAMES
 
-IMAGE = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
-
 
 def shapes(module):
-    return jax.eval_shape(module.init, jax.random.key(0), IMAGE)
+    return quick_shapes(module, (32, 32, 3))
 
 
 def by_hand(n, projections):
@@ -50,12 +48,12 @@ def test_multiply_adds_of_resnet20():
     block = 32 * 32 * 9 * 16 * 16
     later = 16 * 16 * 9 * 16 * 32 + 8 * 8 * 9 * 32 * 64
     expected = 32 * 32 * 27 * 16 + 6 * block + later + 10 * block + 640
-    assert models.multiply_adds(models.create("resnet20", 10), (32, 32, 3)) == expected
+    assert multiply_adds(models.create("resnet20", 10), (32, 32, 3)) == expected
 
 
 def test_sizes_and_depth():
     module = models.create("resnet20", 10)
-    found = jax.eval_shape(lambda v, x: models.activations(module, v, x), shapes(module), IMAGE)
+    found = activation_shapes(module, (32, 32, 3))
     assert found["stage1"].shape == (2, 32, 32, 16)
     assert found["stage2"].shape == (2, 16, 16, 32)
     assert found["stage3"].shape == found["features"].shape == (2, 8, 8, 64)
@@ -84,7 +82,7 @@ def test_every_module_of_the_usual_names_has_one_of_ours():
 def test_option_a_passes_on_every_second_pixel(init):
     module = models.create("resnet20", 5, depths=(1, 1), width=4, zero_scale=True)
     x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
-    found = models.activations(module, init(module, x), x)
+    found = activations(module, init(module, x), x, ["stage1", "stage2"])
     # With scales of zero nothing but the shortcut passes.
     np.testing.assert_array_equal(found["stage2"][..., 2:6], found["stage1"][:, ::2, ::2])
     assert not found["stage2"][..., :2].any() and not found["stage2"][..., 6:].any()
@@ -97,12 +95,13 @@ def test_stochastic_depth_is_for_training_only(init):
     module = models.create("resnet20", 5, stochastic_depth=0.9, **options)
     x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
     variables = init(plain, x)
-    np.testing.assert_array_equal(module.apply(variables, x), plain.apply(variables, x))
-    first, again, other = (
-        module.apply(
-            variables, x, train=True, rngs={"dropout": jax.random.key(k)}, mutable=["batch_stats"]
-        )[0]
-        for k in (0, 0, 1)
-    )
+    np.testing.assert_array_equal(*(jax.jit(m.apply)(variables, x) for m in (module, plain)))
+
+    @jax.jit
+    def trained(key):
+        rngs = {"dropout": key}
+        return module.apply(variables, x, train=True, rngs=rngs, mutable=["batch_stats"])[0]
+
+    first, again, other = (trained(jax.random.key(k)) for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

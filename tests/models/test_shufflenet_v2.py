@@ -1,10 +1,12 @@
 import jax.numpy as jnp
 import pytest
 from family_checks import (
+    activations,
     assert_bfloat16,
     assert_torch_names,
     assert_trains,
     assert_trains_alike_with_remat,
+    multiply_adds,
     stage_shapes,
     variables_of,
 )
@@ -19,7 +21,7 @@ TINY = {"widths": (16,), "depths": (2,), "last_width": 16, "stem": "small"}
 
 def test_multiply_adds():
     module = models.create("shufflenet_v2_x1_0", 1000)
-    assert models.multiply_adds(module, (224, 224, 3)) == 144_907_992  # 0.145 billion there
+    assert multiply_adds(module, (224, 224, 3)) == 144_907_992  # 0.145 billion there
 
 
 def test_shapes():
@@ -42,7 +44,7 @@ def test_maps_are_dealt_out_in_turn():
 def test_half_of_the_maps_pass_a_block_unchanged():
     module, variables, x = variables_of("shufflenet_v2_x1_0", (8, 8, 3), **TINY)
     names = ["stage2/block0", "stage2/block1"]
-    found = models.activations(module, variables, x, names)
+    found = activations(module, variables, x, names)
     before, after = (found[name] for name in names)
     assert after.shape == (4, 4, 4, 16)
     assert jnp.array_equal(after[..., ::2], before[..., :8])

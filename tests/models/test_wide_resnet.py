@@ -1,19 +1,17 @@
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from family_checks import activation_shapes, quick_shapes
 from flax import traverse_util
 
 from cnn_jax import models
 from cnn_jax.models.wide_resnet import TORCH_NAMES
 
-IMAGE = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
-
 
 def shapes(module):
-    return jax.eval_shape(module.init, jax.random.key(0), IMAGE)
+    return quick_shapes(module, (32, 32, 3))
 
 
 def by_hand(depth, k):
@@ -46,7 +44,7 @@ def test_the_number_of_parameters(name, options, count):
 
 def test_sizes():
     module = models.create("wide_resnet28_10", 10)
-    found = jax.eval_shape(lambda v, x: models.activations(module, v, x), shapes(module), IMAGE)
+    found = activation_shapes(module, (32, 32, 3))
     assert found["stem"].shape == (2, 32, 32, 16)
     assert found["stage1"].shape == (2, 32, 32, 160)
     assert found["stage2"].shape == (2, 16, 16, 320)
@@ -77,24 +75,25 @@ def test_dropout_is_between_the_convolutions_and_for_training_only(init):
     module = models.create("wide_resnet28_10", 5, depth=10, width=1, dropout=0.5)
     x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
     variables = init(plain, x)
-    np.testing.assert_array_equal(module.apply(variables, x), plain.apply(variables, x))
+    np.testing.assert_array_equal(*(jax.jit(m.apply)(variables, x) for m in (module, plain)))
 
+    @jax.jit
     def captured(key):
         _, state = module.apply(
             variables,
             x,
             train=True,
-            rngs={"dropout": jax.random.key(key)},
+            rngs={"dropout": key},
             capture_intermediates=True,
             mutable=["batch_stats", "intermediates"],
         )
         return state["intermediates"]["stage1"]["block0"]
 
-    block = captured(0)
+    block = captured(jax.random.key(0))
     activated = np.maximum(block["norm2"]["__call__"][0], 0)
     dropped = np.asarray(block["dropout"]["__call__"][0])
     kept = dropped != 0
     np.testing.assert_allclose(dropped[kept], 2 * activated[kept], rtol=1e-6)
     share = kept.sum() / (activated != 0).sum()
     assert 0.45 < share < 0.55
-    assert not np.array_equal(dropped, captured(1)["dropout"]["__call__"][0])
+    assert not np.array_equal(dropped, captured(jax.random.key(1))["dropout"]["__call__"][0])
