@@ -48,6 +48,7 @@ def load_folder(
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
     max_bytes: int | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """The data set `folder:PATH`.
 
@@ -68,6 +69,7 @@ def load_folder(
       grey_range: the values of 16-bit grey that are black and white; by default 0 and the greatest
         value of as many bits as those of the training images need.
       max_bytes: that the images may take, by default half of the memory that is available.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: there is no such folder, it is not laid out like this, its images differ in
@@ -105,7 +107,7 @@ def load_folder(
         notes=tuple(notes),
         grey_range=depths.grey_range,
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)
 
 
 @dataclass(frozen=True)

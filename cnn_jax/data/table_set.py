@@ -52,6 +52,7 @@ def load_table(
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
     max_bytes: int | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """The data set `csv:PATH`; without a test part a tenth of the training images is cut.
 
@@ -64,6 +65,7 @@ def load_table(
       skip_bad: leave out images that cannot be read, and name them on stderr.
       grey_range: the values of 16-bit grey that are black and white.
       max_bytes: that the images may take.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: as `read_table` does; or images differ in size, take too much memory or cannot be
@@ -107,4 +109,4 @@ def load_table(
         notes=(*notes, *depths.notes()),
         grey_range=depths.grey_range,
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)

@@ -46,7 +46,8 @@ def test_flat_folder_has_a_test_part_cut(tmp_path):
     for split in [dataset.train, dataset.test]:
         assert [value // 100 for value in values(split)] == split.labels.tolist()
     assert dataset.notes == (
-        "the test part is 4 examples cut from train by a fixed stratified rule",
+        "the test part is 4 examples cut from train by a fixed stratified rule "
+        "(--data.test 0: none)",
     )
 
 
