@@ -44,8 +44,6 @@ def read_command(words: Sequence[str]) -> Any:
     Raises:
       UserError: there is no such command or flag.
     """
-    from cnn_jax.commands.command_line import parse, quiet_libraries
-
     found: Command | Mapping[str, Command] = COMMANDS
     name, rest = "cnn-jax", list(words)
     while not isinstance(found, Command):
@@ -59,12 +57,14 @@ def read_command(words: Sequence[str]) -> Any:
             what = "flag" if rest[0].startswith("-") else "command"
             raise unknown(f"{what} of {name}:", rest[0], known)
         name, found = f"{name} {rest[0]}", known[rest.pop(0)]
+    from cnn_jax.commands.command_line import parse, quiet_libraries
+
     quiet_libraries()
     return parse(found.load(), arguments=rest, name=name)
 
 
 def _print_commands(name: str, known: Mapping[str, Any]) -> None:
-    from cnn_jax.commands.help_page import show
+    from cnn_jax.commands.output import show
 
     about = GROUPS.get(name.partition(" ")[2], _ABOUT)
     widest = max(map(len, known))

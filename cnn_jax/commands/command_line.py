@@ -158,7 +158,7 @@ def parse(
             default=default,
             most_used=most_used,
         )
-        sys.exit()
+        sys.exit(0)
     check_flags(kind, before)
     # Usage lines and descriptions come from tyro in one piece.
     fitted: Any = Fitted(sys.stdout, shutil.get_terminal_size().columns)

@@ -64,7 +64,7 @@ def flags(
         name = renamed[0] if renamed else each.name
         path = prefix + name
         value = _value_of(each) if default is None else getattr(default, each.name)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint not in _METAVARS:
             inside = (path, _joined(hint.__doc__ or "")) if path else group
             yield from flags(
                 hint, None if value is dataclasses.MISSING else value, f"{path}." * bool(path),

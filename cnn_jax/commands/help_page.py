@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from cnn_jax.commands.flags import Flag, flags
-from cnn_jax.terminal import between_words
-
-_WIDEST = 100
+from cnn_jax.commands.output import show
 
 
 def print_help(
@@ -53,20 +47,11 @@ def print_help(
         left = [flag for flag in members if flag.path not in most_used]
         if not left:
             continue
-        title = group.replace("_", " ") or "of the command"
+        title = group.replace("_", " ") or ("this run" if most_used else "flags")
         lines += [("", ""), ("bold", f"{title}{': ' * bool(says)}{says}")]
         for flag in left:
             lines += _entry(flag)
     show(lines)
-
-
-def show(lines: Iterable[tuple[str, str]]) -> None:
-    """Prints lines, each with its style, broken between words where the terminal ends."""
-    console, width = Console(), min(shutil.get_terminal_size().columns, _WIDEST)
-    for style, line in lines:
-        indent = " " * (len(line) - len(line.lstrip()))
-        for part in between_words(line.strip(), width - len(indent)):
-            console.print(Text(indent + part, style), soft_wrap=True)
 
 
 def _place(flag: Flag, all_flags: Sequence[Flag]) -> int:

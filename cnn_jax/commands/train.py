@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnn_jax.commands.command_line import quiet_libraries
 from cnn_jax.commands.experiment_line import read_launch, run_experiment
-from cnn_jax.commands.help_page import show
+from cnn_jax.commands.output import show
 from cnn_jax.commands.recipe_file import read_experiment
 from cnn_jax.defaults.recipes import DEFAULTS, Chosen, Default
 from cnn_jax.errors import UserError, shown_to_user

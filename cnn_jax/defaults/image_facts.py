@@ -12,7 +12,7 @@ from cnn_jax.data.folder import find_files
 from cnn_jax.data.recipe_data import read_data
 from cnn_jax.data.sources import ImageFiles
 from cnn_jax.data.table_set import find_table
-from cnn_jax.defaults.recipes import ImageFacts
+from cnn_jax.defaults.facts import ImageFacts
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
 

@@ -7,9 +7,11 @@ entry in `DEFAULTS`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cnn_jax.defaults.facts import ImageFacts
 from cnn_jax.duration import epochs, percent
 from cnn_jax.recipe import (
     Augment,
@@ -41,30 +43,6 @@ _UNEVEN = 5
 _LEARNT_SIZE = 128
 _DRAWN_UP_SIZE = 80
 _SCRATCH_SIZE = 64
-
-
-class ImageFacts(NamedTuple):
-    """What the choice of a recipe depends on.
-
-    Attributes:
-      examples: to learn from, a validation part included.
-      targets: how many classes, tags or numbers there are.
-      side: pixels of the shorter side, in the middle of all.
-      same_size: whether all images have one size, as far as was looked.
-      channels: 1 where every image that was looked at is stored as grey.
-      files: whether they lie on disk one by one, encoded.
-      largest: the share of the most frequent class; None where there are no classes.
-      smallest: the share of the rarest class.
-    """
-
-    examples: int
-    targets: int
-    side: int
-    same_size: bool
-    channels: int
-    files: bool
-    largest: float | None = None
-    smallest: float | None = None
 
 
 class Chosen(NamedTuple):
@@ -117,8 +95,9 @@ def choose_for_images(
     learnt = worth if weights is None else weights
     recipe = _learnt(task, name, data, facts) if learnt else _scratch(task, name, data, facts)
     size = recipe.preprocess.size or recipe.data.image_size or facts.side
-    looks = f"{facts.examples:,} pictures to learn from, {'grey' if facts.channels == 1 else ''}"
-    looks = looks.rstrip(", ") + f", {facts.side} pixels a side or more"
+    grey = "grey " * (facts.channels == 1)
+    about = "" if facts.same_size else "about "
+    looks = f"{facts.examples:,} {grey}pictures of {about}{facts.side} pixels a side"
     start = "from ImageNet's weights" if learnt else "from random weights"
     why = (
         f"default recipe for {looks}: {recipe.model.name} {start} at {size} pixels, "
@@ -139,6 +118,11 @@ def choose_for_images(
 
 def _rounds(facts: ImageFacts, least: int, most: int, seen: int = _SEEN) -> int:
     return max(least, min(most, round(seen / max(facts.examples, 1))))
+
+
+def _batch(facts: ImageFacts) -> int:
+    """32 examples, or fewer where there are not many more, test and validation parts left out."""
+    return min(32, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
 
 
 def _changes(task: str, strong: bool) -> Augment:
@@ -184,7 +168,7 @@ def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
         schedule=Schedule("one_cycle", warmup=percent(20)),
         early_stopping=EarlyStopping(patience=5),
         checkpoints=Checkpoints(every=every),
-        batch_size=32,
+        batch_size=_batch(facts),
         duration=epochs(rounds),
         validate_every=every,
     )
@@ -227,7 +211,7 @@ def _scratch(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
         schedule=Schedule("cosine", warmup=percent(5)),
         early_stopping=EarlyStopping(patience=8),
         checkpoints=Checkpoints(every=every),
-        batch_size=32,
+        batch_size=_batch(facts),
         duration=epochs(rounds),
         validate_every=every,
     )

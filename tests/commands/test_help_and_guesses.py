@@ -43,7 +43,7 @@ def test_help_begins_with_the_docstring_then_what_is_changed_most_then_groups(ca
     ]
     assert heads[0] == "  --epochs, --duration DURATION  (default: 7 epochs)"
     titles = [line.partition(":")[0] for line in lines[7:] if line and line[0] != " "]
-    assert titles[:3] == ["changed most", "of the command", "data"]
+    assert titles[:3] == ["changed most", "this run", "data"]
     assert len(titles) == len(set(titles))
     # Every flag stands there once.
     every = [flag.names[0] for flag in flags(Launch)]

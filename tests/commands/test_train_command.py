@@ -10,8 +10,9 @@ from PIL import Image
 from cnn_jax import Data, UserError, epochs
 from cnn_jax.__main__ import main
 from cnn_jax.commands.train import experiment_file
+from cnn_jax.defaults.facts import ImageFacts
 from cnn_jax.defaults.image_facts import image_facts
-from cnn_jax.defaults.recipes import DEFAULTS, ImageFacts, choose_for_images
+from cnn_jax.defaults.recipes import DEFAULTS, choose_for_images
 from cnn_jax.pretrained import published
 from cnn_jax.tasks import TASKS, resolved
 
@@ -54,13 +55,16 @@ def test_photographs_are_learnt_from_weights_of_others():
     assert recipe.data.image_size == 128 and recipe.data.random_crop == (0.35, 1.0)
     assert recipe.duration == epochs(25)
     assert why == (
-        "default recipe for 800 pictures to learn from, 480 pixels a side: efficientnet_lite0 "
+        "default recipe for 800 pictures of about 480 pixels a side: efficientnet_lite0 "
         "from ImageNet's weights at 128 pixels, 25 epochs"
     )
     # Grey files are read with three channels where they stream.
     assert chosen(PHOTOS._replace(channels=1)).recipe.init.source == "imagenet"
     # What is told of a whole picture must still be in the part that is shown.
     assert chosen(PHOTOS, "tagging").recipe.data.random_crop == (0.6, 1.0)
+    assert [chosen(PHOTOS._replace(examples=n)).recipe.batch_size for n in (3, 30, 91, 92)] == [
+        *(1, 8, 16, 32)
+    ]
 
 
 def test_few_tiny_photographs_are_drawn_up_and_many_are_not():
@@ -120,7 +124,7 @@ def test_a_task_is_trained_on_a_folder(pictures, tmp_path, capsys):
     main(["train", "classification", "--data.name", f"folder:{pictures}", "--workdir", str(work),
           "--data.test", "0", *words])  # fmt: skip
     said = capsys.readouterr().out
-    assert "default recipe for 30 pictures to learn from, grey, 8 pixels a side" in said
+    assert "default recipe for 30 grey pictures of 8 pixels a side: simple_cnn from random" in said
     assert "Classes are uneven" in said
     assert "there is no test part: --data.test 0" in said
     summary = json.loads((work / "summary.json").read_text())
