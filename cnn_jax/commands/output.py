@@ -66,6 +66,14 @@ def print_fields(fields: Mapping[str, Any]) -> None:
         say(console, f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
 
+def metric_text(name: str, value: Any) -> Any:
+    """A metric as it is written everywhere; what is none stays as it is."""
+    from cnn_jax.tasks import metric_named
+
+    found = metric_named(name)
+    return found.written(value) if found is not None and isinstance(value, float) else value
+
+
 def _cell(value: Any) -> str:
     match value:
         case None:

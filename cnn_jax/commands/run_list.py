@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from cnn_jax.commands.found_runs import describe_run, find_runs
-from cnn_jax.commands.output import print_rows
+from cnn_jax.commands.output import metric_text, print_rows
 from cnn_jax.errors import UserError
 
 _ALWAYS = ("model.name", "data.name", "seed")
@@ -83,7 +83,7 @@ class Runs:
             cells |= {name: row.get(name) for name in ("run", *results)}
             for name in ("validation", "test"):
                 if metric is not None and cells[name] is not None:
-                    cells[name] = f"{metric} {_written(metric, cells[name])}"
+                    cells[name] = f"{metric} {metric_text(metric, cells[name])}"
             table.append(cells)
         print_rows(
             table,
@@ -100,23 +100,11 @@ class Runs:
             print(f"{len(left)} further fields differ: {', '.join(left)} (--json has all)")
 
 
-def _written(metric: str, value: float) -> str:
-    """A metric as it is written everywhere."""
-    from cnn_jax.tasks import TASKS
+def _higher(metric: str) -> bool:
+    from cnn_jax.tasks import metric_named
 
-    for kind in TASKS.values():
-        for each in kind.METRICS:
-            if each.name == metric:
-                return each.written(value)
-    return f"{value:.4g}"
-
-
-def _higher(metric: str | None) -> bool:
-    from cnn_jax.tasks import TASKS
-
-    return any(
-        each.higher for kind in TASKS.values() for each in kind.METRICS if each.name == metric
-    )
+    found = metric_named(metric)
+    return found is not None and found.higher
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnn_jax.commands.output import print_fields, print_json, print_rows
+from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.recipe import Views
@@ -62,12 +62,12 @@ class Evaluate:
             print_json(found)
             return
         hidden = ("versions", "devices", "notes", "unseen")
-        print_fields({k: v for k, v in found.items() if k not in hidden})
+        print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
             print("without them:")
-            print_fields(found["unseen"])
+            print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
 
 
 @dataclass(frozen=True)
