@@ -34,12 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read before JAX is imported, for which nobody with a misspelt flag should wait.
     with forgiving_output(), shown_to_user():
         command = read_command(words)
-    if command is not None:
-        _carry_out(command)
+    _carry_out(command)
 
 
 def read_command(words: Sequence[str]) -> Any:
-    """The command that is asked for; None where help was, which is printed.
+    """The command that is asked for; where help is, it is printed and the process ends.
 
     Raises:
       UserError: there is no such command or flag.
@@ -52,7 +51,7 @@ def read_command(words: Sequence[str]) -> Any:
             _print_commands(name, known)
             if not rest:
                 raise UserError(f"a command is needed: {', '.join(known)}")
-            return None
+            sys.exit(0)
         if rest[0] not in known:
             what = "flag" if rest[0].startswith("-") else "command"
             raise unknown(f"{what} of {name}:", rest[0], known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def train(words: Sequence[str]) -> None:
         if not words or words[0] in ("-h", "--help"):
             _help()
             if words:
-                return
+                sys.exit(0)
             raise UserError("what to train is needed: a task, or the file of an experiment")
         what, *rest = words
         if what.startswith("-"):
