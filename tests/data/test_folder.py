@@ -459,5 +459,5 @@ def test_splits_that_do_not_fit(tmp_path):
 
 
 def test_too_few_images_to_cut_a_test_part(tmp_path):
-    with pytest.raises(UserError, match="has no test part, and 4 examples are too few"):
+    with pytest.raises(UserError, match="one of 0 cannot be cut from 4 examples; --data"):
         load_folder(str(classes(tmp_path, 2)))
