@@ -43,7 +43,7 @@ def read_command(words: Sequence[str]) -> Any:
     Raises:
       UserError: there is no such command or flag.
     """
-    found: Command | Mapping[str, Command] = COMMANDS
+    found: Any = COMMANDS
     name, rest = "cnn-jax", list(words)
     while not isinstance(found, Command):
         known: Mapping[str, Any] = found

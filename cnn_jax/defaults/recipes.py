@@ -40,6 +40,18 @@ _SEEN = 20_000
 _UNEVEN = 5
 """From so many times as many pictures as of the rarest class on it is said."""
 
+_TELLS_CLASSES = ("classification", "binary")
+
+_CLASSES = Optimizer(
+    "sgd",
+    learning_rate=0.01,
+    options={"momentum": 0.9, "nesterov": True},
+    weight_decay=1e-4,
+    factors=("^head/=10",),
+)
+_OTHERS = Optimizer("adamw", learning_rate=3e-4, weight_decay=0.02, factors=("^head/=3",))
+"""Losses of tags and numbers are of any size, which Adam's steps do not depend on."""
+
 _LEARNT_SIZE = 128
 _DRAWN_UP_SIZE = 80
 _SCRATCH_SIZE = 64
@@ -103,6 +115,8 @@ def choose_for_images(
         f"default recipe for {looks}: {recipe.model.name} {start} at {size} pixels, "
         f"{recipe.duration}"
     )
+    if recipe.augment.mirror != "none":
+        why += "; mirrored at random (--augment.mirror none where left and right differ)"
     if not learnt and weights is None:
         why += (
             "; ImageNet's weights are for photographs in colour"
@@ -139,7 +153,7 @@ def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
     augment = _changes(task, strong=not tiny)
     if facts.files and not tiny:
         # What is told of a whole picture need not show in a small part of it.
-        least = 0.35 if task in ("classification", "binary") else 0.6
+        least = 0.35 if task in _TELLS_CLASSES else 0.6
         data = dataclasses.replace(data, image_size=size, random_crop=(least, 1.0))
         preprocess = Preprocess()
     elif facts.files:
@@ -158,13 +172,7 @@ def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
         # A few hundred steps are few for running statistics that keep 0.99 a step.
         model=Model("efficientnet_lite0", options={"norm_momentum": 0.9}),
         init=Init("imagenet", new_head=True),
-        optimizer=Optimizer(
-            "sgd",
-            learning_rate=0.01,
-            options={"momentum": 0.9, "nesterov": True},
-            weight_decay=1e-4,
-            factors=("^head/=10",),
-        ),
+        optimizer=_CLASSES if task in _TELLS_CLASSES else _OTHERS,
         schedule=Schedule("one_cycle", warmup=percent(20)),
         early_stopping=EarlyStopping(patience=5),
         checkpoints=Checkpoints(every=every),
