@@ -55,8 +55,8 @@ def test_photographs_are_learnt_from_weights_of_others():
     assert recipe.data.image_size == 128 and recipe.data.random_crop == (0.35, 1.0)
     assert recipe.duration == epochs(25)
     assert why == (
-        "default recipe for 800 pictures of about 480 pixels a side: efficientnet_lite0 "
-        "from ImageNet's weights at 128 pixels, 25 epochs; mirrored at random (--augment.mirror none "
+        "default recipe for 800 pictures of about 480 pixels a side: efficientnet_lite0 from "
+        "ImageNet's weights at 128 pixels, 25 epochs; mirrored at random (--augment.mirror none "
         "where left and right differ)"
     )
     # Grey files are read with three channels where they stream.
