@@ -188,9 +188,9 @@ class Init:
     """What the parameters start from."""
 
     source: Annotated[str | None, tyro.conf.arg(aliases=["--init-from"])] = None
-    """By default random values. Else the model of a run folder, of a `.safetensors` file, of a
-    PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that Orbax wrote for another
-    program, or `imagenet`: weights that are published for the model."""
+    """By default random values, on a command line `none`. Else the model of a run folder, of a
+    `.safetensors` file, of a PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that
+    Orbax wrote for another program, or `imagenet`: weights that are published for the model."""
     names: str | None = None
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of

@@ -24,13 +24,20 @@ def image_facts(data: Data, kind: str, data_dir: Path | None = None) -> ImageFac
     """The facts of a set, from the heads of some of its files, or from its arrays.
 
     Args:
-      data: its name and columns count.
+      data: its name and columns count, and how many examples are learnt from.
       kind: of the targets, see `cnn_jax.data.fields`.
       data_dir: where TFDS sets lie.
 
     Raises:
       UserError: there is no such set, or it cannot be read.
     """
+    found = _looked_at(data, kind, data_dir)
+    if data.examples is None:
+        return found
+    return found._replace(examples=min(found.examples, data.examples))
+
+
+def _looked_at(data: Data, kind: str, data_dir: Path | None) -> ImageFacts:
     form, colon, path = data.name.partition(":")
     if form in ("csv", "folder") and colon:
         if form == "csv":

@@ -117,6 +117,7 @@ def test_facts_of_a_folder(pictures, tmp_path):
 def test_facts_of_arrays():
     found = image_facts(Data("digits"), "class")
     assert (found.examples, found.side, found.channels, found.files) == (1437, 8, 1, False)
+    assert image_facts(Data("digits", examples=100), "class").examples == 100
 
 
 def test_a_task_is_trained_on_a_folder(pictures, tmp_path, capsys):
