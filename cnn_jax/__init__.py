@@ -69,7 +69,12 @@ _PLACES = {
 that is only asked for its flags needs no JAX."""
 
 
+_PACKAGES = ("augment", "data", "models", "tasks")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"cnn_jax.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from cnn_jax.interruption import importing

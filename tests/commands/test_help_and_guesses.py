@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import cnn_jax
 from cnn_jax import Recipe, UserError, epochs
 from cnn_jax.__main__ import main, read_command
 from cnn_jax.commands.experiment_line import MOST_USED, read_launch
@@ -168,6 +169,14 @@ print(json.dumps(slow))
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {}
+
+
+def test_names_of_the_package_are_there_when_asked_for():
+    assert set(cnn_jax.__all__) <= set(dir(cnn_jax))
+    assert all(getattr(cnn_jax, name) is not None for name in cnn_jax.__all__)
+    assert cnn_jax.models.names()
+    with pytest.raises(AttributeError, match="no attribute 'Recipee'"):
+        cnn_jax.Recipee  # noqa: B018
 
 
 def test_the_fields_that_are_changed_most_are_there():
