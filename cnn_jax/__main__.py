@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnn_jax.interruption import importing
 
 with importing():
-    from tyro.conf import subcommand
-
-    from cnn_jax.commands.command_line import foreign_flags_told, parse, quiet_libraries
-    from cnn_jax.commands.data import DataCommand
-    from cnn_jax.commands.export import Export
-    from cnn_jax.commands.launch import LaunchProcesses
-    from cnn_jax.commands.models import Models
-    from cnn_jax.commands.plan import PlanCost
-    from cnn_jax.commands.runs import Evaluate, Predict, Runs
-    from cnn_jax.commands.template import TemplateCommand
-    from cnn_jax.devices.compilation_cache import use_cache
-    from cnn_jax.devices.device_failure import devices_told
-    from cnn_jax.devices.jax_settings import fix_settings
-    from cnn_jax.errors import UserError, shown_to_user
+    from cnn_jax.commands.names import COMMANDS, GROUPS, Command
+    from cnn_jax.errors import UserError, shown_to_user, unknown
     from cnn_jax.output_streams import forgiving_output
     from cnn_jax.terminal import never_fail
-    from cnn_jax.training.stop import StopRequest
 
-Command = (
-    Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Predict, subcommand("predict")]
-    | Annotated[Export, subcommand("export")]
-    | Annotated[Runs, subcommand("runs")]
-    | Annotated[Models, subcommand("models")]
-    | Annotated[PlanCost, subcommand("plan")]
-    | Annotated[LaunchProcesses, subcommand("launch")]
-    | Annotated[TemplateCommand, subcommand("template")]
-    | Annotated[DataCommand, subcommand("data")]
-)
-
-GROUPS = (DataCommand, TemplateCommand)
-"""Commands of which each holds further ones."""
+_ABOUT = "Train convolutional networks, and look at what came of it."
+_HELP = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,18 +24,82 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
       arguments: the words of the command line, by default those of the process.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     never_fail()
+    if words[:1] == ["train"]:
+        from cnn_jax.commands.train import train
+
+        train(words[1:])
+        return
+    # Read before JAX is imported, for which nobody with a misspelt flag should wait.
+    with forgiving_output(), shown_to_user():
+        command = read_command(words)
+    _carry_out(command)
+
+
+def read_command(words: Sequence[str]) -> Any:
+    """The command that is asked for; where help is, it is printed and the process ends.
+
+    Raises:
+      UserError: there is no such command or flag.
+    """
+    found: Any = COMMANDS
+    name, rest = "cnn-jax", list(words)
+    while not isinstance(found, Command):
+        known: Mapping[str, Any] = found
+        if not rest or rest[0] in _HELP:
+            _print_commands(name, known)
+            if not rest:
+                raise UserError(f"a command is needed: {', '.join(known)}")
+            sys.exit(0)
+        if rest[0] not in known:
+            what = "flag" if rest[0].startswith("-") else "command"
+            raise unknown(f"{what} of {name}:", rest[0], known)
+        name, found = f"{name} {rest[0]}", known[rest.pop(0)]
+    from cnn_jax.commands.command_line import parse, quiet_libraries
+
+    quiet_libraries()
+    return parse(found.load(), arguments=rest, name=name)
+
+
+def _print_commands(name: str, known: Mapping[str, Any]) -> None:
+    from cnn_jax.commands.output import show
+
+    about = GROUPS.get(name.partition(" ")[2], _ABOUT)
+    widest = max(map(len, known))
+    does = {
+        word: each.does if isinstance(each, Command) else GROUPS[word]
+        for word, each in known.items()
+    }
+    show(
+        [
+            ("bold", f"usage: {name} COMMAND ..."),
+            ("", ""),
+            ("", about[0].upper() + about[1:]),
+            ("", ""),
+            *(("", f"  {word:<{widest}}  {says}") for word, says in does.items()),
+            ("", ""),
+            ("", f"`{name} COMMAND --help` tells its flags."),
+        ]
+    )
+
+
+def _carry_out(command: Any) -> None:
+    with importing():
+        from cnn_jax.commands.command_line import foreign_flags_told
+        from cnn_jax.devices.compilation_cache import use_cache
+        from cnn_jax.devices.device_failure import devices_told
+        from cnn_jax.devices.jax_settings import fix_settings
+        from cnn_jax.training.stop import StopRequest
+
     with (
         forgiving_output() as output,
         shown_to_user(),
         StopRequest(ends_process=True, nothing="stopped"),
         devices_told(),
     ):
-        quiet_libraries()
         fix_settings()
         use_cache()
-        command: Any = parse(Command, arguments=arguments, name="cnn-jax")  # type: ignore[arg-type]
-        command = command.command if isinstance(command, GROUPS) else command
         with foreign_flags_told(command):
             command()
         sys.stdout.flush()

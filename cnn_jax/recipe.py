@@ -14,6 +14,9 @@ import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
 
+Views = Literal["none", "mirror", "six"]
+Interpolation = Literal["bilinear", "bicubic"]
+
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
@@ -50,6 +53,9 @@ class Data:
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
     trains on all: nothing is validated, no checkpoint is best, and the last state is tested.
     Not used where the set has a validation part of its own."""
+    test: float | None = None
+    """Part of the training examples cut for test where the set has no test part: a fraction below
+    1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
     examples: int | None = None
     """Learn from so many of the training examples only, chosen by a fixed rule with the classes
     in proportion; by default from all."""
@@ -79,7 +85,7 @@ class Data:
     comes before it in training."""
     evaluation_size: int | None = None
     """Side in pixels of images in evaluation, by default `image_size`."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     """How images that stream are resized; always antialiased."""
 
 
@@ -185,9 +191,9 @@ class Init:
     """What the parameters start from."""
 
     source: Annotated[str | None, tyro.conf.arg(aliases=["--init-from"])] = None
-    """By default random values. Else the model of a run folder, of a `.safetensors` file, of a
-    PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that Orbax wrote for another
-    program, or `imagenet`: weights that are published for the model."""
+    """By default random values, on a command line `none`. Else the model of a run folder, of a
+    `.safetensors` file, of a PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that
+    Orbax wrote for another program, or `imagenet`: weights that are published for the model."""
     names: str | None = None
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
@@ -233,7 +239,7 @@ class Optimizer:
 
     name: str = "sgd"
     """An optimizer of optax or optax.contrib that takes a learning rate."""
-    learning_rate: float = 0.1
+    learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 0.1
     """Peak learning rate, in terms of the mean loss of the global batch."""
     options: Options = field(default_factory=dict)
     """Further arguments of the optimizer, as `name=value`, such as `momentum=0.9
@@ -346,13 +352,13 @@ class Recipe:
     lookahead: Lookahead = Lookahead()
     checkpoints: Checkpoints = Checkpoints()
     early_stopping: EarlyStopping = EarlyStopping()
-    batch_size: int = 128
+    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = 128
     """Examples in a step, over all devices."""
     duration: Annotated[Duration, tyro.conf.arg(aliases=["--epochs"])] = epochs(10)
     """How long to train: epochs, or for instance `500steps`, `1e6examples`."""
     validate_every: Duration = epochs(1)
     """How often the validation part is evaluated."""
-    views: Literal["none", "mirror", "six"] = "none"
+    views: Views = "none"
     """What every evaluation averages the logits of, validation and prediction included: the image
     alone; with its mirror image; or with both shifted by one pixel along a diagonal, either way,
     each with half the weight (https://arxiv.org/abs/2404.00498, section 3.5)."""

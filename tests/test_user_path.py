@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cnn_jax import Recipe, UserError
-from cnn_jax.__main__ import Command
+from cnn_jax.__main__ import read_command
 from cnn_jax.commands.command_line import parse
 from cnn_jax.data.catalog import fetch
 from cnn_jax.data.tfds_sets import data_folder
@@ -35,8 +35,7 @@ def home(tmp_path, monkeypatch):
     ],
 )
 def test_every_command_knows_the_home_folder(words, fields, home):
-    command = parse(Command, arguments=words)
-    command = command.command if words[0] in ("data", "template") else command
+    command = read_command(words)
     for field in fields:
         value = getattr(command, field)
         for path in value if isinstance(value, tuple) else [value]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-Views = Literal["none", "mirror", "six"]
+from cnn_jax.recipe import Views as Views
 
 WEIGHTS: dict[Views, tuple[float, ...]] = {
     "none": (1.0,),

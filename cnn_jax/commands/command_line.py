@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import inspect
 import logging
 import re
 import shutil
@@ -12,11 +13,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from cnn_jax.commands.flags import check_flags, flags
+from cnn_jax.commands.help_page import print_help
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.recipe import Recipe
@@ -129,36 +132,44 @@ def parse(
     default: T | None = None,
     arguments: Sequence[str] | None = None,
     name: str | None = None,
+    about: str | None = None,
+    most_used: Sequence[str] = (),
 ) -> T:
-    """A dataclass from the command line.
+    """A dataclass from the command line; `--help` prints its page and ends the process.
 
     Args:
       kind: the dataclass.
       default: what flags that are not given leave as it is.
       arguments: the words, by default those of the process.
       name: of the program in its help, by default that of its file.
+      about: what its help begins with, by default the dataclass's docstring.
+      most_used: paths of fields that its help names first.
+
+    Raises:
+      UserError: a flag is unknown.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    before = words[: words.index("--")] if "--" in words else words
+    if "--help" in before or "-h" in before:
+        print_help(
+            kind,
+            name=name or sys.argv[0],
+            about=about or inspect.getdoc(kind) or "",
+            default=default,
+            most_used=most_used,
+        )
+        sys.exit(0)
+    check_flags(kind, before)
     # Usage lines and descriptions come from tyro in one piece.
     fitted: Any = Fitted(sys.stdout, shutil.get_terminal_size().columns)
     given: dict[str, Any] = {} if default is None else {"default": default}
     with _registry, contextlib.redirect_stdout(fitted):
-        return tyro.cli(kind, prog=name, args=arguments, **given)
+        return tyro.cli(kind, prog=name, args=words, **given)
 
 
-def flags_of(kind: type[Any], prefix: str = "") -> set[str]:
+def flags_of(kind: type[Any]) -> set[str]:
     """The flags that a dataclass has on a command line, those of its dataclasses included."""
-    found: set[str] = set()
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        inner, *config = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        named = [each.name for each in config if getattr(each, "name", None) is not None]
-        path = prefix + (named[0] if named else name.replace("_", "-"))
-        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-            found |= flags_of(inner, f"{path}." if path else "")
-        else:
-            found.add(f"--{path}")
-        for each in config:
-            found |= set(getattr(each, "aliases", None) or ())
-    return found
+    return {name for flag in flags(kind) if not flag.positional for name in flag.names}
 
 
 @contextlib.contextmanager

@@ -6,32 +6,20 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import tyro
 from rich.console import Console
 
-from cnn_jax import augment
-from cnn_jax.commands.data_bench import DataBench
 from cnn_jax.commands.output import print_fields, print_json, print_rows
-from cnn_jax.data import (
-    ANY_TFDS,
-    Dataset,
-    Split,
-    catalog,
-    describe,
-    fetch,
-)
-from cnn_jax.data.recipe_data import data_spec, read_data
-from cnn_jax.data.statistics import value_range
-from cnn_jax.data.streamed import StreamedSplit
-from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task
-from cnn_jax.report.contact_sheet import augmentation_sheet
-from cnn_jax.tasks import target_kind
 from cnn_jax.terminal import say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnn_jax.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -45,6 +33,8 @@ class DataList:
 
     def __call__(self) -> None:
         """Prints a row for each set."""
+        from cnn_jax.data import ANY_TFDS, catalog
+
         print_rows(
             [row._asdict() for row in catalog(self.data_dir)],
             ("name", "what", "path", "how"),
@@ -68,6 +58,8 @@ class DataFetch:
 
     def __call__(self) -> None:
         """Prints where the set lies."""
+        from cnn_jax.data import fetch
+
         path, there = fetch(self.name, self.data_dir)
         print(f"{self.name} {'was already' if there else 'is now'} in {path}")
 
@@ -94,6 +86,9 @@ class Reading:
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
+        from cnn_jax.data.recipe_data import read_data
+        from cnn_jax.tasks import target_kind
+
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         kind = target_kind(Recipe("data", task=Task(fields.pop("task"))))
         return read_data(Data(name, **fields), data_dir, kind=kind)
@@ -113,6 +108,8 @@ class DataInfo:
 
     def __call__(self) -> None:
         """Prints what is known of the set."""
+        from cnn_jax.data import describe
+
         found = describe(self.data.load(self.name, self.data_dir))
         if self.json:
             print_json(found)
@@ -160,6 +157,15 @@ class DataShow:
 
     def __call__(self) -> None:
         """Writes the sheet."""
+        import numpy as np
+
+        from cnn_jax import augment
+        from cnn_jax.data.dataset import Split
+        from cnn_jax.data.recipe_data import data_spec
+        from cnn_jax.data.streamed import StreamedSplit
+        from cnn_jax.data.streaming import mean_std
+        from cnn_jax.report.contact_sheet import augmentation_sheet
+
         for flag, value in (("examples", self.examples), ("variants", self.variants)):
             if value < 1:
                 raise UserError(f"--{flag} {value} must be at least 1")
@@ -207,32 +213,18 @@ class DataShow:
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:
     """Images (n, h, w, c) as uint8, to be looked at."""
+    import numpy as np
+
     if images.dtype == np.uint8:
         return images
+    from cnn_jax.data.statistics import value_range
+
     low, high = value_range(images)
     return np.round((images.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def _title(target: np.ndarray, names: Sequence[str]) -> str:
     """What is told of an image, in few words: its tags, or its numbers."""
-    if target.dtype == np.int8:
+    if target.dtype == "int8":
         return " ".join(name for name, there in zip(names, target, strict=True) if there == 1)
     return " ".join(f"{number:.4g}" for number in target)
-
-
-@dataclass(frozen=True)
-class DataCommand:
-    """Data sets: list, fetch, info, show, bench."""
-
-    command: Annotated[
-        Annotated[DataList, tyro.conf.subcommand("list")]
-        | Annotated[DataFetch, tyro.conf.subcommand("fetch")]
-        | Annotated[DataInfo, tyro.conf.subcommand("info")]
-        | Annotated[DataShow, tyro.conf.subcommand("show")]
-        | Annotated[DataBench, tyro.conf.subcommand("bench")],
-        tyro.conf.arg(name=""),
-    ]
-
-    def __call__(self) -> None:
-        """Carries out the inner command."""
-        self.command()

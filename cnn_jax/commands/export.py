@@ -9,7 +9,6 @@ from typing import Literal
 import tyro
 
 from cnn_jax.errors import UserError
-from cnn_jax.pretrained.weights import export
 
 
 @dataclass(frozen=True)
@@ -38,5 +37,7 @@ class Export:
         """
         if self.output is not None and self.output.exists():
             raise UserError(f"--output {self.output} is there already; name another file")
+        from cnn_jax.pretrained.weights import export
+
         written = export(self.run, self.output, checkpoint=self.checkpoint)
         print(f"{written.arrays} arrays, names of {written.names}: {written.file}")

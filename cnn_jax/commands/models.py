@@ -8,7 +8,6 @@ from typing import Annotated
 
 import tyro
 
-from cnn_jax import models
 from cnn_jax.commands.output import print_rows
 from cnn_jax.errors import unknown
 
@@ -21,7 +20,7 @@ class Models:
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names or patterns such as 'resnet*': their parameters and multiply-adds of one image are
-    counted, which takes a second for each."""
+    told as well."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON, with every option and its default."""
 
@@ -31,6 +30,8 @@ class Models:
         Raises:
           UserError: a name or pattern finds no model.
         """
+        from cnn_jax import models
+
         for pattern in self.names:
             if not fnmatch.filter(models.names(), pattern):
                 raise unknown("model", pattern, models.names())

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from cnn_jax.commands.table import Column, print_table
-from cnn_jax.terminal import one_line, say
+from cnn_jax.terminal import between_words, one_line, say
+
+_WIDEST = 100
+"""Signs in a line of a help page at most."""
 
 
 def print_json(value: Any) -> None:
@@ -61,6 +66,14 @@ def print_fields(fields: Mapping[str, Any]) -> None:
         say(console, f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
 
+def metric_text(name: str, value: Any) -> Any:
+    """A metric as it is written everywhere; what is none stays as it is."""
+    from cnn_jax.tasks import metric_named
+
+    found = metric_named(name)
+    return found.written(value) if found is not None and isinstance(value, float) else value
+
+
 def _cell(value: Any) -> str:
     match value:
         case None:
@@ -74,3 +87,12 @@ def _cell(value: Any) -> str:
         case list() | tuple():
             return " ".join(_cell(entry) for entry in value)
     return one_line(str(value))
+
+
+def show(lines: Iterable[tuple[str, str]]) -> None:
+    """Prints lines, each with its style, broken between words where the terminal ends."""
+    console, width = Console(), min(shutil.get_terminal_size().columns, _WIDEST)
+    for style, line in lines:
+        indent = " " * (len(line) - len(line.lstrip()))
+        for part in between_words(line.strip(), width - len(indent)):
+            console.print(Text(indent + part, style), soft_wrap=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import jax
 import tyro
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.commands.recipe_file import read_recipe
-from cnn_jax.data.recipe_data import data_spec, load_data
-from cnn_jax.data.spec import DataSpec
-from cnn_jax.devices.mesh import Parallel, batch_sharding, make_mesh, replicated
+from cnn_jax.devices.layout import Parallel
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
-from cnn_jax.tasks import target_kind
-from cnn_jax.training.cost_plan import Compiled, CostPlan, plan_cost
-from cnn_jax.training.program import Program
+
+if TYPE_CHECKING:
+    from cnn_jax.data.spec import DataSpec
+    from cnn_jax.training.cost_plan import Compiled, CostPlan
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,13 @@ class PlanCost:
           UserError: the recipe cannot be read or does not fit the mesh, or the mesh is larger
             than what is to be compiled for.
         """
+        import jax
+
+        from cnn_jax.data.recipe_data import data_spec, load_data
+        from cnn_jax.devices.mesh import make_mesh
+        from cnn_jax.tasks import target_kind
+        from cnn_jax.training.cost_plan import plan_cost
+
         recipe = read_recipe(self.recipe)
         if self.batch_size is not None:
             recipe = dataclasses.replace(recipe, batch_size=self.batch_size)
@@ -66,6 +71,8 @@ class PlanCost:
             _print(recipe, plan, compiled)
 
     def _size(self) -> int:
+        import jax
+
         if self.devices is not None:
             if self.devices < 1:
                 raise UserError(f"--devices {self.devices} must be at least 1")
@@ -75,6 +82,8 @@ class PlanCost:
         return jax.device_count()
 
     def _check_devices(self, size: int) -> None:
+        import jax
+
         there = jax.device_count()
         if self.parallel.compile == "pmap":
             raise UserError("--compile looks at one program, and --parallel.compile pmap makes two")
@@ -86,6 +95,12 @@ class PlanCost:
             )
 
     def _compiled(self, recipe: Recipe, spec: DataSpec) -> Compiled:
+        import jax
+
+        from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
+        from cnn_jax.training.cost_plan import Compiled
+        from cnn_jax.training.program import Program
+
         devices = jax.devices()
         if self.devices is not None:
             devices = devices[: self.devices]

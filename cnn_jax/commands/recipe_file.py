@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from cnn_jax.errors import UserError
-from cnn_jax.json_values import from_json, read_json
 from cnn_jax.recipe import Recipe
-from cnn_jax.run_folder import RunFolder
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -23,24 +21,41 @@ def read_recipe(path: Path) -> Recipe:
       UserError: it is none of them, or cannot be read.
     """
     if path.is_dir():
+        from cnn_jax.run_folder import RunFolder
+
         return RunFolder(path).recipe()
     if path.suffix == ".json":
+        from cnn_jax.json_values import from_json, read_json
+
         return from_json(read_json(path), Recipe, str(path))
     if path.suffix != ".py" or not path.is_file():
         reason = "is not there" if not path.exists() else "is none of them"
         raise UserError(
             f"RECIPE is an experiment's .py file, a run folder, or a recipe.json; {path} {reason}"
         )
-    return _imported(path)
+    return read_experiment(path)[0]
 
 
-def _imported(path: Path) -> Recipe:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+def read_experiment(path: Path) -> tuple[Recipe, str | None]:
+    """The recipe of an experiment's file and its docstring; its main block is not run.
+
+    Args:
+      path: a Python file that defines `recipe`, which is imported.
+
+    Raises:
+      UserError: it cannot be imported, or defines none.
+    """
+    name = path.stem
+    if name in sys.modules or not name.isidentifier():
+        name = f"experiment_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is no Python file, whose name would end in .py")
     module = importlib.util.module_from_spec(spec)
-    # As when it is run: it finds the modules beside it.
+    # As when it is run: it finds the modules beside it, and its classes find their module.
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except UserError:
@@ -52,4 +67,4 @@ def _imported(path: Path) -> Recipe:
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path} defines no `recipe`, a cnn_jax.Recipe, at the top level")
-    return recipe
+    return recipe, module.__doc__

@@ -1,34 +1,23 @@
-"""Commands that look at runs: evaluate, predict, runs."""
+"""Commands that use the model of a run: evaluate, predict."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnn_jax import models
-from cnn_jax.augment.views import Views
-from cnn_jax.commands.output import print_fields, print_json, print_rows
+from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.judged import SplitName
-from cnn_jax.evaluation.pictures import pictures
-from cnn_jax.evaluation.predict import (
-    Estimate,
-    Told,
-    cannot_be_read,
-    predict_readable,
-    write_csv,
-)
-from cnn_jax.json_values import read_json
-from cnn_jax.pretrained.published import PUBLISHED, restore_published
-from cnn_jax.restored import Restored, restore
-from cnn_jax.run_folder import RunFolder
+from cnn_jax.evaluation.split_name import SplitName
+from cnn_jax.recipe import Views
+
+if TYPE_CHECKING:
+    from cnn_jax.evaluation.predict import Told
+    from cnn_jax.restored import Restored
 
 
 @dataclass(frozen=True)
@@ -57,6 +46,8 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run."""
+        from cnn_jax.evaluation.evaluate import evaluate
+
         found = evaluate(
             self.run,
             self.checkpoint,
@@ -71,12 +62,12 @@ class Evaluate:
             print_json(found)
             return
         hidden = ("versions", "devices", "notes", "unseen")
-        print_fields({k: v for k, v in found.items() if k not in hidden})
+        print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
             print("without them:")
-            print_fields(found["unseen"])
+            print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
 
 
 @dataclass(frozen=True)
@@ -100,6 +91,9 @@ class Predict:
 
     def __call__(self) -> None:
         """Prints a row for each image and class; those that cannot be read are named at the end."""
+        from cnn_jax.evaluation.pictures import pictures
+        from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+
         if not self.images:
             raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
         if self.top < 1:
@@ -116,6 +110,8 @@ class Predict:
             raise cannot_be_read(bad)
 
     def _show(self, found: Sequence[Told]) -> None:
+        from cnn_jax.evaluation.predict import Estimate
+
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
             return
@@ -135,6 +131,10 @@ class Predict:
         print_rows(renamed, ("image", *words), as_json=False, empty="")
 
     def _restored(self) -> Restored:
+        from cnn_jax import models
+        from cnn_jax.pretrained.published import PUBLISHED, restore_published
+        from cnn_jax.restored import restore
+
         if self.run.exists():
             return restore(self.run, self.checkpoint)
         name = str(self.run)
@@ -144,88 +144,3 @@ class Predict:
             f"{name} is no run folder, and no model with published weights, which are: "
             + ", ".join(PUBLISHED)
         )
-
-
-@dataclass(frozen=True)
-class Runs:
-    """List the runs below a folder with their results."""
-
-    folder: tyro.conf.Positional[Path] = Path("runs")
-    """Where to look."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
-
-    def __call__(self) -> None:
-        """Prints a row for each run."""
-        if not self.folder.is_dir():
-            raise UserError(f"{self.folder} is no folder")
-        rows = []
-        for path in find_runs(self.folder):
-            try:
-                rows.append(describe_run(path))
-            except (UserError, OSError, KeyError, TypeError):
-                rows.append({"run": str(path), "state": "unreadable"})
-        columns = (
-            "run", "model", "data", "seed", "state", "step", "validation", "test", "parameters",
-            "seconds",
-        )  # fmt: skip
-        print_rows(
-            rows,
-            columns,
-            as_json=self.json,
-            empty=f"no run below {self.folder}",
-            drop=("parameters", "seconds", "seed", "step", "data", "model", "validation", "state"),
-        )
-
-
-def find_runs(folder: Path) -> list[Path]:
-    """The run folders in and below a folder, behind symbolic links as well, each once.
-
-    One that is reached over several paths has that without a link, or the first by name.
-    """
-    seen: set[tuple[int, int]] = set()
-    found = []
-    links = [folder]
-    while links:
-        for top, folders, files in os.walk(links.pop(0)):
-            there = Path(top)
-            status = there.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                folders.clear()  # a link to where we have been
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            links += sorted(there / name for name in folders if (there / name).is_symlink())
-            if "recipe.json" in files:
-                found.append(there)
-                # Thousands of files of checkpoints, and no run among them.
-                folders[:] = [
-                    name for name in folders if name not in ("checkpoints", "tensorboard")
-                ]
-    return sorted(found)
-
-
-def describe_run(path: Path) -> dict[str, Any]:
-    """What a listing shows of a run folder."""
-    folder = RunFolder(path)
-    recipe = read_json(path / "recipe.json")
-    row: dict[str, Any] = {
-        "run": str(path),
-        "model": recipe["model"]["name"],
-        "data": recipe["data"]["name"],
-        "seed": recipe["seed"],
-    }
-    summary = folder.summary()
-    if summary is None:
-        return {**row, "state": "unfinished", "step": max(folder.steps(), default=0)}
-    test = summary["test"]
-    # Summaries of earlier versions name no metric: they are of classifications.
-    metric = summary.get("metric", "accuracy")
-    return {
-        **row,
-        "state": "finished",
-        "step": summary["steps"],
-        "validation": summary["best"][metric] if summary["best"] else None,
-        "test": test[metric] if test else None,
-        "parameters": summary["parameters"],
-        "seconds": summary["seconds"]["total"],
-    }

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from string import Template as Text
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.errors import UserError
+from cnn_jax.interruption import STATUS
 from cnn_jax.recipe import Recipe
-from cnn_jax.training.stop import Stopped
 
 _TIME = re.compile(r"(\d+-\d+(:\d+){0,2}|\d+(:\d+){0,2})")
 """Slurm's: minutes, minutes:seconds, hours:minutes:seconds, and with days before hours."""
@@ -120,21 +120,6 @@ class JobSet:
         print(_filled("jobset.yaml", values), end="")
 
 
-@dataclass(frozen=True)
-class TemplateCommand:
-    """Files that start an experiment on a cluster: slurm, jobset."""
-
-    command: Annotated[
-        Annotated[Slurm, tyro.conf.subcommand("slurm")]
-        | Annotated[JobSet, tyro.conf.subcommand("jobset")],
-        tyro.conf.arg(name=""),
-    ]
-
-    def __call__(self) -> None:
-        """Carries out the inner command."""
-        self.command()
-
-
 def _checked(file: Path, nodes: int, gpus: int) -> Recipe:
     for flag, value in (("nodes", nodes), ("gpus", gpus)):
         if value < 1:
@@ -165,7 +150,7 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
         if len(str(value).splitlines()) > 1:
             raise UserError(f"the {name} {value!r} has more than one line")
     text = (resources.files("cnn_jax") / "commands" / "templates" / template).read_text()
-    return Text(text).substitute(values, resumable=Stopped.exit_code)
+    return Text(text).substitute(values, resumable=STATUS)
 
 
 def _dns_name(name: str) -> str:

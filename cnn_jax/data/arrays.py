@@ -29,6 +29,7 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     name: str = GIVEN,
     source: str = "given in Python",
+    test_part: float | None = None,
 ) -> Dataset:
     """A data set from arrays; without a test part a tenth of train is cut as one.
 
@@ -42,6 +43,7 @@ def from_arrays(
       class_names: of classes or tags, or what the numbers are of; by default counted.
       name: of the set.
       source: where it comes from.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: arrays do not fit one another, or hold what is of no such kind.
@@ -69,7 +71,7 @@ def from_arrays(
         source=source,
         notes=tuple(dict.fromkeys(notes)),
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)
 
 
 def _as_many(part: str, images: np.ndarray, targets: np.ndarray) -> bool:

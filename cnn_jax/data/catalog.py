@@ -16,6 +16,7 @@ from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
 from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns
@@ -38,6 +39,7 @@ def load(
     max_bytes: int | None = None,
     kind: Kind = "class",
     columns: Columns | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
@@ -55,6 +57,7 @@ def load(
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
       columns: which columns of `csv:FILE` hold what.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -73,6 +76,7 @@ def load(
             grey_range=grey_range,
             full_depth=full_depth,
             max_bytes=max_bytes,
+            test_part=test_part,
         )
     if form == "npz" and colon:
         if image_size is not None:
@@ -80,7 +84,7 @@ def load(
                 f"--data.image-size {image_size} is for images that are read from files; arrays "
                 "have a size: give --preprocess.size"
             )
-        return load_npz(rest, kind=kind, name=name)
+        return load_npz(rest, kind=kind, name=name, test_part=test_part)
     _check_lies_somewhere(name)
     has = "number" if name == "rotated_digits" else "class"
     if kind != has:
@@ -89,11 +93,12 @@ def load(
             f"{name} has {what}, and the task learns {kind}; csv:FILE and npz:FILE can have these"
         )
     if name == "digits":
-        return _resized(load_digits(), image_size, max_bytes)
+        return cut_test(_resized(load_digits(), image_size, max_bytes), test_part)
     if name == "rotated_digits":
-        return _resized(load_rotated_digits(), image_size, max_bytes)
+        return cut_test(_resized(load_rotated_digits(), image_size, max_bytes), test_part)
     if form == "shapes":
-        return load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
+        drawn = load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
+        return cut_test(drawn, test_part)
     if form == "folder" and colon:
         return load_folder(
             rest,
@@ -103,11 +108,18 @@ def load(
             grey_range=grey_range,
             full_depth=full_depth,
             max_bytes=max_bytes,
+            test_part=test_part,
         )
     # Importing TFDS takes a second, which runs on other data should not wait for.
     from cnn_jax.data.tfds_reader import load_tfds
 
-    return load_tfds(name, image_size=image_size, data_dir=data_dir, max_bytes=max_bytes)
+    return load_tfds(
+        name,
+        image_size=image_size,
+        data_dir=data_dir,
+        max_bytes=max_bytes,
+        test_part=test_part,
+    )
 
 
 def _check_lies_somewhere(name: str) -> None:

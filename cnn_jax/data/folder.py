@@ -49,6 +49,7 @@ def load_folder(
     grey_range: GreyRange | None = None,
     full_depth: bool = False,
     max_bytes: int | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """The data set `folder:PATH`.
 
@@ -71,6 +72,7 @@ def load_folder(
         value of as many bits as those of the training images need.
       full_depth: keep all bits of 16-bit PNG, as is always done with TIFF.
       max_bytes: that the images may take, by default half of the memory that is available.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: there is no such folder, it is not laid out like this, its images differ in
@@ -114,7 +116,7 @@ def load_folder(
         notes=tuple(notes),
         grey_range=depths.grey_range,
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)
 
 
 @dataclass(frozen=True)

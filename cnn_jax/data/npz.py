@@ -28,7 +28,13 @@ _TARGETS = {"labels", "label", "y", "targets", "target"}
 _NAMES = "class_names"
 
 
-def load_npz(path: str | Path, *, kind: Kind = "class", name: str | None = None) -> Dataset:
+def load_npz(
+    path: str | Path,
+    *,
+    kind: Kind = "class",
+    name: str | None = None,
+    test_part: float | None = None,
+) -> Dataset:
     """The data set `npz:PATH`.
 
     The arrays of a part are called `train_images` and `train_labels`, `x_test` and `y_test` and
@@ -40,6 +46,7 @@ def load_npz(path: str | Path, *, kind: Kind = "class", name: str | None = None)
       path: the file.
       kind: of the targets.
       name: of the set, by default `npz:PATH`.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: there is no such file, it is damaged, or its arrays are not called so.
@@ -86,6 +93,7 @@ def load_npz(path: str | Path, *, kind: Kind = "class", name: str | None = None)
         class_names=names,
         name=name,
         source=str(file.resolve()),
+        test_part=test_part,
     )
     if not unknown:
         return dataset

@@ -73,6 +73,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         data_dir=data_dir,
         kind=kind,
         columns=config.columns,
+        test_part=config.test,
     )
 
 

@@ -126,18 +126,42 @@ def with_examples(dataset: Dataset, examples: int | None) -> Dataset:
 TEST_FRACTION = 0.1
 
 
-def cut_test(dataset: Dataset) -> Dataset:
-    """The data set with a tenth of train cut as the test part it lacks, and a note of it.
+def cut_test(dataset: Dataset, part: float | None = None) -> Dataset:
+    """The data set with the test part cut from train that it lacks, and a note of it.
+
+    Args:
+      dataset: with or without a test part.
+      part: a fraction of the training examples below 1, or a count; 0 cuts none. By default a
+        tenth.
 
     Raises:
-      UserError: there are too few examples for that.
+      UserError: the part would be empty, or leave nothing to learn from.
     """
-    count = round(TEST_FRACTION * len(dataset.train))
-    if not count:
+    if dataset.test is not None:
+        own = f"--data.test {part or 0:g} is not used: {dataset.name} has a test part of its own"
+        return _noted(dataset, own) if part is not None else dataset
+    if part == 0:
+        return _noted(dataset, "there is no test part: --data.test 0")
+    available = len(dataset.train)
+    if part is not None and (not part > 0 or (part >= 1 and not float(part).is_integer())):
         raise UserError(
-            f"{dataset.name} has no test part, and {len(dataset.train)} examples are too few to "
-            "cut one from"
+            f"--data.test {part:g} must be a fraction between 0 and 1, a whole number of examples, "
+            "or 0 for none"
+        )
+    share = TEST_FRACTION if part is None else part
+    count = round(share * available) if share < 1 else int(share)
+    if not 1 <= count < available:
+        raise UserError(
+            f"{dataset.name} has no test part, and one of {count} cannot be cut from {available} "
+            "examples; --data.test 0 learns from all"
         )
     train, test = cut(dataset.train, count)
-    note = f"the test part is {count} examples cut from train by a fixed stratified rule"
-    return dataclasses.replace(dataset, train=train, test=test, notes=(*dataset.notes, note))
+    note = (
+        f"the test part is {count} examples cut from train by a fixed stratified rule "
+        "(--data.test 0: none)"
+    )
+    return _noted(dataclasses.replace(dataset, train=train, test=test), note)
+
+
+def _noted(dataset: Dataset, note: str) -> Dataset:
+    return dataclasses.replace(dataset, notes=(*dataset.notes, note))

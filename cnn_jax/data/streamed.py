@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,9 +13,9 @@ from cnn_jax.data.depth import WHOLE, GreyRange
 from cnn_jax.data.fields import CLASS, Field
 from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.sources import Source
+from cnn_jax.recipe import Interpolation as Interpolation
 
 Shape = tuple[int, int, int]
-Interpolation = Literal["bilinear", "bicubic"]
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,

@@ -135,7 +135,7 @@ def streamed(config: Data, data_dir: Path | None = None, kind: Kind = "class") -
         notes=notes,
         grey_range=grey_range,
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, config.test)
 
 
 def mean_std(name: str, train: Examples) -> tuple[np.ndarray, np.ndarray, str]:

@@ -53,6 +53,7 @@ def load_table(
     grey_range: GreyRange | None = None,
     full_depth: bool = False,
     max_bytes: int | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """The data set `csv:PATH`; without a test part a tenth of the training images is cut.
 
@@ -66,6 +67,7 @@ def load_table(
       grey_range: the values of 16-bit grey that are black and white.
       full_depth: keep all bits of 16-bit PNG.
       max_bytes: that the images may take.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: as `read_table` does; or images differ in size, take too much memory or cannot be
@@ -115,4 +117,4 @@ def load_table(
         notes=(*notes, *depths.notes()),
         grey_range=depths.grey_range,
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)

@@ -33,6 +33,7 @@ def load_tfds(
     image_size: int | None = None,
     data_dir: Path | None = None,
     max_bytes: int | None = None,
+    test_part: float | None = None,
 ) -> Dataset:
     """A TFDS image-classification set, in memory.
 
@@ -45,6 +46,7 @@ def load_tfds(
       image_size: side in pixels to resize to.
       data_dir: as for `data_folder`.
       max_bytes: as for `check_size`.
+      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
 
     Raises:
       UserError: as for `fetch_tfds`; or the set does not fit in memory, its images differ in
@@ -77,7 +79,7 @@ def load_tfds(
         source=str(builder.data_dir),
         notes=tuple(notes),
     )
-    return dataset if dataset.test is not None else cut_test(dataset)
+    return cut_test(dataset, test_part)
 
 
 def choose_parts(parts: dict[str, T], secret: Collection[str], notes: list[str]) -> dict[str, T]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding
 
+from cnn_jax.devices.layout import Compile as Compile
+from cnn_jax.devices.layout import Parallel as Parallel
 from cnn_jax.errors import UserError, unknown
 
 DATA = "data"
@@ -26,30 +27,6 @@ than it saves memory."""
 STEPS_PER_CALL = 50
 """Training steps in a call on accelerators, at most: the time between two calls is then little
 beside that of the steps, and a signal is still heard within seconds."""
-
-Compile = Literal["jit", "pmap"]
-"""The two ways of compiling a step for many devices."""
-
-
-@dataclass(frozen=True)
-class Parallel:
-    """How a run is laid over the devices: this changes its result by no more than rounding."""
-
-    data: int | None = None
-    """Copies of the state that the batch is spread over; by default as many as there are devices,
-    or groups of `fsdp` devices."""
-    fsdp: int = 1
-    """Devices that share one copy of parameters, optimizer state and averages, each holding its
-    part (fully sharded data parallelism, https://arxiv.org/abs/1910.02054); the batch is spread
-    over them as well."""
-    compile: Compile = "jit"
-    """Let the compiler place what devices send each other (`jit`), or write one program a device
-    which averages gradients itself (`pmap`, for fsdp 1 and one process)."""
-    steps_per_call: int | None = None
-    """Training steps in one call of the compiled program, at most: so many as fit between
-    validations and checkpoints. By default 50 on GPUs and TPUs, and 1 on CPUs, whose convolutions
-    are slow inside a loop, with `pmap`, and with streamed sets. A signal is heeded between two
-    calls."""
 
 
 def make_mesh(

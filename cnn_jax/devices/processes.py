@@ -7,31 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from cnn_jax.devices.layout import Processes as Processes
 from cnn_jax.errors import UserError
-
-
-@dataclass(frozen=True)
-class Processes:
-    """The processes that train together, each on the devices of its machine."""
-
-    coordinator: str | None = None
-    """Address and port of the first process, such as `node1:1234`, where no cluster tells."""
-    count: int | None = None
-    """How many processes there are, where no cluster tells."""
-    index: int | None = None
-    """Which of them this is, from 0, where no cluster tells."""
-    cluster: bool | None = None
-    """Ask the cluster for the three of them: Slurm, Open MPI, a TPU pod, Kubernetes. By default
-    done where the environment of a Slurm, Open MPI or Cloud TPU job names more than one."""
-    heartbeat: int = 60
-    """Seconds without a sign of life after which a process is taken for dead and the others end."""
 
 
 class Lost(UserError):

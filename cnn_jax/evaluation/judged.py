@@ -10,7 +10,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -30,10 +29,9 @@ from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
-
-SplitName = Literal["train", "validation", "test", "all"]
 
 HELD_BYTES = 2**30
 """Pixels of so many bytes are read into memory before they are judged; more is streamed."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable, Iterator
+from importlib import resources
 from typing import Any
 
 import jax
@@ -86,8 +89,23 @@ def describe(name: str) -> dict[str, Any]:
 def count(name: str) -> dict[str, int]:
     """A model's parameters and multiply-adds for the paper's input and number of classes.
 
-    A deep one takes a second or two: it is traced, though nothing is computed.
+    Those of the models here are stored, since tracing all takes more than a minute.
     """
+    entry = registry.entry(name)
+    if entry.module.__module__.startswith(f"{__package__}."):
+        return dict(_stored()[name])
+    return traced_count(name)
+
+
+@functools.cache
+def _stored() -> dict[str, dict[str, int]]:
+    file = resources.files("cnn_jax") / "models" / "costs.json"
+    found: dict[str, dict[str, int]] = json.loads(file.read_text())
+    return found
+
+
+def traced_count(name: str) -> dict[str, int]:
+    """The same, counted: a deep model takes a second or two, though nothing is computed."""
     entry = registry.entry(name)
     module = registry.create(name, entry.num_classes)
     variables = shapes(module, entry.input_shape)

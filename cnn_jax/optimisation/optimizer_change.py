@@ -75,7 +75,7 @@ def with_own_rate(default: Recipe, given: Recipe, words: Sequence[str]) -> tuple
 
 def _given(field: str, words: Sequence[str]) -> bool:
     flags = {word.partition("=")[0].replace("_", "-") for word in words}
-    return f"--optimizer.{field}" in flags
+    return f"--optimizer.{field}" in flags or (field == "learning-rate" and "--lr" in flags)
 
 
 def _decoupled(config: Optimizer) -> bool:

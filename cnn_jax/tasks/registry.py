@@ -82,6 +82,12 @@ def metric_that_counts(recipe: Recipe) -> Metric:
     return next(each for each in kind_of(recipe).METRICS if each.name == name)
 
 
+def metric_named(name: str) -> Metric | None:
+    """The metric of this name, of whichever task has one; None of a name that none has."""
+    metrics = (each for kind in TASKS.values() for each in kind.METRICS)
+    return next((each for each in metrics if each.name == name), None)
+
+
 def headline(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     """The metrics that a result in one line names, such as `accuracy 98.20%, nll 0.0512`."""
     return ", ".join(

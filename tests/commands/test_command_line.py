@@ -5,7 +5,7 @@ import pytest
 
 import cnn_jax
 from cnn_jax import Model, Optimizer, Recipe, UserError, epochs, percent, steps
-from cnn_jax.__main__ import Command
+from cnn_jax.__main__ import read_command
 from cnn_jax.commands.command_line import (
     added_options,
     flags_of,
@@ -13,14 +13,7 @@ from cnn_jax.commands.command_line import (
     parse,
     parse_options,
 )
-from cnn_jax.commands.data import DataFetch, DataInfo, DataList, DataShow
-from cnn_jax.commands.data_bench import DataBench
-from cnn_jax.commands.export import Export
-from cnn_jax.commands.launch import LaunchProcesses
-from cnn_jax.commands.models import Models
-from cnn_jax.commands.plan import PlanCost
-from cnn_jax.commands.runs import Evaluate, Predict, Runs
-from cnn_jax.commands.template import JobSet, Slurm
+from cnn_jax.commands.names import COMMANDS, Command
 from cnn_jax.launch import Launch
 
 
@@ -87,11 +80,10 @@ def test_every_flag_that_a_message_names_is_there():
     """Also those that are put together, such as `--data.{flag}`, up to the brace."""
     there = flags_of(Launch)
     assert {"--seed", "--epochs", "--init-from", "--data.image-size", "--processes.count"} <= there
-    for kind in (
-        *(Evaluate, Predict, Runs, Models, Export, PlanCost, LaunchProcesses, Slurm, JobSet),
-        *(DataList, DataFetch, DataInfo, DataShow, DataBench),
-    ):
-        there |= flags_of(kind)
+    for found in COMMANDS.values():
+        for command in [found] if isinstance(found, Command) else found.values():
+            there |= flags_of(command.load())
+    there.add("--help")
     unknown = {}
     for file in Path(cnn_jax.__file__).parent.rglob("*.py"):
         for line in file.read_text().splitlines():
@@ -108,7 +100,7 @@ def test_every_flag_that_a_message_names_is_there():
 
 
 def test_a_message_says_which_of_its_flags_the_command_does_not_have():
-    plan = parse(Command, arguments=["plan", "x.py"])
+    plan = read_command(["plan", "x.py"])
     with pytest.raises(UserError) as told, foreign_flags_told(plan):
         raise UserError("give --data.image-size 64 or --batch-size 8, XLA_FLAGS=--xla_x=1")
     assert str(told.value).endswith(

@@ -3,7 +3,7 @@
 import json
 
 from cnn_jax.__main__ import main
-from cnn_jax.commands.runs import find_runs
+from cnn_jax.commands.run_list import find_runs
 
 
 def run(path):

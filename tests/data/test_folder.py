@@ -46,7 +46,8 @@ def test_flat_folder_has_a_test_part_cut(tmp_path):
     for split in [dataset.train, dataset.test]:
         assert [value // 100 for value in values(split)] == split.labels.tolist()
     assert dataset.notes == (
-        "the test part is 4 examples cut from train by a fixed stratified rule",
+        "the test part is 4 examples cut from train by a fixed stratified rule "
+        "(--data.test 0: none)",
     )
 
 
@@ -462,5 +463,5 @@ def test_splits_that_do_not_fit(tmp_path):
 
 
 def test_too_few_images_to_cut_a_test_part(tmp_path):
-    with pytest.raises(UserError, match="has no test part, and 4 examples are too few"):
+    with pytest.raises(UserError, match="one of 0 cannot be cut from 4 examples; --data"):
         load_folder(str(classes(tmp_path, 2)))

@@ -106,4 +106,19 @@ def test_a_tenth_is_cut_for_test():
     after = cut_test(dataset(numbered([0, 1] * 20)))
     assert (len(after.train), len(after.test)) == (36, 4)
     assert np.bincount(after.test.labels).tolist() == [2, 2]
-    assert after.notes == ("the test part is 4 examples cut from train by a fixed stratified rule",)
+    rule = "4 examples cut from train by a fixed stratified rule (--data.test 0: none)"
+    assert after.notes == (f"the test part is {rule}",)
+
+
+def test_the_test_part_may_be_of_another_size_or_none():
+    whole = dataset(numbered([0, 1] * 20))
+    assert len(cut_test(whole, 0.25).test) == len(cut_test(whole, 10).test) == 10
+    without = cut_test(whole, 0)
+    assert without.test is None and len(without.train) == 40
+    assert without.notes == ("there is no test part: --data.test 0",)
+    own = cut_test(cut_test(whole), 0)
+    assert len(own.test) == 4
+    assert own.notes[-1] == f"--data.test 0 is not used: {whole.name} has a test part of its own"
+    for wrong in (-1, 1.5, 40, 0.001):
+        with pytest.raises(UserError, match=r"--data\.test|no test part"):
+            cut_test(whole, wrong)

@@ -45,7 +45,8 @@ def test_a_set_with_train_only_has_a_test_part_cut(folder):
     assert sorted(grey(dataset.train) + grey(dataset.test)) == list(range(20))
     assert sorted(dataset.test.labels) == [0, 1]
     assert dataset.notes == (
-        "the test part is 2 examples cut from train by a fixed stratified rule",
+        "the test part is 2 examples cut from train by a fixed stratified rule "
+        "(--data.test 0: none)",
     )
 
 

@@ -9,6 +9,10 @@ from jax import lax
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.layers.basic import Conv, Dense
+from cnn_jax.models import registry
+from cnn_jax.models.cost import _stored, traced_count
+
+QUICK = ("lenet5", "simple_cnn", "resnet20")
 
 
 class Wrapped(nn.Module):
@@ -125,6 +129,32 @@ def test_every_model_is_described():
         "options": {},
         "paper": models.entry("lenet5").paper,
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in models.names()
+    ],
+)
+def test_stored_costs_are_those_that_are_counted(name):
+    assert models.count(name) == traced_count(name)
+
+
+def test_costs_of_every_model_are_stored():
+    assert sorted(_stored()) == models.names()
+
+
+def test_the_cost_of_a_model_of_ones_own_is_counted():
+    class Own(type(models.create("lenet5", 10))):
+        pass
+
+    models.register("own_lenet", Own, input_shape=(32, 32, 1), num_classes=10, paper="none")
+    try:
+        assert models.count("own_lenet") == models.count("lenet5")
+    finally:
+        registry._entries.pop("own_lenet")
 
 
 def test_costs_are_counted():

@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from cnn_jax import Augment, Schedule, UserError, epochs, steps, train, train_seeds
-from cnn_jax.commands.runs import describe_run
+from cnn_jax.commands.run_list import describe_run
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.json_values import read_json
-from cnn_jax.launch import result_line
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.launched import result_line
 from cnn_jax.runs.seeds import spread
 from cnn_jax.training.progress import NonFinite
 from cnn_jax.training.stop import Stopped

@@ -23,9 +23,9 @@ from cnn_jax import (
 from cnn_jax.__main__ import main as command
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predict import predict
-from cnn_jax.launch import result_line
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.launched import result_line
 from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)

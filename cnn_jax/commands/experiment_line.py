@@ -1,0 +1,65 @@
+"""The command line of an experiment: read without JAX, which is imported once there is work."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
+from cnn_jax.errors import shown_to_user
+from cnn_jax.interruption import importing
+from cnn_jax.output_streams import forgiving_output
+from cnn_jax.recipe import Recipe
+from cnn_jax.runs.launch_options import Launch
+from cnn_jax.terminal import never_fail
+
+MOST_USED = (
+    "duration", "batch_size", "optimizer.learning_rate", "model.name", "data.name",
+    "data.image_size", "init.source", "optimizer.name", "seed", "workdir",
+)  # fmt: skip
+"""The fields that are changed most, in the order of the help page."""
+
+
+def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str | None) -> Launch:
+    """What a command line makes of an experiment; `--help` prints its page and ends the process.
+
+    Args:
+      recipe: of the experiment.
+      words: of the command line.
+      name: of the program in its help.
+      about: what its help begins with: the experiment's docstring.
+
+    Raises:
+      UserError: a flag is unknown, or an option is none.
+    """
+    launch = parse(
+        Launch,
+        default=Launch(recipe),
+        arguments=words,
+        name=name,
+        about=about or f"Train {recipe.name}.",
+        most_used=MOST_USED,
+    )
+    given = added_options(recipe, launch.recipe)
+    # The word for no weights that a shell is given; a folder of that name is ./none.
+    if (given.init.source or "").lower() == "none":
+        given = dataclasses.replace(given, init=dataclasses.replace(given.init, source=None))
+    return dataclasses.replace(launch, recipe=given)
+
+
+def run_experiment(recipe: Recipe, words: Sequence[str], *, name: str, about: str | None) -> None:
+    """Trains an experiment as a command line changes it; ends the process on an error.
+
+    Args:
+      recipe: of the experiment.
+      words: of the command line.
+      name: as of `read_launch`.
+      about: as of `read_launch`.
+    """
+    never_fail()
+    quiet_libraries()
+    with forgiving_output(), shown_to_user():
+        launch = read_launch(recipe, words, name=name, about=about)
+    with importing():
+        from cnn_jax.runs.launched import carry_out
+    carry_out(launch, recipe, words)

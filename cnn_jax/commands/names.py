@@ -1,0 +1,54 @@
+"""The commands by name. Each is imported only where it is carried out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+      place: where its dataclass is, as `module:Class`.
+      does: what it does, in a line.
+    """
+
+    place: str
+    does: str
+
+    def load(self) -> Any:
+        """Its dataclass."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(f"cnn_jax.commands.{module}"), name)
+
+
+DATA = {
+    "list": Command("data:DataList", "list the data sets that are known here"),
+    "fetch": Command("data:DataFetch", "bring a data set to disk"),
+    "info": Command("data:DataInfo", "tell counts, shapes, classes and statistics of a set"),
+    "show": Command("data:DataShow", "draw images of a set, with random changes beside them"),
+    "bench": Command("data_bench:DataBench", "measure how fast a set can be read"),
+}
+TEMPLATES = {
+    "slurm": Command("template:Slurm", "print a Slurm batch script for an experiment"),
+    "jobset": Command("template:JobSet", "print a Kubernetes JobSet for an experiment"),
+}
+COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
+    "train": Command("train:Launch", "train an experiment's file, or a task on your own data"),
+    "new": Command("new:NewExperiment", "write the file of an experiment, to begin with"),
+    "evaluate": Command("runs:Evaluate", "evaluate a run's model on every example of a split"),
+    "predict": Command("runs:Predict", "tell what a run's model says of images"),
+    "runs": Command("run_list:Runs", "list runs with their results"),
+    "export": Command("export:Export", "write a run's model to a file for other programs"),
+    "models": Command("models:Models", "list the models, and what they cost"),
+    "data": DATA,
+    "plan": Command("plan:PlanCost", "tell what a training step takes, without running it"),
+    "launch": Command("launch:LaunchProcesses", "run an experiment in several processes here"),
+    "template": TEMPLATES,
+}
+GROUPS = {
+    "data": "look at data sets: list, fetch, info, show, bench",
+    "template": "print files that start an experiment on a cluster: slurm, jobset",
+}

@@ -1,0 +1,181 @@
+"""What a command line asks for is carried out: a run, or several seeds of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+from rich.console import Console
+
+from cnn_jax.data.main_guard import end_if_imported
+from cnn_jax.devices.compilation_cache import no_cache, use_cache
+from cnn_jax.devices.device_failure import devices_told
+from cnn_jax.devices.jax_settings import fix_settings
+from cnn_jax.devices.processes import (
+    connect,
+    connected,
+    first_does,
+    is_first,
+    leave,
+    process_index,
+    together,
+)
+from cnn_jax.errors import UserError, shown_to_user
+from cnn_jax.json_values import from_json, write_json
+from cnn_jax.optimisation.optimizer_change import with_own_rate
+from cnn_jax.output_streams import forgiving_output
+from cnn_jax.recipe import Recipe
+from cnn_jax.run_folder import Taken
+from cnn_jax.runs.launch_options import Launch
+from cnn_jax.runs.own_folder import own_folder
+from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.seeds import spread, train_seeds
+from cnn_jax.tasks import headline, metric_that_counts, resolved
+from cnn_jax.terminal import say
+from cnn_jax.training.stop import StopRequest
+
+T = TypeVar("T")
+
+
+def carry_out(
+    launch: Launch, default: Recipe, words: Sequence[str], told: Sequence[str] = ()
+) -> None:
+    """Trains what a command line asks for; ends the process on an error.
+
+    Args:
+      launch: what was asked for, its options added to those of the default.
+      default: the recipe before the command line changed it.
+      words: of the command line.
+      told: lines that are said first.
+    """
+    end_if_imported()
+    try:
+        with (
+            forgiving_output(),
+            shown_to_user(process_index),
+            StopRequest(ends_process=True) as stop,
+            together(),
+            devices_told(),
+        ):
+            _train(launch, default, words, told, stop)
+    except BaseException as end:
+        # The others may be waiting for this process, and JAX's farewell waits for them.
+        if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
+            if not isinstance(end, SystemExit):
+                traceback.print_exc()
+            leave(end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 1)
+        raise
+
+
+def _train(
+    launch: Launch,
+    default: Recipe,
+    words: Sequence[str],
+    told: Sequence[str],
+    stop: StopRequest,
+) -> None:
+    connect(launch.processes)
+    stop.hear()
+    fix_settings()
+    console = Console(quiet=not is_first())
+    if not launch.compilation_cache:
+        no_cache()
+    elif (why := use_cache()) is not None:
+        say(console, why)
+    recipe, changed = with_own_rate(default, launch.recipe, words)
+    recipe = resolved(recipe)
+    for line in (*told, *changed):
+        say(console, line)
+    if launch.restarts < 0:
+        raise UserError(f"--restarts {launch.restarts} must be at least 0")
+    if launch.at_once and launch.seeds is None:
+        raise UserError("--at-once is for several seeds: give --seeds as well")
+    how: dict[str, Any] = {
+        "parallel": launch.parallel,
+        "restarts": launch.restarts,
+        "debug": launch.debug,
+        "allow_change": launch.allow_recipe_change,
+        "data_dir": launch.data_dir,
+        "workers": launch.workers,
+        "stop": stop,
+    }
+    if launch.seeds is None:
+        workdir, summary = _in_folder(
+            launch, recipe, console, lambda path: train(recipe, path, **how, console=console)
+        )
+        say(console, result_line(summary))
+        say(console, f"run folder: {workdir}")
+        return
+    if launch.seeds < 1:
+        raise UserError(f"--seeds {launch.seeds} must be at least 1")
+    seeds, at_once = launch.seeds, launch.at_once
+    workdir, summaries = _in_folder(
+        launch,
+        recipe,
+        console,
+        lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
+    )
+    for summary in summaries:
+        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+    found = spread(summaries)
+    try:
+        if is_first():
+            write_json(workdir / "seeds.json", found)
+    except OSError as error:
+        raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
+    for name, values in found.items():
+        deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
+        say(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
+    say(console, f"run folders: {workdir}")
+
+
+def _in_folder(
+    launch: Launch, recipe: Recipe, console: Console, run: Callable[[Path], T]
+) -> tuple[Path, T]:
+    """The folder that is asked for, or else the recipe's own, and what a run there gives."""
+    if launch.workdir is not None:
+        return launch.workdir, run(launch.workdir)
+    seeds, allow_change = launch.seeds is not None, launch.allow_recipe_change
+    base = Path("runs") / (f"{recipe.name}-seeds" if seeds else recipe.name)
+
+    def look() -> list[str]:
+        own = own_folder(recipe, base, seeds=seeds, allow_change=allow_change)
+        return [str(own.path), own.why]
+
+    path, why = first_does(look)
+    while True:
+        if why:
+            say(console, why)
+        try:
+            return Path(path), run(Path(path))
+        except Taken:
+            # Another start may have been faster, with another recipe of this name.
+            if jax.process_count() > 1:
+                raise
+            before = path
+            path, why = look()
+            if path == before:
+                raise
+
+
+def result_line(summary: Summary) -> str:
+    """The result of a run in a line."""
+    test, best = summary["test"], summary["best"]
+    recipe = from_json(summary["recipe"], Recipe, "the summary")
+    times = (
+        f"{summary['seconds']['train']:.0f} s in training steps "
+        f"({summary['images_per_second']:,.0f} images/s), "
+        f"{summary['seconds']['total']:.0f} s in all"
+    )
+    if best is None:
+        chosen = f"last state, of step {summary['steps']}, without validation"
+    else:
+        metric = metric_that_counts(recipe)
+        value = metric.written(best[metric.name])
+        chosen = f"checkpoint of step {best['step']} (validation {metric.name} {value})"
+    if test is None:
+        return f"{'best is the ' * (best is not None)}{chosen}; no test split; {times}"
+    return f"test {headline(recipe, test)} on all {test['examples']:,} examples; {chosen}; {times}"
