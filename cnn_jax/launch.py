@@ -41,6 +41,7 @@ from cnn_jax.runs.seeds import spread, train_seeds
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import never_fail, say
 from cnn_jax.training.stop import StopRequest
+from cnn_jax.training.trackers import Tracker, trackers
 
 T = TypeVar("T")
 
@@ -76,6 +77,9 @@ class Launch:
     $JAX_COMPILATION_CACHE_DIR), so that the next start need not compile them."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
+    log: tuple[Tracker, ...] = ()
+    """Write metrics and hyper-parameters to these as well: Weights & Biases, into the run folder
+    unless $WANDB_MODE is online; MLflow, into mlruns beside it or to $MLFLOW_TRACKING_URI."""
 
 
 def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
@@ -133,6 +137,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) ->
         "data_dir": launch.data_dir,
         "workers": launch.workers,
         "stop": stop,
+        "callbacks": trackers(launch.log) if is_first() else (),
     }
     if launch.seeds is None:
         workdir, summary = _in_folder(

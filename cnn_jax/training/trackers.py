@@ -1,0 +1,173 @@
+"""Logs for Weights & Biases and MLflow, where their packages are installed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cnn_jax.errors import UserError
+from cnn_jax.json_values import read_json, write_json
+from cnn_jax.training.callbacks import Callback, RunFacts
+from cnn_jax.training.hyperparameters import hyperparameters
+from cnn_jax.training.tensorboard_log import scalars
+
+Tracker = Literal["wandb", "mlflow"]
+
+
+class WandbLog(Callback):
+    """Writes to Weights & Biases: by default on this disk alone, into the folder `wandb` of a run.
+
+    `WANDB_MODE=online` sends everything at once; `wandb sync` sends later what lies there. A run
+    that goes on keeps its id, which is in the run folder.
+
+    Args:
+      project: where it is shown, by default the recipe's name.
+      mode: `offline` or `online`, by default that of `WANDB_MODE`, else `offline`.
+
+    Raises:
+      UserError: the package is not installed.
+    """
+
+    def __init__(self, project: str | None = None, mode: str | None = None) -> None:
+        self._wandb = _package("wandb")
+        self._project = project
+        self._mode = mode or os.environ.get("WANDB_MODE") or "offline"
+        self._run: Any = None
+
+    def start(self, run: RunFacts) -> None:
+        """Begins a run, or goes on with the one whose id is in the run folder."""
+        if self._run is None:
+            self._run = self._wandb.init(
+                project=self._project or run.recipe.name,
+                name=run.folder.name,
+                id=_id(run.folder / "wandb.json", lambda: uuid.uuid4().hex[:12]),
+                resume="allow",
+                mode=self._mode,
+                dir=str(run.folder),
+                config=hyperparameters(run.recipe),
+            )
+            # A run that goes back after a failure counts back too, which its own steps cannot.
+            self._run.define_metric("*", step_metric="step")
+        if run.restart is not None:
+            self._log("restart", run.step, run.restart)
+
+    def step(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds training metrics."""
+        self._log("train", step, values)
+
+    def validation(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds validation metrics."""
+        self._log("validation", step, values)
+
+    def end(self, summary: Mapping[str, Any] | None, why: str) -> None:
+        """Adds the test metrics, and ends the run as finished or failed."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        if summary is not None:
+            run.summary.update(dict(scalars("test", summary["test"] or {})))
+        run.finish(exit_code=0 if summary is not None else 1)
+
+    def _log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        self._run.log({"step": step, **dict(scalars(kind, values))})
+
+
+class MlflowLog(Callback):
+    """Writes to MLflow: by default into files, in the folder `mlruns` beside the run folder.
+
+    A run that goes on keeps its id, which is in the run folder.
+
+    Args:
+      experiment: where it is shown, by default the recipe's name.
+      store: a folder or an address, by default that of `MLFLOW_TRACKING_URI`, else `mlruns`.
+
+    Raises:
+      UserError: the package is not installed.
+    """
+
+    def __init__(self, experiment: str | None = None, store: str | None = None) -> None:
+        self._mlflow = _package("mlflow")
+        self._experiment = experiment
+        self._store = store or os.environ.get("MLFLOW_TRACKING_URI")
+        self._client: Any = None
+        self._run = ""
+
+    def start(self, run: RunFacts) -> None:
+        """Begins a run, or goes on with the one whose id is in the run folder."""
+        if self._client is None:
+            store = self._store or (run.folder.absolute().parent / "mlruns").as_uri()
+            self._client = self._mlflow.MlflowClient(tracking_uri=store)
+            self._run = _id(run.folder / "mlflow.json", lambda: self._begun(run))
+            self._client.update_run(self._run, status="RUNNING")
+        if run.restart is not None:
+            self._log("restart", run.step, run.restart)
+
+    def _begun(self, run: RunFacts) -> str:
+        name = self._experiment or run.recipe.name
+        found = self._client.get_experiment_by_name(name)
+        experiment = self._client.create_experiment(name) if found is None else found.experiment_id
+        begun: str = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
+        for field, value in hyperparameters(run.recipe).items():
+            self._client.log_param(begun, field, value)
+        return begun
+
+    def step(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds training metrics."""
+        self._log("train", step, values)
+
+    def validation(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds validation metrics."""
+        self._log("validation", step, values)
+
+    def end(self, summary: Mapping[str, Any] | None, why: str) -> None:
+        """Adds the test metrics, and ends the run as finished or failed."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if summary is not None:
+            for name, value in scalars("test", summary["test"] or {}):
+                client.log_metric(self._run, name, value, step=summary["steps"])
+        client.set_terminated(self._run, "FINISHED" if summary is not None else "FAILED")
+
+    def _log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        now = int(time.time() * 1000)
+        for name, value in scalars(kind, values):
+            self._client.log_metric(self._run, name, value, timestamp=now, step=step)
+
+
+def trackers(names: Sequence[Tracker]) -> list[Callback]:
+    """The logs of these names, each once.
+
+    Raises:
+      UserError: a package is not installed.
+    """
+    kinds: dict[Tracker, type[WandbLog] | type[MlflowLog]] = {
+        "wandb": WandbLog,
+        "mlflow": MlflowLog,
+    }
+    return [kinds[name]() for name in dict.fromkeys(names)]
+
+
+def _package(name: Tracker) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(
+            f"--log {name} needs the package {name}, which is not installed: "
+            f"pip install 'cnn-jax[{name}]'"
+        ) from None
+
+
+def _id(file: Path, begin: Callable[[], str]) -> str:
+    """The id that lies in a file, or a new one, which is put there."""
+    if not file.exists():
+        write_json(file, {"id": begin()})
+    found: str = read_json(file)["id"]
+    return found
