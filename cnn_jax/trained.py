@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import re
@@ -12,9 +11,9 @@ from typing import Any, overload
 
 import jax
 import numpy as np
-from flax import traverse_util
 from PIL import Image
 
+from cnn_jax import models
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluation.judged import in_shape, view_of
@@ -31,8 +30,6 @@ Pictures = Picture | Sequence[Picture]
 """One, several, or an array (n, h, w, c)."""
 
 _BATCH = 128
-WHOLE = "outputs"
-"""What the output of the whole model is called among the activations."""
 
 
 def load(run: str | os.PathLike[str], checkpoint: str | int = "best") -> TrainedModel:
@@ -70,7 +67,12 @@ class TrainedModel:
         self.module = make_model(self.recipe, self.task)
         self._restored = restored
         self._answers = Answers(restored)
-        self._captured = jax.jit(self._capture, static_argnums=0)
+        self._activations = jax.jit(
+            lambda names, variables, inputs: models.activations(
+                self.module, variables, inputs, names
+            ),
+            static_argnums=0,
+        )
 
     def __repr__(self) -> str:
         return f"TrainedModel({self.recipe.model.name}, {self.recipe.name}, step {self.step})"
@@ -139,45 +141,29 @@ class TrainedModel:
         return self._told(self._raw(pictures)[0])
 
     def activations(self, pictures: Pictures, layer: str | None = None) -> dict[str, np.ndarray]:
-        """What the layers of the model give for pictures, by the paths of their parameters.
-
-        A layer that is applied several times has `[0]`, `[1]`, ... behind its name.
+        """What the layers of the model give for pictures, see `cnn_jax.models.activations`.
 
         Args:
           pictures: one or several.
-          layer: a regular expression that is searched in the names; by default all layers.
-            `outputs` is the whole model.
+          layer: a regular expression that is searched in the names, such as `conv1` or
+            `block1/conv1`; by default all layers. `logits` is the whole model.
 
         Returns:
-          Arrays (n, ...) by name, in the order of the names.
+          Arrays (n, ...) by name, in the order of computation.
 
         Raises:
           UserError: no layer has such a name, or pictures are unlike those learnt from.
         """
+        inputs = self.preprocess(pictures)
+        names = models.activation_names(self.module, inputs.shape[1:])
         try:
-            re.compile(layer or "")
+            wanted = tuple(name for name in names if re.search(layer or "", name))
         except re.error as error:
             raise UserError(f"layer={layer!r} is no regular expression: {error}") from None
-        inputs = self.preprocess(pictures)
-        found = _named(self._captured(layer, self.variables, inputs))
-        if not found:
-            whole = jax.eval_shape(functools.partial(self._capture, None), self.variables, inputs)
-            raise unknown("layer", str(layer), _named(whole))
-        return {name: np.asarray(found[name]) for name in sorted(found)}
-
-    def _capture(self, layer: str | None, variables: Variables, inputs: jax.Array) -> Any:
-        def wanted(module: Any, method: str) -> bool:
-            name = "/".join(module.path) or WHOLE
-            return method == "__call__" and re.search(layer or "", name) is not None
-
-        _, found = self.module.apply(
-            variables,
-            inputs,
-            train=False,
-            capture_intermediates=wanted,
-            mutable=["intermediates"],
-        )
-        return found.get("intermediates", {})
+        if not wanted:
+            raise unknown("layer", str(layer), names)
+        found = self._activations(wanted, self.variables, inputs)
+        return {name: np.asarray(found[name]) for name in wanted}
 
     def _told(self, raw: np.ndarray) -> np.ndarray:
         parts = [raw[start : start + _BATCH] for start in range(0, len(raw), _BATCH)]
@@ -277,15 +263,3 @@ def _encoded(image: Image.Image) -> bytes:
     kept = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else None
     (kept or image.convert("RGB")).save(file, "PNG", exif=image.getexif())
     return file.getvalue()
-
-
-def _named(intermediates: Any) -> dict[str, Any]:
-    """Arrays by the names of their layers."""
-    found = {}
-    for path, calls in traverse_util.flatten_dict(intermediates).items():
-        name = "/".join(path[:-1]) or WHOLE
-        for place, value in enumerate(calls):
-            numbered = f"{name}[{place}]" if len(calls) > 1 else name
-            if isinstance(value, jax.Array | jax.ShapeDtypeStruct):
-                found[numbered] = value
-    return found
