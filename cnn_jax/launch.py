@@ -79,7 +79,7 @@ class Launch:
     """Where data sets lie, by default as TFDS has it."""
     log: tuple[Tracker, ...] = ()
     """Write metrics and hyper-parameters to these as well: Weights & Biases, into the run folder
-    unless $WANDB_MODE is online; MLflow, into mlruns beside it or to $MLFLOW_TRACKING_URI."""
+    unless $WANDB_MODE is online; MLflow, into mlflow.db beside it or to $MLFLOW_TRACKING_URI."""
 
 
 def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:

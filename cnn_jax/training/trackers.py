@@ -18,6 +18,9 @@ from cnn_jax.training.tensorboard_log import scalars
 
 Tracker = Literal["wandb", "mlflow"]
 
+_AT_ONCE = 100
+"""Values that MLflow takes in one call."""
+
 
 class WandbLog(Callback):
     """Writes to Weights & Biases: by default on this disk alone, into the folder `wandb` of a run.
@@ -78,13 +81,15 @@ class WandbLog(Callback):
 
 
 class MlflowLog(Callback):
-    """Writes to MLflow: by default into files, in the folder `mlruns` beside the run folder.
+    """Writes to MLflow: by default into the file `mlflow.db` beside the run folder.
+
+    `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows what lies there.
 
     A run that goes on keeps its id, which is in the run folder.
 
     Args:
       experiment: where it is shown, by default the recipe's name.
-      store: a folder or an address, by default that of `MLFLOW_TRACKING_URI`, else `mlruns`.
+      store: an address as MLflow has it, by default `MLFLOW_TRACKING_URI`, else that file.
 
     Raises:
       UserError: the package is not installed.
@@ -100,7 +105,9 @@ class MlflowLog(Callback):
     def start(self, run: RunFacts) -> None:
         """Begins a run, or goes on with the one whose id is in the run folder."""
         if self._client is None:
-            store = self._store or (run.folder.absolute().parent / "mlruns").as_uri()
+            # MLflow 3 has given up plain files as a store.
+            beside = run.folder.absolute().parent / "mlflow.db"
+            store = self._store or f"sqlite:///{beside}"
             self._client = self._mlflow.MlflowClient(tracking_uri=store)
             self._run = _id(run.folder / "mlflow.json", lambda: self._begun(run))
             self._client.update_run(self._run, status="RUNNING")
@@ -112,8 +119,10 @@ class MlflowLog(Callback):
         found = self._client.get_experiment_by_name(name)
         experiment = self._client.create_experiment(name) if found is None else found.experiment_id
         begun: str = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
-        for field, value in hyperparameters(run.recipe).items():
-            self._client.log_param(begun, field, value)
+        param = self._mlflow.entities.Param
+        fields = [param(field, str(x)) for field, x in hyperparameters(run.recipe).items()]
+        for start in range(0, len(fields), _AT_ONCE):
+            self._client.log_batch(begun, params=fields[start : start + _AT_ONCE])
         return begun
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
@@ -126,18 +135,20 @@ class MlflowLog(Callback):
 
     def end(self, summary: Mapping[str, Any] | None, why: str) -> None:
         """Adds the test metrics, and ends the run as finished or failed."""
-        client, self._client = self._client, None
+        client = self._client
         if client is None:
             return
         if summary is not None:
-            for name, value in scalars("test", summary["test"] or {}):
-                client.log_metric(self._run, name, value, step=summary["steps"])
+            self._log("test", summary["steps"], summary["test"] or {})
+        self._client = None
         client.set_terminated(self._run, "FINISHED" if summary is not None else "FAILED")
 
     def _log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         now = int(time.time() * 1000)
-        for name, value in scalars(kind, values):
-            self._client.log_metric(self._run, name, value, timestamp=now, step=step)
+        metric = self._mlflow.entities.Metric
+        found = [metric(name, value, now, step) for name, value in scalars(kind, values)]
+        for start in range(0, len(found), _AT_ONCE):
+            self._client.log_batch(self._run, metrics=found[start : start + _AT_ONCE])
 
 
 def trackers(names: Sequence[Tracker]) -> list[Callback]:

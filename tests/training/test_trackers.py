@@ -93,6 +93,7 @@ def mlflow(monkeypatch):
         create_experiment="7", create_run=SimpleNamespace(info=SimpleNamespace(run_id="abc"))
     )
     package = Recorder(MlflowClient=client)
+    package.entities = SimpleNamespace(Metric=lambda *given: given, Param=lambda *given: given)
     package.client = client
     monkeypatch.setitem(sys.modules, "mlflow", package)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -104,12 +105,13 @@ def test_mlflow_is_told_everything_and_goes_on_with_its_run(mlflow, tmp_path):
     folder.mkdir()
     play(log, folder)
     play(log, folder, step=20, summary=SUMMARY)
-    assert mlflow.of("MlflowClient") == [({"tracking_uri": (tmp_path / "mlruns").as_uri()},)] * 2
+    assert mlflow.of("MlflowClient") == [({"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"},)] * 2
     assert client.of("create_experiment") == [("made up",)]
     assert client.of("create_run") == [("7", {"run_name": "run"})]
-    assert ("abc", "seed", 4) in client.of("log_param")
-    told = [(name, value, named["step"]) for _, name, value, named in client.of("log_metric")]
-    assert told == [
+    batches = [named for _, named in client.of("log_batch")]
+    assert ("seed", "4") in [field for each in batches for field in each.get("params", ())]
+    told = [metric for each in batches for metric in each.get("metrics", ())]
+    assert [(name, value, step) for name, value, _, step in told] == [
         ("train/loss", 0.5, 10),
         ("grad_norms/conv1", 2.0, 10),
         ("validation/accuracy", 0.25, 20),
