@@ -40,6 +40,7 @@ from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import never_fail, say
+from cnn_jax.training.callbacks import Callback
 from cnn_jax.training.stop import StopRequest
 from cnn_jax.training.trackers import Tracker, trackers
 
@@ -82,12 +83,18 @@ class Launch:
     unless $WANDB_MODE is online; MLflow, into mlflow.db beside it or to $MLFLOW_TRACKING_URI."""
 
 
-def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
+def main(
+    recipe: Recipe,
+    arguments: Sequence[str] | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+) -> None:
     """Trains the recipe as the command line changes it; ends the process on an error.
 
     Args:
       recipe: the experiment.
       arguments: the words of the command line, by default those of the process.
+      callbacks: as of `train`.
     """
     end_if_imported()
     never_fail()
@@ -100,7 +107,7 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
             together(),
             devices_told(),
         ):
-            _main(recipe, arguments, stop)
+            _main(recipe, arguments, stop, callbacks)
     except BaseException as end:
         # The others may be waiting for this process, and JAX's farewell waits for them.
         if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
@@ -110,7 +117,12 @@ def main(recipe: Recipe, arguments: Sequence[str] | None = None) -> None:
         raise
 
 
-def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) -> None:
+def _main(
+    recipe: Recipe,
+    arguments: Sequence[str] | None,
+    stop: StopRequest,
+    callbacks: Sequence[Callback],
+) -> None:
     launch = parse(Launch, default=Launch(recipe), arguments=arguments)
     connect(launch.processes)
     stop.hear()
@@ -137,7 +149,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) ->
         "data_dir": launch.data_dir,
         "workers": launch.workers,
         "stop": stop,
-        "callbacks": trackers(launch.log) if is_first() else (),
+        "callbacks": [*callbacks, *trackers(launch.log)] if is_first() else (),
     }
     if launch.seeds is None:
         workdir, summary = _in_folder(
@@ -155,8 +167,8 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) ->
         console,
         lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
     )
-    for summary in summaries:
-        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+    for each in summaries:
+        say(console, f"seed {each['recipe']['seed']}: {result_line(each)}")
     found = spread(summaries)
     try:
         if is_first():

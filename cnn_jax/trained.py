@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from cnn_jax import models
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.evaluation.judged import in_shape, view_of
-from cnn_jax.evaluation.predict import Answers, Told, read_picture, told
+from cnn_jax.evaluation.predict import Answers, read_picture, told
 from cnn_jax.restored import Restored, restore
 from cnn_jax.state import Variables
 from cnn_jax.tasks import make_task
@@ -82,14 +82,14 @@ class TrainedModel:
         """The trained parameters, a tree of arrays."""
         return self.variables["params"]
 
-    def apply(self, variables: Variables, inputs: Any) -> jax.Array:
+    def apply(self, variables: Variables, inputs: Any) -> Any:
         """The outputs (n, k), such as logits, as a pure function that JAX can differentiate.
 
         Args:
           variables: as `variables` has them.
           inputs: as `preprocess` gives them, (n, h, w, c) float32.
         """
-        outputs: jax.Array = self.module.apply(variables, inputs, train=False)
+        outputs: Any = self.module.apply(variables, inputs, train=False)
         return outputs
 
     def preprocess(self, pictures: Pictures) -> jax.Array:
@@ -104,11 +104,7 @@ class TrainedModel:
         prepared: jax.Array = self.task.prepared(self._raw(pictures)[0])
         return prepared
 
-    @overload
-    def predict(self, pictures: Picture, top: int | None = None) -> Told: ...
-    @overload
-    def predict(self, pictures: Sequence[Picture], top: int | None = None) -> list[Told]: ...
-    def predict(self, pictures: Pictures, top: int | None = None) -> Told | list[Told]:
+    def predict(self, pictures: Pictures, top: int | None = None) -> Any:
         """What the model tells of pictures.
 
         Args:
@@ -116,8 +112,8 @@ class TrainedModel:
           top: how many classes or tags are named, the most probable first; by default all.
 
         Returns:
-          Of each picture classes or tags with their probabilities, or numbers in the unit of the
-          data; of a single picture no list.
+          A list of `cnn_jax.evaluation.predict.Prediction`, classes or tags with probabilities, or
+          of `Estimate`, numbers in the unit of the data; of a single picture no list.
 
         Raises:
           UserError: they are no pictures, or unlike those that the model was trained on.

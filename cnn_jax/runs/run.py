@@ -315,12 +315,14 @@ class _Run:
     def _loop(self, state: TrainState, progress: Progress) -> tuple[Loop, TrainState]:
         """Trains to the end."""
         folder, experiment = self.folder, self.experiment
-        restart = self.failure and {
-            "failed": self.failure.step,
-            "why": self.failure.what,
-            "skipped": progress.skipped,
-            "restarts": progress.restarts,
-        }
+        restart = None
+        if self.failure is not None:
+            restart = {
+                "failed": self.failure.step,
+                "why": self.failure.what,
+                "skipped": progress.skipped,
+                "restarts": progress.restarts,
+            }
         known = progress.validated, progress.restarts, restart
         facts = RunFacts(self.recipe, folder.path, experiment.program.spec, int(state.step), *known)
         self.failure = None

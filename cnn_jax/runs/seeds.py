@@ -132,7 +132,7 @@ def train_seeds(
                 workers=workers,
                 begun=begun,
             )
-        summaries = []
+        summaries: list[Summary] = []
         for each, path in pairs:
             if any_of(stop()):
                 raise Stopped(

@@ -33,6 +33,7 @@ from cnn_jax.devices.processes import of_first
 from cnn_jax.layers.batch_axis import BatchAxis
 from cnn_jax.models import parameter_count
 from cnn_jax.optimisation.frozen import check_frozen, frozen_pattern
+from cnn_jax.optimisation.lookahead import make_lookahead
 from cnn_jax.optimisation.optimizers import update_lines
 from cnn_jax.optimisation.parameter_rules import check_factors
 from cnn_jax.optimisation.schedules import rates
@@ -114,6 +115,7 @@ class Program:
         task.check(self._model)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.optimizer = optimizer_of(recipe, task, self._model, plan)
+        make_lookahead(recipe.lookahead, plan.total)  # refuses what does not fit
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = init_function(recipe, task, self._model, self.optimizer)
