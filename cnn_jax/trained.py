@@ -67,6 +67,7 @@ class TrainedModel:
         self.module = make_model(self.recipe, self.task)
         self._restored = restored
         self._answers = Answers(restored)
+        self._prepared = jax.jit(self.task.prepared)
         self._activations = jax.jit(
             lambda names, variables, inputs: models.activations(
                 self.module, variables, inputs, names
@@ -101,7 +102,7 @@ class TrainedModel:
         Raises:
           UserError: they are no pictures, or unlike those that the model was trained on.
         """
-        prepared: jax.Array = self.task.prepared(self._raw(pictures)[0])
+        prepared: jax.Array = self._prepared(self._raw(pictures)[0])
         return prepared
 
     def predict(self, pictures: Pictures, top: int | None = None) -> Any:
