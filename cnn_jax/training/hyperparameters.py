@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cnn_jax.json_values import to_json
-from cnn_jax.recipe import Recipe
+from cnn_jax.recipe import Recipe, Task
+from cnn_jax.tasks import resolved
 
 _ALWAYS = ("batch_size", "data.name", "duration", "model.name", "optimizer.learning_rate", "seed")
 """What runs are compared by also where it is the default."""
@@ -19,7 +20,8 @@ def hyperparameters(recipe: Recipe) -> dict[str, str | int | float | bool]:
 
 def chosen(recipe: Recipe) -> dict[str, str | int | float | bool]:
     """The fields of a recipe that differ from the defaults, and the few that always matter."""
-    default = hyperparameters(Recipe(recipe.name))
+    default = hyperparameters(resolved(Recipe(recipe.name, task=recipe.task)))
+    default["task.name"] = Task().name
     return {
         name: value
         for name, value in hyperparameters(recipe).items()

@@ -6,8 +6,9 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 from tiny_task import spec
 
-from cnn_jax import Model, Optimizer, Recipe, RunFacts
-from cnn_jax.training.hyperparameters import hyperparameters
+from cnn_jax import Model, Optimizer, Recipe, RunFacts, Task
+from cnn_jax.tasks import resolved
+from cnn_jax.training.hyperparameters import chosen, hyperparameters
 from cnn_jax.training.tensorboard_log import TensorBoard
 
 RECIPE = Recipe(
@@ -70,6 +71,13 @@ def test_a_run_that_has_not_finished_has_no_result(tmp_path):
         value.tag for event in events(tmp_path / "tensorboard") for value in event.summary.value
     ]
     assert tags == ["_hparams_/session_start_info"]
+
+
+def test_what_a_task_fills_in_is_no_choice():
+    tags = chosen(resolved(Recipe("made up", task=Task("tagging"))))
+    assert tags["task.name"] == "tagging"
+    assert not {"loss.name", "checkpoints.metric"} & set(tags)
+    assert "task.name" not in chosen(resolved(RECIPE))
 
 
 def test_all_fields_that_have_a_value_are_hyper_parameters():
