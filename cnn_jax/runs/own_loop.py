@@ -13,6 +13,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.jax_settings import fix_settings
+from cnn_jax.errors import UserError
 from cnn_jax.pretrained.preparation import preparation_of
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import TrainState, stream
@@ -40,10 +41,24 @@ def read_data(recipe: Recipe, data_dir: Path | None = None) -> tuple[Dataset, Da
 
 
 def make_init(recipe: Recipe, spec: DataSpec) -> Callable[[int | jax.Array], TrainState]:
-    """Builds `init(seed) -> state`, the state before the first step, with random parameters."""
+    """Builds `init(seed) -> state`, the state before the first step, with random parameters.
+
+    Raises:
+      UserError: the recipe begins with other weights, or its model is fitted to the data first.
+    """
     recipe = resolved(recipe)
+    if recipe.init.source is not None:
+        raise UserError(
+            f"make_init gives random parameters, but the recipe begins with the weights of "
+            f"{recipe.init.source}: leave init out, and put what cnn_jax.load gives into the state"
+        )
     task, plan = make_task(recipe, spec), Plan.of(recipe, spec.examples)
     model = make_model(recipe, task)
+    if getattr(model, "fitted", None) is not None:
+        raise UserError(
+            f"the model {recipe.model.name} is fitted to training images before the first step, "
+            "which make_init does not do: use train, or options without it"
+        )
     init = init_function(recipe, task, model, optimizer_of(recipe, task, model, plan))
     return cast("Callable[[int | jax.Array], TrainState]", init)
 

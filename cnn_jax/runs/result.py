@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.errors import UserError
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.trained import TrainedModel, load
 
@@ -31,9 +32,16 @@ class Result(dict[str, Any]):
 
     @functools.cached_property
     def history(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`: `kind` (train, validation or restart), `step`, numbers."""
-        lines = RunFolder(self.folder).metrics.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        """The lines of `metrics.jsonl`: `kind` (train, validation or restart), `step`, numbers.
+
+        Raises:
+          UserError: the file is gone or damaged.
+        """
+        file = RunFolder(self.folder).metrics
+        try:
+            return [json.loads(line) for line in file.read_text().splitlines()]
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from None
 
     @functools.cached_property
     def model(self) -> TrainedModel:

@@ -29,6 +29,7 @@ from cnn_jax.data.statistics import target_facts
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.restored import Restored, restore
+from cnn_jax.runs.result import Result
 from cnn_jax.trained import TrainedModel
 
 
@@ -171,6 +172,20 @@ def test_a_loop_of_ones_own_makes_the_updates_of_the_run(logged, result, data):
         state.evaluated,
         saved.variables,
     )
+
+
+def test_what_a_loop_of_ones_own_cannot_begin_with_is_refused(logged, changed, data):
+    with pytest.raises(UserError, match="weights of runs/other"):
+        make_init(changed(logged, {"init.source": "runs/other"}), data[1])
+    whitened = {"widths": (4,), "hidden": (16,), "whiten": True}
+    with pytest.raises(UserError, match="simple_cnn is fitted to training images"):
+        make_init(changed(logged, {"model.options": whitened}), data[1])
+
+
+def test_a_damaged_history_is_an_error_in_words(result, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("{")
+    with pytest.raises(UserError, match=r"metrics.jsonl cannot be read"):
+        _ = Result(result, tmp_path).history
 
 
 def untrained(spec, **fields):
