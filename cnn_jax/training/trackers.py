@@ -165,15 +165,20 @@ def trackers(names: Sequence[Tracker]) -> list[Callback]:
 
 
 def _package(name: Tracker) -> Any:
+    missing = UserError(
+        f"--log {name} needs the package {name}, which is not installed: "
+        f"pip install 'cnn-jax[{name}]'"
+    )
     try:
-        return importlib.import_module(name)
+        found = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise UserError(
-            f"--log {name} needs the package {name}, which is not installed: "
-            f"pip install 'cnn-jax[{name}]'"
-        ) from None
+        raise missing from None
+    # A folder of that name, such as one that holds logs, is imported as an empty package.
+    if getattr(found, "__file__", None) is None:
+        raise missing
+    return found
 
 
 def _id(file: Path, begin: Callable[[], str]) -> str:

@@ -5,13 +5,15 @@ import io
 import json
 import sys
 
+import jax
+import numpy as np
 import pytest
 from rich.console import Console
 
 from cnn_jax import Callback, UserError, main, train, train_seeds
 from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.run_folder import RunFolder
-from cnn_jax.training.callbacks import CallbackFailed
+from cnn_jax.training.callbacks import CallbackFailed, Callbacks
 from cnn_jax.training.stop import Stopped
 
 QUIET = Console(quiet=True)
@@ -170,6 +172,18 @@ def test_another_failure_is_not_hidden_by_a_callback(
     with pytest.raises(UserError, match="No space left on device"):
         train(logged, tmp_path / "run", callbacks=[Late()], **how)
     assert "the callback Late failed in end(): KeyError" in shown.getvalue()
+
+
+def test_callbacks_may_compute_and_change_what_they_are_given(heard):
+    class Busy(Callback):
+        def step(self, step, values):
+            values["loss"] = float(jax.jit(lambda x: x + 1)(np.ones(())))
+
+    told = Callbacks([], [Busy(), heard])
+    with jax.transfer_guard("disallow"):  # as with --debug
+        told.step(1, {"loss": 0.5})
+    assert told.failure is None
+    assert heard.events == [("step", 1, {"loss": 0.5})]
 
 
 def test_a_finished_run_tells_nothing(logged, logged_run, heard):

@@ -138,5 +138,14 @@ def test_what_is_not_installed_is_named_with_its_extra(name, monkeypatch):
         trackers([name])
 
 
+def test_a_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(UserError, match="needs the package wandb"):
+        WandbLog()
+    del sys.modules["wandb"]
+
+
 def test_each_log_is_made_once(wandb, mlflow):
     assert [type(each) for each in trackers(["wandb", "mlflow", "wandb"])] == [WandbLog, MlflowLog]
