@@ -61,6 +61,10 @@ format: $(INSTALLED) ## format the code
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
 
+.PHONY: notebook
+notebook: $(INSTALLED) ## make docs/python.ipynb of docs/python.md
+	@$(RUN) docs/notebook.py
+
 .PHONY: install
 install: $(INSTALLED) ## make the environment, with the versions of constraints.txt
 

@@ -25,10 +25,13 @@ from cnn_jax.checkpoints.checkpoints import Checkpoints
 from cnn_jax.errors import shown_to_user
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState
+from cnn_jax.tasks import metric_that_counts
+from cnn_jax.training.callbacks import Callbacks, RunFacts
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop
-from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.metrics_log import JsonLines
 from cnn_jax.training.progress import Progress
+from cnn_jax.training.tensorboard_log import TensorBoard
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,24 @@ def loop_seconds(experiment: Experiment, count: int, state: TrainState | None = 
     jax.block_until_ready(state)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        checkpoints = Checkpoints(path / "checkpoints", program.recipe.checkpoints)
-        log = MetricsLog(path / "metrics.jsonl", path / "tensorboard", 0, 0)
+        metric = metric_that_counts(program.recipe)
+        checkpoints = Checkpoints(path / "checkpoints", program.recipe.checkpoints, metric)
+        callbacks = Callbacks(
+            [JsonLines(path / "metrics.jsonl", print), TensorBoard(path / "tensorboard")]
+        )
+        callbacks.start(RunFacts(program.recipe, path, program.spec))
         loop = Loop(
             program,
             experiment.input(0),
             dataset.validation.take(range(1)),
             checkpoints=checkpoints,
-            log=log,
-            display=Display(count, Console(quiet=True)),
+            callbacks=callbacks,
+            display=Display(count, Console(quiet=True), program.task.PARTS, metric),
             stop=lambda: False,
             began=time.perf_counter(),
         )
-        loop.run(state, Progress(program.recipe.checkpoints.metric))
-        log.close()
+        loop.run(state, Progress(metric.name))
+        callbacks.end(None, "")
         checkpoints.close()
     assert loop.progress.steps_timed == count
     return loop.progress.seconds

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnn_jax.data import from_arrays
+    from cnn_jax.data import Order, from_arrays
     from cnn_jax.devices.layout import Parallel
     from cnn_jax.duration import Duration, epochs, examples, percent, steps
     from cnn_jax.errors import UserError
@@ -26,11 +26,16 @@ if TYPE_CHECKING:
         Schedule,
         Task,
     )
+    from cnn_jax.runs.own_loop import make_batch, make_init, make_train_step, read_data
     from cnn_jax.runs.run import train
     from cnn_jax.runs.seeds import train_seeds
+    from cnn_jax.trained import load
+    from cnn_jax.training.callbacks import Callback, RunFacts
+    from cnn_jax.training.trackers import MlflowLog, WandbLog
 
 __all__ = [
     "Augment",
+    "Callback",
     "Checkpoints",
     "Data",
     "Duration",
@@ -38,19 +43,28 @@ __all__ = [
     "Init",
     "Lookahead",
     "Loss",
+    "MlflowLog",
     "Model",
     "Optimizer",
+    "Order",
     "Parallel",
     "Preprocess",
     "Recipe",
+    "RunFacts",
     "Schedule",
     "Task",
     "UserError",
+    "WandbLog",
     "epochs",
     "examples",
     "from_arrays",
+    "load",
     "main",
+    "make_batch",
+    "make_init",
+    "make_train_step",
     "percent",
+    "read_data",
     "steps",
     "train",
     "train_seeds",
@@ -60,7 +74,11 @@ _PLACES = {
     **dict.fromkeys(("Duration", "epochs", "examples", "percent", "steps"), "duration"),
     "Parallel": "devices.layout",
     "UserError": "errors",
-    "from_arrays": "data",
+    **dict.fromkeys(("Order", "from_arrays"), "data"),
+    **dict.fromkeys(("Callback", "RunFacts"), "training.callbacks"),
+    **dict.fromkeys(("MlflowLog", "WandbLog"), "training.trackers"),
+    **dict.fromkeys(("make_batch", "make_init", "make_train_step", "read_data"), "runs.own_loop"),
+    "load": "trained",
     "main": "launch",
     "train": "runs.run",
     "train_seeds": "runs.seeds",

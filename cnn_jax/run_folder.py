@@ -48,6 +48,7 @@ class RunFolder:
     checkpoints/     one folder a step
     summary.json     written last: results
     evaluations/     what `cnn-jax evaluate` found later
+    wandb.json       the id of the run in Weights & Biases, mlflow.json that in MLflow
     """
 
     def __init__(self, path: Path) -> None:

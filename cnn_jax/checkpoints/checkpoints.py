@@ -29,6 +29,7 @@ from cnn_jax.checkpoints.files import (
 )
 from cnn_jax.checkpoints.listing import Listing
 from cnn_jax.checkpoints.plain_path import plain_path
+from cnn_jax.checkpoints.quiet import quiet_orbax
 from cnn_jax.checkpoints.ranking import kept
 from cnn_jax.checkpoints.seal import Seal, Sealer
 from cnn_jax.checkpoints.stored_state import fields_of, shapes_of, unlike
@@ -85,6 +86,7 @@ class Checkpoints(Listing):
         sealer: Callable[[], Sealer] | None = None,
         lock: AbstractContextManager[Any] | None = None,
     ) -> None:
+        quiet_orbax()
         self._shared = lock is not None
         self._lock = threading.RLock() if lock is None else lock
         super().__init__(directory.resolve(), metric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
 from cnn_jax.errors import shown_to_user
@@ -12,6 +13,9 @@ from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.terminal import never_fail
+
+if TYPE_CHECKING:
+    from cnn_jax.training.callbacks import Callback
 
 MOST_USED = (
     "duration", "batch_size", "optimizer.learning_rate", "model.name", "data.name",
@@ -47,7 +51,14 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
     return dataclasses.replace(launch, recipe=given)
 
 
-def run_experiment(recipe: Recipe, words: Sequence[str], *, name: str, about: str | None) -> None:
+def run_experiment(
+    recipe: Recipe,
+    words: Sequence[str],
+    *,
+    name: str,
+    about: str | None,
+    callbacks: Sequence[Callback] = (),
+) -> None:
     """Trains an experiment as a command line changes it; ends the process on an error.
 
     Args:
@@ -55,6 +66,7 @@ def run_experiment(recipe: Recipe, words: Sequence[str], *, name: str, about: st
       words: of the command line.
       name: as of `read_launch`.
       about: as of `read_launch`.
+      callbacks: as of `cnn_jax.train`.
     """
     never_fail()
     quiet_libraries()
@@ -62,4 +74,4 @@ def run_experiment(recipe: Recipe, words: Sequence[str], *, name: str, about: st
         launch = read_launch(recipe, words, name=name, about=about)
     with importing():
         from cnn_jax.runs.launched import carry_out
-    carry_out(launch, recipe, words)
+    carry_out(launch, recipe, words, callbacks=callbacks)

@@ -102,13 +102,13 @@ def predict_readable(
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    view, apply = view_of(restored), _Answers(restored)
+    view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for start in range(0, len(files), _BATCH):
         part = files[start : start + _BATCH]
-        read = in_threads(functools.partial(_read, view, own), [(file,) for file in part])
+        read = in_threads(functools.partial(read_picture, view, own), [(file,) for file in part])
         bad += [each for each in read if isinstance(each, UnreadableImage)]
         good = [
             (file, each)
@@ -118,7 +118,7 @@ def predict_readable(
         if good:
             rows = apply(np.stack([image for _, image in good]))
             found += [
-                _told(restored, str(file), row, top)
+                told(restored, str(file), row, top)
                 for (file, _), row in zip(good, rows, strict=True)
             ]
     return found, bad
@@ -165,7 +165,7 @@ def write_csv(file: Path, predictions: Sequence[Told], class_names: Sequence[str
 _BATCH = 128
 
 
-def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
+def read_picture(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
     """The pixels (h, w, c) of an image, as evaluation has them.
 
     Args:
@@ -181,7 +181,8 @@ def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
         return error
 
 
-def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
+def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
+    """What a model tells of an image, from its answers (k,), with so many of the best classes."""
     names = restored.spec.class_names
     if kind_of(restored.recipe).NUMBERS:
         return Estimate(image, names, tuple(map(float, row)))
@@ -193,7 +194,7 @@ def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
     )
 
 
-class _Answers:
+class Answers:
     """What is told (n, k) of raw images (n, h, w, c), compiled once for each n."""
 
     def __init__(self, restored: Restored) -> None:
@@ -210,6 +211,7 @@ class _Answers:
         self._programs: dict[int, Any] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
+        """What is told (n, k) of raw images (n, h, w, c)."""
         given = self._restored.variables, images
         if len(images) not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)

@@ -10,6 +10,7 @@ import tyro
 
 from cnn_jax.devices.layout import Parallel, Processes
 from cnn_jax.recipe import Recipe
+from cnn_jax.training.tracker_names import Tracker
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,6 @@ class Launch:
     $JAX_COMPILATION_CACHE_DIR), so that the next start need not compile them."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
+    log: tuple[Tracker, ...] = ()
+    """Write metrics and hyper-parameters to these as well: Weights & Biases, into the run folder
+    unless $WANDB_MODE is online; MLflow, into mlflow.db beside it or to $MLFLOW_TRACKING_URI."""

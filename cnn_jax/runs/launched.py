@@ -35,13 +35,19 @@ from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds import spread, train_seeds
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import say
+from cnn_jax.training.callbacks import Callback
 from cnn_jax.training.stop import StopRequest
+from cnn_jax.training.trackers import trackers
 
 T = TypeVar("T")
 
 
 def carry_out(
-    launch: Launch, default: Recipe, words: Sequence[str], told: Sequence[str] = ()
+    launch: Launch,
+    default: Recipe,
+    words: Sequence[str],
+    told: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Trains what a command line asks for; ends the process on an error.
 
@@ -50,6 +56,7 @@ def carry_out(
       default: the recipe before the command line changed it.
       words: of the command line.
       told: lines that are said first.
+      callbacks: as of `cnn_jax.train`.
     """
     end_if_imported()
     try:
@@ -60,7 +67,7 @@ def carry_out(
             together(),
             devices_told(),
         ):
-            _train(launch, default, words, told, stop)
+            _train(launch, default, words, told, stop, callbacks)
     except BaseException as end:
         # The others may be waiting for this process, and JAX's farewell waits for them.
         if connected() and not (isinstance(end, SystemExit) and end.code in (None, 0)):
@@ -76,6 +83,7 @@ def _train(
     words: Sequence[str],
     told: Sequence[str],
     stop: StopRequest,
+    callbacks: Sequence[Callback],
 ) -> None:
     connect(launch.processes)
     stop.hear()
@@ -101,6 +109,7 @@ def _train(
         "data_dir": launch.data_dir,
         "workers": launch.workers,
         "stop": stop,
+        "callbacks": [*callbacks, *trackers(launch.log)] if is_first() else (),
     }
     if launch.seeds is None:
         workdir, summary = _in_folder(
@@ -118,8 +127,8 @@ def _train(
         console,
         lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
     )
-    for summary in summaries:
-        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+    for each in summaries:
+        say(console, f"seed {each['recipe']['seed']}: {result_line(each)}")
     found = spread(summaries)
     try:
         if is_first():

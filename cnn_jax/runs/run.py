@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
-from cnn_jax.json_values import differences, from_json, to_json
+from cnn_jax.json_values import from_json, to_json
 from cnn_jax.output_streams import forgiving_output
 from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.start import initial_weights
@@ -33,22 +35,26 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.runs.announcement import announce, announce_compilations, announce_recipe
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.goes_on import check_goes_on, check_same
+from cnn_jax.runs.result import Result
 from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
 from cnn_jax.terminal import say
+from cnn_jax.training.callbacks import Callback, CallbackFailed, Callbacks, RunFacts
 from cnn_jax.training.display import Display
 from cnn_jax.training.loop import Loop
-from cnn_jax.training.metrics_log import MetricsLog, SilentLog
-from cnn_jax.training.program import Program
+from cnn_jax.training.metrics_log import JsonLines
 from cnn_jax.training.progress import NonFinite, Progress
-from cnn_jax.training.stop import Stop, StopRequest
+from cnn_jax.training.stop import Stop, Stopped, StopRequest
+from cnn_jax.training.tensorboard_log import TensorBoard
+from cnn_jax.user_path import user_path
 
 Summary = dict[str, Any]
 
 
 def train(
     recipe: Recipe,
-    workdir: Path,
+    workdir: str | os.PathLike[str],
     *,
     parallel: Parallel | None = None,
     restarts: int = 0,
@@ -60,12 +66,13 @@ def train(
     experiment: Experiment | None = None,
     dataset: Dataset | None = None,
     stop: Stop | None = None,
-) -> Summary:
+    callbacks: Sequence[Callback] = (),
+) -> Result:
     """Trains a recipe in a run folder, or goes on with the run there, to its summary.
 
     Args:
       recipe: what is trained.
-      workdir: the run folder.
+      workdir: the run folder; ~ is the home folder.
       parallel: how it is laid over the devices, by default spread over all of them.
       restarts: how often it goes back to the last good checkpoint after a loss that is not
         finite, and leaves out the batches from there to the failure.
@@ -79,13 +86,14 @@ def train(
         `cnn_jax.from_arrays` makes it; parts are cut from it as the recipe says.
       experiment: data and program of the same recipe with any seed, if there are.
       stop: what tells whether a signal has asked to stop; by default one for this run.
+      callbacks: what is told of the run besides its logs, see `cnn_jax.Callback`.
 
     Returns:
-      What is stored in `summary.json`.
+      What is stored in `summary.json`, with `history`, `metrics`, `folder` and `model`.
 
     Raises:
       UserError: what is asked for cannot be done, or the experiment is of another recipe;
-        `Stopped` after a signal.
+        `Stopped` after a signal; `CallbackFailed` where a callback has raised an exception.
     """
     end_if_imported()
     began = time.perf_counter()
@@ -98,17 +106,20 @@ def train(
         dataset = in_parts(dataset, recipe.data)
     console = console or Console(quiet=not is_first())
     if experiment is not None:
-        _check_same(experiment.recipe, recipe)
-    folder = RunFolder(workdir)
+        check_same(experiment.recipe, recipe)
+    folder = RunFolder(user_path(workdir))
+    lines = JsonLines(folder.metrics, lambda line: say(console, line))
+    logs = [lines, TensorBoard(folder.tensorboard)]
+    told = Callbacks(logs, callbacks) if is_first() else Callbacks([])
     there = first_does(lambda: _look(folder, recipe, allow_change))
     if there["summary"] is not None:
-        say(console, f"{workdir} holds this run, finished.")
-        return there["summary"]
+        say(console, f"{folder.path} holds this run, finished.")
+        return Result(there["summary"], folder.path)
     with (
         forgiving_output(),
         StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
     ):
-        announce_recipe(console, recipe, workdir, experiment)
+        announce_recipe(console, recipe, folder.path, experiment)
         experiment = experiment or Experiment.of(
             recipe,
             data_dir,
@@ -123,28 +134,15 @@ def train(
         weights = None if there["begun"] else initial_weights(recipe, experiment.program)
         first_does(lambda: folder.start(recipe, allow_change=allow_change))
         try:
-            run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts)
-            return run()
+            run = _Run(recipe, folder, experiment, weights, stop, console, began, restarts, told)
+            return Result(run(), folder.path)
         except OSError as error:
             raise SaveError(
-                f"{workdir} cannot be used: {error.strerror or error}. When that is mended, the "
-                "same command goes on from the newest checkpoint."
+                f"{folder.path} cannot be used: {error.strerror or error}. When that is "
+                "mended, the same command goes on from the newest checkpoint."
             ) from error
         finally:
             folder.close()
-
-
-def _check_same(made: Recipe, given: Recipe) -> None:
-    """Refuses a program that was made for another recipe, but for its seed."""
-    lines = differences(
-        to_json(resolved(dataclasses.replace(made, seed=given.seed))), to_json(given)
-    )
-    if lines:
-        raise UserError(
-            "the experiment was made for another recipe (stored) than is to be trained (now):\n  "
-            + "\n  ".join(lines)
-            + "\nMake it with Experiment.of(recipe)."
-        )
 
 
 def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, Any]:
@@ -173,9 +171,26 @@ class _Run:
     console: Console
     began: float
     restarts: int
+    callbacks: Callbacks
     failure: NonFinite | None = None
 
     def __call__(self) -> Summary:
+        """Runs, and tells the callbacks how it has ended."""
+        try:
+            summary = self._run()
+        except BaseException as error:
+            at_once = not isinstance(error, Exception)
+            self.callbacks.end(None, str(error) or type(error).__name__, at_once=at_once)
+            if isinstance(error, Stopped):
+                self.callbacks.check(f"Training {error}")
+            if self.callbacks.failure is not None and not isinstance(error, CallbackFailed):
+                say(self.console, str(self.callbacks.failure))
+            raise
+        self.callbacks.end(summary, "")
+        first_does(lambda: self.callbacks.check(f"The run in {self.folder.path} is finished."))
+        return summary
+
+    def _run(self) -> Summary:
         recipe, folder, program = self.recipe, self.folder, self.experiment.program
         devices = device_names(list(program.mesh.devices.flat))
         partly = recipe.data.examples is not None
@@ -231,7 +246,7 @@ class _Run:
             self.checkpoints.check_begins()
             return self._initial(), Progress(metric_that_counts(recipe).name)
         state, saved = self._restore(steps[::-1])
-        _check_goes_on(recipe, program, state, int(state.step))
+        check_goes_on(recipe, program, state, int(state.step))
         self.display.say(f"going on from the checkpoint of step {int(state.step)}")
         return state, Progress.of(saved, metric_that_counts(recipe).name)
 
@@ -300,39 +315,35 @@ class _Run:
     def _loop(self, state: TrainState, progress: Progress) -> tuple[Loop, TrainState]:
         """Trains to the end."""
         folder, experiment = self.folder, self.experiment
-        start = int(state.step)
-        log: MetricsLog | SilentLog = SilentLog()
-        if is_first():
-            log = MetricsLog(
-                folder.metrics, folder.tensorboard, start, progress.validated, progress.restarts
-            )
-            if log.left_out:
-                self.display.say(
-                    f"{log.left_out} damaged line{'s' * (log.left_out > 1)} of {folder.metrics} "
-                    f"{'are' if log.left_out > 1 else 'is'} left out"
-                )
-        given = experiment.input(self.recipe.seed, progress.skipped)
-        with log, contextlib.closing(given):
-            if progress.restarts and self.failure is not None:
-                values = {
-                    "failed": self.failure.step,
-                    "why": self.failure.what,
-                    "skipped": progress.skipped,
-                    "restarts": progress.restarts,
-                }
-                log.write("restart", start, values)
-                self.failure = None
+        restart = None
+        if self.failure is not None:
+            restart = {
+                "failed": self.failure.step,
+                "why": self.failure.what,
+                "skipped": progress.skipped,
+                "restarts": progress.restarts,
+            }
+        known = progress.validated, progress.restarts, restart
+        facts = RunFacts(self.recipe, folder.path, experiment.program.spec, int(state.step), *known)
+        self.failure = None
+        first_does(lambda: self.callbacks.start(facts))
+        with contextlib.closing(experiment.input(self.recipe.seed, progress.skipped)) as given:
             loop = Loop(
                 experiment.program,
                 given,
                 experiment.dataset.validation,
                 checkpoints=self.checkpoints,
-                log=log,
+                callbacks=self.callbacks,
                 display=self.display,
                 stop=self.stop,
                 began=self.began,
             )
-            return loop, loop.run(state, progress)
+            state = loop.run(state, progress)
+        saved = (
+            f"The state of step {int(state.step)} is saved. The same command goes on from there."
+        )
+        first_does(lambda: self.callbacks.check(saved))
+        return loop, state
 
     def _summarise(self, loop: Loop, state: TrainState, devices: list[str]) -> Summary:
         """Tests the best state, or the last of an unvalidated run, and writes what came of it."""
@@ -383,17 +394,3 @@ class _Run:
         }
         first_does(lambda: self.folder.write_summary(summary))
         return summary
-
-
-def _check_goes_on(recipe: Recipe, program: Program, state: TrainState, latest: int) -> None:
-    """Refuses a changed recipe that the run cannot go on with."""
-    if latest > program.plan.total:
-        raise UserError(
-            f"the run has {latest} steps already, more than the {program.plan.total} of "
-            f"--duration {recipe.duration}; choose another --workdir"
-        )
-    if int(state.seed) != recipe.seed:
-        raise UserError(
-            f"the run has begun with seed {int(state.seed)}, so it cannot go on with --seed "
-            f"{recipe.seed}; choose another --workdir"
-        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -26,12 +28,14 @@ from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.run import Summary, train
 from cnn_jax.runs.seeds_at_once import run_at_once
 from cnn_jax.tasks import target_kind
+from cnn_jax.training.callbacks import Callback
 from cnn_jax.training.stop import Stop, Stopped, StopRequest
+from cnn_jax.user_path import user_path
 
 
 def train_seeds(
     recipe: Recipe,
-    workdir: Path,
+    workdir: str | os.PathLike[str],
     seeds: int,
     *,
     at_once: bool = False,
@@ -43,6 +47,7 @@ def train_seeds(
     workers: int | None = None,
     console: Console | None = None,
     stop: Stop | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> list[Summary]:
     """Trains a recipe with seeds recipe.seed, recipe.seed + 1, ... .
 
@@ -60,6 +65,7 @@ def train_seeds(
       workers: as of `train`.
       console: where progress is shown.
       stop: as of `train`.
+      callbacks: as of `train`, each told of one run after the other; not with `at_once`.
 
     Returns:
       The summaries, in the order of the seeds.
@@ -71,7 +77,7 @@ def train_seeds(
     end_if_imported()
     console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
-    pairs = [(each, workdir / f"seed-{each.seed}") for each in recipes]
+    pairs = [(each, user_path(workdir) / f"seed-{each.seed}") for each in recipes]
 
     def look() -> bool:
         for each, path in pairs:
@@ -86,7 +92,13 @@ def train_seeds(
         raise UserError("seeds at once have a device each: leave --parallel out")
     if at_once and jax.process_count() > 1:
         raise UserError("seeds at once are for the devices of one process")
-    train_one = functools.partial(train, allow_change=allow_change, restarts=restarts, debug=debug)
+    if at_once and callbacks:
+        raise UserError(
+            "callbacks, as --log asks for, hear of one run at a time: leave them or --at-once out"
+        )
+    train_one = functools.partial(
+        train, allow_change=allow_change, restarts=restarts, debug=debug, callbacks=callbacks
+    )
     with (
         forgiving_output(),
         StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
@@ -120,7 +132,7 @@ def train_seeds(
                 workers=workers,
                 begun=begun,
             )
-        summaries = []
+        summaries: list[Summary] = []
         for each, path in pairs:
             if any_of(stop()):
                 raise Stopped(

@@ -19,9 +19,9 @@ from cnn_jax.data.dataset import Examples
 from cnn_jax.optimisation.paths import parameter_paths
 from cnn_jax.state import TrainState
 from cnn_jax.tasks import metric_that_counts
+from cnn_jax.training.callbacks import Callbacks
 from cnn_jax.training.display import Display
 from cnn_jax.training.input import Given, Input
-from cnn_jax.training.metrics_log import MetricsLog, SilentLog
 from cnn_jax.training.program import Program
 from cnn_jax.training.progress import NonFinite, Progress
 from cnn_jax.training.step import Metrics
@@ -39,7 +39,7 @@ class Loop:
       given: what gives the steps their examples.
       validation: raw examples for the choice of the best checkpoint, if there are any.
       checkpoints: where states are saved.
-      log: where metrics are written.
+      callbacks: what metrics are told.
       display: what is shown.
       stop: whether the run is asked to stop.
       began: when this start of the run began, by `time.perf_counter`.
@@ -52,7 +52,7 @@ class Loop:
         validation: Examples | None,
         *,
         checkpoints: Checkpoints,
-        log: MetricsLog | SilentLog,
+        callbacks: Callbacks,
         display: Display,
         stop: Callable[[], bool],
         began: float,
@@ -61,8 +61,9 @@ class Loop:
         self.recipe = program.recipe
         self.plan = program.plan
         self._input, self._validation = given, validation
-        self._checkpoints, self._log, self._display = checkpoints, log, display
-        self._stop = stop
+        self._checkpoints, self._callbacks, self._display = checkpoints, callbacks, display
+        # A callback that has failed ends the run as a signal does, in good order.
+        self._stop = lambda: stop() or callbacks.failure is not None
         self._paths = parameter_paths(program.abstract_state.params)
         self._in_flight: deque[tuple[int, int, Metrics]] = deque()
         self._norms = np.full(len(self._paths), np.nan)
@@ -262,7 +263,7 @@ class Loop:
             for name in ("grad_norms", "update_norms"):
                 listed = np.asarray(metrics[name]).tolist()
                 values[name] = dict(zip(self._paths, listed, strict=True))
-        self._log.write("train", step, values)
+        self._callbacks.step(step, values)
         self.progress.window.clear()
 
     def _validate(self, state: TrainState, step: int) -> dict[str, Any] | None:
@@ -279,7 +280,7 @@ class Loop:
         progress, metric = self.progress, self._metric
         progress.validated = step
         told = {name: value for name, value in metrics.items() if name != "chosen"}
-        self._log.write("validation", step, told)
+        self._callbacks.validation(step, told)
         value = metric.worth(metrics)
         found = {**metrics, "step": step}
         improved = progress.best is None or rank(found, metric) > rank(progress.best, metric)
@@ -340,7 +341,7 @@ class Loop:
 
     def _save(self, state: TrainState, step: int, metrics: dict[str, Any] | None) -> None:
         self._drain()
-        self._log.flush()
+        self._callbacks.saving(step)
         self.count_time()
         self._checkpoints.save(state, step, dataclasses.asdict(self.progress), metrics)
 

@@ -1,102 +1,67 @@
-"""Training and validation metrics as JSON lines and TensorBoard events."""
+"""Training and validation metrics as JSON lines."""
 
 from __future__ import annotations
 
 import json
 import os
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
+from cnn_jax.training.callbacks import Callback, RunFacts
 
 
-class MetricsLog:
+class JsonLines(Callback):
     """Writes metrics of a run; lines after the step it goes on from are taken back.
 
     Args:
       file: the JSON lines.
-      tensorboard: the folder of TensorBoard's events.
-      step: the number of updates that the run starts or goes on from.
-      validated: the step of the last validation that the run knows of.
-      restarts: how often it has gone back after a failure.
-
-    Attributes:
-      left_out: lines of an earlier start that were no metrics, and are gone.
+      say: is told where lines of an earlier start were no metrics, and are gone.
     """
 
-    def __init__(
-        self, file: Path, tensorboard: Path, step: int, validated: int, restarts: int = 0
-    ) -> None:
-        self.left_out = _cut(file, step, validated, restarts)
-        self._file = file.open("a")
-        tensorboard.mkdir(exist_ok=True)
-        # Not tensorboardX's SummaryWriter: it writes from a thread, which a full disk ends
-        # unnoticed, and whose queue then blocks the run for ever.
-        suffix = f".{os.getpid()}.{step}.{restarts}"
-        self._events = EventsWriter(str(tensorboard / "events"), suffix)
-        # TensorBoard forgets what an earlier start wrote from this step on.
-        start = SessionLog(status=SessionLog.START)
-        self._events.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))
+    def __init__(self, file: Path, say: Callable[[str], None]) -> None:
+        self._path, self._say = file, say
+        self._file: IO[str] | None = None
 
-    def __enter__(self) -> MetricsLog:
-        return self
+    def start(self, run: RunFacts) -> None:
+        """Cuts the file, opens it, and writes why the run has gone back, if it has."""
+        self._close()
+        damaged = _cut(self._path, run.step, run.validated, run.restarts)
+        if damaged:
+            self._say(
+                f"{damaged} damaged line{'s' * (damaged > 1)} of {self._path} "
+                f"{'are' if damaged > 1 else 'is'} left out"
+            )
+        self._file = self._path.open("a")
+        if run.restart is not None:
+            self._write("restart", run.step, run.restart)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def step(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds a line."""
+        self._write("train", step, values)
 
-    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """Adds a line.
+    def validation(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds a line."""
+        self._write("validation", step, values)
 
-        Args:
-          kind: `train`, `validation` or `restart`.
-          step: the number of updates made.
-          values: numbers, dictionaries of numbers by layer, or words, which only the lines have.
-        """
+    def saving(self, step: int) -> None:
+        """Returns when all lines are on disk."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def end(self, summary: Mapping[str, Any] | None, why: str) -> None:
+        """Writes what is left and closes the file."""
+        self._close()
+
+    def _write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        assert self._file is not None
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        scalars = []
-        for name, value in values.items():
-            if isinstance(value, dict):
-                scalars += [(f"{name}/{layer}", number) for layer, number in value.items()]
-            elif not isinstance(value, str):
-                scalars.append((f"{kind}/{name}", value))
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=x) for tag, x in scalars])
-        self._events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
-    def flush(self) -> None:
-        """Returns when all lines and events are on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._events.flush()
-
-    def close(self) -> None:
-        """Writes what is left and closes the files."""
-        self._file.close()
-        self._events.close()
-
-
-class SilentLog:
-    """Writes nothing: of several processes one writes the metrics."""
-
-    def __enter__(self) -> SilentLog:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """Does nothing."""
-
-    def flush(self) -> None:
-        """Does nothing."""
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def _cut(file: Path, step: int, validated: int, restarts: int) -> int:

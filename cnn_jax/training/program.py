@@ -52,8 +52,9 @@ from cnn_jax.training.recipe_functions import (
     optimizer_of,
     parts_of,
     schedule_of,
+    train_step_of,
 )
-from cnn_jax.training.step import Metrics, TrainStep, make_train_step
+from cnn_jax.training.step import Metrics, TrainStep
 
 _QUICK_COMPILE: Options = {
     "xla_backend_optimization_level": 0,
@@ -114,7 +115,7 @@ class Program:
         task.check(self._model)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.optimizer = optimizer_of(recipe, task, self._model, plan)
-        self._lookahead = make_lookahead(recipe.lookahead, plan.total)
+        make_lookahead(recipe.lookahead, plan.total)  # refuses what does not fit
         self.compilations = dict.fromkeys(("init", "train", "evaluate", "seal"), Compilation())
         self._evaluator = Evaluator(recipe, spec, mesh, workers)
         init = init_function(recipe, task, self._model, self.optimizer)
@@ -246,20 +247,12 @@ class Program:
         return step if isinstance(step, jax.stages.Compiled) else None
 
     def _train_step(self, axis: BatchAxis) -> TrainStep:
-        recipe = self.recipe
-        return make_train_step(
-            self._model,
-            self.task.loss,
-            self.optimizer,
-            ema=recipe.ema,
-            lookahead=self._lookahead,
-            accumulate=recipe.optimizer.accumulate,
-            update_norms=recipe.log_norms,
-            frozen=self.frozen,
+        return train_step_of(
+            self.recipe,
+            self.spec,
             axis=axis,
             gathered=functools.partial(gathered, self.mesh),
             split=functools.partial(split, self.mesh),
-            loaded=recipe.init.source is not None,
         )
 
     def _batch(

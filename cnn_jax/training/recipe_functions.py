@@ -13,7 +13,9 @@ from jax.sharding import AbstractMesh, Mesh
 from cnn_jax import models
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.mesh import state_sharding
+from cnn_jax.layers.batch_axis import BatchAxis
 from cnn_jax.optimisation.frozen import frozen_pattern
+from cnn_jax.optimisation.lookahead import make_lookahead
 from cnn_jax.optimisation.optimizers import make_optimizer
 from cnn_jax.optimisation.schedules import make_schedule
 from cnn_jax.recipe import Recipe
@@ -21,6 +23,7 @@ from cnn_jax.state import TrainState, init_state
 from cnn_jax.tasks import Task, make_task
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.plan import Plan
+from cnn_jax.training.step import Layout, TrainStep, make_train_step
 
 
 def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
@@ -75,4 +78,39 @@ def init_function(
     kept = {"average": recipe.ema is not None, "slow": recipe.lookahead.every is not None}
     return lambda seed: init_state(
         seed, model, optimizer, task.example(), initial=task.initial, **kept
+    )
+
+
+def train_step_of(
+    recipe: Recipe,
+    spec: DataSpec,
+    *,
+    axis: BatchAxis | None = None,
+    gathered: Layout = lambda params: params,
+    split: Layout = lambda params: params,
+) -> TrainStep:
+    """The training step of a recipe, see `cnn_jax.training.step.make_train_step`.
+
+    Args:
+      recipe: what is trained.
+      spec: facts of the data.
+      axis: by default that of a step which is given the whole batch.
+      gathered: lays out parameters as the model is applied with them.
+      split: lays out gradients as the parameters are kept.
+    """
+    plan, task = Plan.of(recipe, spec.examples), make_task(recipe, spec)
+    model = make_model(recipe, task)
+    return make_train_step(
+        model,
+        task.loss,
+        optimizer_of(recipe, task, model, plan),
+        ema=recipe.ema,
+        lookahead=make_lookahead(recipe.lookahead, plan.total),
+        accumulate=recipe.optimizer.accumulate,
+        update_norms=recipe.log_norms,
+        frozen=frozen_pattern(recipe.optimizer.freeze, model),
+        axis=axis or BatchAxis(recipe.model.norm_examples),
+        gathered=gathered,
+        split=split,
+        loaded=recipe.init.source is not None,
     )

@@ -1,0 +1,54 @@
+"""One small run that the tests of this folder look at."""
+
+import pytest
+from rich.console import Console
+
+from cnn_jax import Callback, steps, train
+from cnn_jax.runs.experiment import Experiment
+
+
+class Heard(Callback):
+    """Writes down what it is told."""
+
+    def __init__(self):
+        self.events = []
+
+    def start(self, run):
+        self.events.append(("start", run.step, run))
+
+    def step(self, step, values):
+        self.events.append(("step", step, values))
+
+    def validation(self, step, values):
+        self.events.append(("validation", step, values))
+
+    def saving(self, step):
+        self.events.append(("saving", step, None))
+
+    def end(self, summary, why):
+        self.events.append(("end", why, summary))
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture(scope="session")
+def logged(tiny, changed):
+    """A recipe of 39 steps, of which every tenth is written; it validates after 19 and 39."""
+    return changed(tiny, {"log_every": steps(10)})
+
+
+@pytest.fixture(scope="session")
+def logged_experiment(logged):
+    return Experiment.of(logged)
+
+
+@pytest.fixture(scope="session")
+def logged_run(logged, logged_experiment, tmp_path_factory):
+    """An undisturbed run, and what was told of it."""
+    heard, path = Heard(), tmp_path_factory.mktemp("runs") / "logged"
+    quiet = Console(quiet=True)
+    found = train(logged, path, console=quiet, experiment=logged_experiment, callbacks=[heard])
+    return found, heard.events
