@@ -56,6 +56,11 @@ class Data:
     test: float | None = None
     """Part of the training examples cut for test where the set has no test part: a fraction below
     1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
+    folds: int | None = None
+    """Deal the examples into so many folds, classes in proportion and groups whole, of which one is
+    the test part; for sets without one. `--folds` of the command line runs them all."""
+    fold: int = 1
+    """Which of the folds is the test part, from 1."""
     examples: int | None = None
     """Learn from so many of the training examples only, chosen by a fixed rule with the classes
     in proportion; by default from all."""

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Examples
+from cnn_jax.data.splits import NO_TEST
 from cnn_jax.data.strata import strata
 from cnn_jax.errors import UserError
 
@@ -82,5 +83,5 @@ def with_fold(dataset: Dataset, folds: int, fold: int) -> Dataset:
         dataset,
         train=dataset.train.take(train),
         test=dataset.train.take(test),
-        notes=(*dataset.notes, note),
+        notes=(*(each for each in dataset.notes if each != NO_TEST), note),
     )

@@ -19,6 +19,7 @@ from cnn_jax.data import (
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Examples, input_kind
 from cnn_jax.data.fields import Field, fields_of
+from cnn_jax.data.folds import with_fold
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.statistics import (
@@ -55,6 +56,13 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
       data_dir: where TFDS sets lie.
       kind: of the targets, see `cnn_jax.data.fields`.
     """
+    if config.folds is not None:
+        if config.test is not None:
+            raise UserError(
+                f"--data.folds {config.folds}: one of the folds is the test part; leave out "
+                f"--data.test {config.test:g}"
+            )
+        config = dataclasses.replace(config, test=0)
     if config.columns != Columns() and not config.name.startswith("csv:"):
         raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
     if (found := streamed(config, data_dir, kind)) is not None:
@@ -105,7 +113,9 @@ def load_data(
 
 
 def in_parts(whole: Dataset, config: Data) -> Dataset:
-    """A data set with a validation part and as many examples as a recipe asks for, and notes."""
+    """A data set with the parts and as many examples as a recipe asks for, and notes."""
+    if config.folds is not None:
+        whole = with_fold(whole, config.folds, config.fold)
     cut = with_validation(whole, config.validation)
     found = with_examples(cut, config.examples)
     notes = []

@@ -124,6 +124,7 @@ def with_examples(dataset: Dataset, examples: int | None) -> Dataset:
 
 
 TEST_FRACTION = 0.1
+NO_TEST = "there is no test part: --data.test 0"
 
 
 def cut_test(dataset: Dataset, part: float | None = None) -> Dataset:
@@ -141,7 +142,7 @@ def cut_test(dataset: Dataset, part: float | None = None) -> Dataset:
         own = f"--data.test {part or 0:g} is not used: {dataset.name} has a test part of its own"
         return _noted(dataset, own) if part is not None else dataset
     if part == 0:
-        return _noted(dataset, "there is no test part: --data.test 0")
+        return _noted(dataset, NO_TEST)
     available = len(dataset.train)
     if part is not None and (not part > 0 or (part >= 1 and not float(part).is_integer())):
         raise UserError(

@@ -26,6 +26,9 @@ class Launch:
     seeds: int | None = None
     """Run so many seeds in turn, from --seed on, compiling once; their run folders are
     WORKDIR/seed-S, by default in runs/NAME-seeds, runs/NAME-seeds-2 and so on."""
+    folds: int | None = None
+    """Cross-validate: run so many times, each time with another fold of the data as test part; the
+    run folders are WORKDIR/fold-K, by default in runs/NAME-folds, runs/NAME-folds-2 and so on."""
     at_once: bool = False
     """Run the seeds at once, each on a device of its own, as many as there are devices."""
     workers: int | None = None

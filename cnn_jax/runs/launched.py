@@ -29,6 +29,7 @@ from cnn_jax.optimisation.optimizer_change import with_own_rate
 from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import Taken
+from cnn_jax.runs.folds import of_folds, train_folds
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.runs.own_folder import own_folder
 from cnn_jax.runs.run import Summary, train
@@ -111,6 +112,11 @@ def _train(
         "stop": stop,
         "callbacks": [*callbacks, *trackers(launch.log)] if is_first() else (),
     }
+    if launch.seeds is not None and launch.folds is not None:
+        raise UserError("--seeds and --folds are two kinds of repetition: give one of them")
+    if launch.folds is not None:
+        _folds(launch, recipe, console, how)
+        return
     if launch.seeds is None:
         workdir, summary = _in_folder(
             launch, recipe, console, lambda path: train(recipe, path, **how, console=console)
@@ -129,16 +135,38 @@ def _train(
     )
     for each in summaries:
         say(console, f"seed {each['recipe']['seed']}: {result_line(each)}")
+    _tell_spread(workdir / "seeds.json", summaries, console)
+
+
+def _folds(launch: Launch, recipe: Recipe, console: Console, how: dict[str, Any]) -> None:
+    """Runs every fold, and tells what came of each and of all."""
+    folds = launch.folds
+    assert folds is not None
+    if folds < 2:
+        raise UserError(f"--folds {folds} must be at least 2")
+    workdir, summaries = _in_folder(
+        launch,
+        of_folds(recipe, folds)[0],
+        console,
+        lambda path: train_folds(recipe, path, folds, **how, console=console),
+    )
+    for each in summaries:
+        say(console, f"fold {each['recipe']['data']['fold']}: {result_line(each)}")
+    _tell_spread(workdir / "folds.json", summaries, console)
+
+
+def _tell_spread(file: Path, summaries: list[Summary], console: Console) -> None:
+    """Writes and says mean and deviation of several runs."""
     found = spread(summaries)
     try:
         if is_first():
-            write_json(workdir / "seeds.json", found)
+            write_json(file, found)
     except OSError as error:
-        raise UserError(f"{workdir}/seeds.json cannot be written: {error.strerror}") from None
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
     for name, values in found.items():
         deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
         say(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
-    say(console, f"run folders: {workdir}")
+    say(console, f"run folders: {file.parent}")
 
 
 def _in_folder(
@@ -147,11 +175,16 @@ def _in_folder(
     """The folder that is asked for, or else the recipe's own, and what a run there gives."""
     if launch.workdir is not None:
         return launch.workdir, run(launch.workdir)
-    seeds, allow_change = launch.seeds is not None, launch.allow_recipe_change
-    base = Path("runs") / (f"{recipe.name}-seeds" if seeds else recipe.name)
+    members = None
+    if launch.seeds is not None:
+        members = "seeds"
+    elif launch.folds is not None:
+        members = "folds"
+    base = Path("runs") / (f"{recipe.name}-{members}" if members else recipe.name)
+    allow_change = launch.allow_recipe_change
 
     def look() -> list[str]:
-        own = own_folder(recipe, base, seeds=seeds, allow_change=allow_change)
+        own = own_folder(recipe, base, members=members, allow_change=allow_change)
         return [str(own.path), own.why]
 
     path, why = first_does(look)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class Own(NamedTuple):
     why: str
 
 
-def own_folder(recipe: Recipe, base: Path, *, seeds: bool, allow_change: bool) -> Own:
+def own_folder(recipe: Recipe, base: Path, *, members: str | None, allow_change: bool) -> Own:
     """The folder of this very recipe among `base`, `base-2`, ..., or the first that is free.
 
     Nothing is written: who begins there locks it, and finds out if another was faster.
@@ -42,11 +42,12 @@ def own_folder(recipe: Recipe, base: Path, *, seeds: bool, allow_change: bool) -
     Args:
       recipe: what is to be run.
       base: the folder that it would have first.
-      seeds: the folder holds runs of several seeds, in `seed-S`.
+      members: the folder holds runs of several `seeds` in `seed-S`, or of `folds` in `fold-K`.
       allow_change: a run of another recipe in `base` may be gone on with.
     """
     found = {
-        path: _of_seeds(path, recipe) if seeds else _held(path, recipe) for path in _like(base)
+        path: _held(path, recipe) if members is None else _MEMBERS[members](path, recipe)
+        for path in _like(base)
     }
     for path, held in found.items():
         if held is True:
@@ -92,14 +93,28 @@ def _held(path: Path, recipe: Recipe) -> Found:
 
 def _of_seeds(path: Path, recipe: Recipe) -> Found:
     """What a folder of runs of several seeds holds, whatever their seeds are."""
+    return _of_members(path, "seed-", lambda seed: dataclasses.replace(recipe, seed=seed))
+
+
+def _of_folds(path: Path, recipe: Recipe) -> Found:
+    """What a folder of runs of the folds of a recipe holds."""
+
+    def of(fold: int) -> Recipe:
+        return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=fold))
+
+    return _of_members(path, "fold-", of)
+
+
+def _of_members(path: Path, prefix: str, of: Callable[[int], Recipe]) -> Found:
     if not path.is_dir():
         return "is a file"
-    runs = sorted(path.glob("seed-*/recipe.json"))
     held: Found = False
-    for run in runs:
-        seed = run.parent.name.removeprefix("seed-")
-        each = dataclasses.replace(recipe, seed=int(seed)) if seed.isdecimal() else recipe
-        held = _held(run.parent, each)
+    for run in sorted(path.glob(f"{prefix}*/recipe.json")):
+        number = run.parent.name.removeprefix(prefix)
+        held = _held(run.parent, of(int(number))) if number.isdecimal() else "holds something else"
         if held is not True:
             return held
     return held
+
+
+_MEMBERS = {"seeds": _of_seeds, "folds": _of_folds}

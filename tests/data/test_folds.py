@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cnn_jax import UserError
+from cnn_jax import Data, UserError
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.folds import folds_of, with_fold
+from cnn_jax.data.recipe_data import load_data
 
 
 def split(labels, groups=None):
@@ -67,3 +68,19 @@ def test_a_test_part_of_its_own_is_not_mixed_in():
     own = dataclasses.replace(dataset(split([0, 1] * 6)), test=split([0, 1]))
     with pytest.raises(UserError, match="toy has a test part of its own"):
         with_fold(own, 2, 1)
+
+
+def test_a_recipe_names_its_fold_and_keeps_its_validation(tmp_path):
+    random = np.random.default_rng(0)
+    file = tmp_path / "set.npz"
+    images = random.integers(0, 256, (40, 4, 4, 1)).astype(np.uint8)
+    np.savez(file, images=images, labels=np.arange(40) % 4)
+    tested = []
+    for fold in (1, 2, 3, 4):
+        found = load_data(Data(f"npz:{file}", folds=4, fold=fold, validation=0.2))
+        assert [len(found.train), len(found.validation), len(found.test)] == [24, 6, 10]
+        assert not any("--data.test" in note for note in found.notes)
+        tested += [image.tobytes() for image in found.test.images]
+    assert len(set(tested)) == 40
+    with pytest.raises(UserError, match=r"leave out --data.test 0.2"):
+        load_data(Data(f"npz:{file}", folds=4, test=0.2))

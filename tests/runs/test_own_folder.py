@@ -23,7 +23,7 @@ def begin(recipe, path):
 
 def own(recipe, *, seeds=False, allow_change=False):
     base = Path("runs") / ("x-seeds" if seeds else "x")
-    found = own_folder(recipe, base, seeds=seeds, allow_change=allow_change)
+    found = own_folder(recipe, base, members="seeds" if seeds else None, allow_change=allow_change)
     return str(found.path), found.why
 
 
