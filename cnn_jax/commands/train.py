@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import sys
@@ -104,6 +105,8 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
         _check_weights(launch.recipe.model.name)
+    if dataclasses.replace(launch.recipe, data=found.recipe.data) != found.recipe:
+        found = found._replace(why=f"{found.why}. Flags given change it")
     return launch, found
 
 
