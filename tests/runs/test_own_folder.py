@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cnn_jax import UserError, epochs, launch
+from cnn_jax.runs import launched
 from cnn_jax.run_folder import RunFolder, Taken
 from cnn_jax.runs.own_folder import own_folder
 from cnn_jax.tasks import resolved
@@ -93,7 +94,7 @@ def test_a_start_that_was_slower_takes_the_next_folder(recipes, monkeypatch, cap
         begin(recipe, path)
         raise SystemExit
 
-    monkeypatch.setattr(launch, "train", train)
+    monkeypatch.setattr(launched, "train", train)
     with pytest.raises(SystemExit):
         launch.main(first, [])
     assert tried == ["runs/tiny", "runs/tiny-2"]
