@@ -7,7 +7,6 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import jax
 import numpy as np
@@ -29,9 +28,12 @@ from PIL import Image
 from published_counts import COUNTS
 
 from cnn_jax import Recipe, models
-from cnn_jax.__main__ import GROUPS, Command, main
+from cnn_jax.__main__ import main, read_command
 from cnn_jax.commands.command_line import flags_of, parse
+from cnn_jax.commands.names import COMMANDS, Command
 from cnn_jax.commands.recipe_file import read_recipe
+from cnn_jax.commands.train import experiment_file
+from cnn_jax.defaults.recipes import DEFAULTS
 from cnn_jax.launch import Launch
 from cnn_jax.launch import main as launch
 from cnn_jax.models import registry
@@ -51,9 +53,20 @@ EXECUTED = (
 )
 TIME = re.compile(r"\b\d+(\.\d+)? (s|min|h)\b|\bminutes\b|\bhours?\b|\bnot (run here|timed)\b")
 # Of others, which are not looked into.
+OTHERS_FLAGS = {"backend-store-uri"}
 FOREIGN = {"export", "gcloud", "kubectl", "pip", "pre-commit", "sbatch"}
-COMMANDS = [get_args(each)[0] for each in get_args(Command)]
-COMMANDS += [each for group in GROUPS for each in get_args(get_type_hints(group)["command"])]
+
+
+def loaded(commands):
+    """All commands by their words."""
+    for command in commands.values():
+        if isinstance(command, Command):
+            yield command.load()
+        else:
+            yield from loaded(command)
+
+
+COMMANDS_LOADED = list(loaded(COMMANDS))
 # A duration is one word, not a flag for each of its fields.
 FLAGS = {flag.removesuffix(".amount") for flag in flags_of(Launch)}
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -134,14 +147,24 @@ def check(words):
 
 def check_command(words):
     names = tuple(word for word in words[:2] if word.isalpha())
+    if words[0] == "train":
+        check_train(words[1:])
+        return
     if names in (("data",), ("template",)) or not set(words) - set(names):
         words = [*words, "--help"]  # the text speaks of the command alone
-    command = parse(Command, arguments=words, name="cnn-jax")
-    command = getattr(command, "command", command)
+    command = read_command(words)
     if isinstance(command, tuple):
         check_python(list(command))
     elif hasattr(command, "recipe"):
         assert command.recipe.is_file(), f"{command.recipe} is not there"
+
+
+def check_train(words):
+    what, *flags = words or ["--help"]
+    if what in DEFAULTS or what == "--help" or what.isupper():
+        parse(Launch, default=Launch(Recipe("any")), arguments=flags)
+    elif what != "my_cnn.py":  # which the command before has written
+        check_python([str(experiment_file(what)), *flags])
 
 
 def check_python(words):
@@ -198,9 +221,9 @@ def test_the_table_of_contents_has_every_page():
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_flags_names_and_files_exist(page):
-    flags = FLAGS.union({"--help"}, *map(flags_of, COMMANDS))
+    flags = FLAGS.union({"--help"}, *map(flags_of, COMMANDS_LOADED))
     used = set(re.findall(r"(?<![\w=-])--(?:no-)?([a-z][\w.-]*[a-z0-9])", prose(page)))
-    unknown = used - {flag.removeprefix("--") for flag in flags}
+    unknown = used - {flag.removeprefix("--") for flag in flags} - OTHERS_FLAGS
     assert not unknown, unknown
     for dotted in set(re.findall(r"(?<![\w/])cnn_jax(?:\.\w+)+", page.read_text())):
         assert resolves(dotted), dotted
@@ -250,8 +273,8 @@ def test_the_code_of_the_readme_runs(monkeypatch, capsys):
     space = {"images": images, "ages": random.uniform(1, 90, 60).astype(np.float32)}
     exec(arrays, space)
     assert isinstance(space["recipe"], Recipe)
-    assert 0 < space["summary"]["test"]["mae"] < 90
-    assert "Estimate(image='face.png', names=('age',)" in capsys.readouterr().out
+    assert 0 < space["result"].metrics["mae"] < 90
+    assert re.search(r"^\(-?\d+\.\d+,\)$", capsys.readouterr().out, re.M)
 
 
 def test_code_of_models_and_recipes_is_sound():

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cnn_jax import UserError, epochs, launch
-from cnn_jax.runs import launched
 from cnn_jax.run_folder import RunFolder, Taken
+from cnn_jax.runs import launched
 from cnn_jax.runs.own_folder import own_folder
 from cnn_jax.tasks import resolved
 
