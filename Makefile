@@ -35,14 +35,14 @@ train: $(INSTALLED) ## train LeNet-5 on MNIST and test it; DATA=digits|fashion_m
 	@test -n "$(experiment_$(DATA))" || { echo "error: DATA=$(DATA) is unknown; valid: mnist, digits, fashion_mnist, cifar10" >&2; exit 2; }
 	@$(RUN) $(experiment_$(DATA)) $(ARGS)
 
-# A file's tests stay in one process, so that what they share is made once.
+# Neighbours stay in one process, so that what the tests of a file share is made once.
 .PHONY: test
 test: $(INSTALLED) ## run the test suite
-	@$(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
+	@$(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the longer checks as well, which bring real data
-	@$(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile -m "slow or not slow"
+	@$(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal -m "slow or not slow"
 
 # With OTHER_PYTHON=/path/to/python of an environment with the oldest JAX also between versions.
 .PHONY: faults

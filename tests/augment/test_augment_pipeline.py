@@ -288,6 +288,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_sharding_changes_nothing():
     environment = {
         **os.environ,

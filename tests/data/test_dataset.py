@@ -34,7 +34,7 @@ def test_images_keep_their_depth(dtype):
     assert fields_of(split.inputs) == {"image": Field("image", (2, 3, 1), np.dtype(dtype).name)}
 
 
-@pytest.mark.parametrize("labels", [LABELS.astype(np.int64), LABELS[:, None]])
+@pytest.mark.parametrize("labels", [LABELS.astype(np.int64), LABELS[:, None, None]])
 def test_labels_of_another_kind(labels):
     with pytest.raises(TypeError, match="no field is int"):
         Split(IMAGES, labels)

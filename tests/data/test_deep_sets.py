@@ -19,7 +19,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation import judged
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.judged import view_of
-from cnn_jax.evaluation.predict import _read, predict
+from cnn_jax.evaluation.predict import predict, read_picture
 from cnn_jax.json_values import from_json, to_json
 from cnn_jax.recipe import Columns
 from cnn_jax.restored import restore
@@ -81,7 +81,7 @@ def test_a_file_is_predicted_as_it_was_learnt_from(run, tmp_path, capsys):
     restored = restore(run[1] / "run")
     file = run[1] / "set" / "test" / "a" / "00.tif"
     expected = (EVERY[0] // 3)[..., None]
-    np.testing.assert_array_equal(_read(view_of(restored), True, file), expected)
+    np.testing.assert_array_equal(read_picture(view_of(restored), True, file), expected)
     same = tmp_path / "same.png"
     Image.fromarray(expected[..., 0]).save(same)
     large = tmp_path / "large.tif"

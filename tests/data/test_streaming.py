@@ -241,6 +241,7 @@ print(len(split) * 224 * 224 * 3 // 2**20, peaks[-1] - peaks[4])
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_set(tmp_path):
     top = photos.write_folder(tmp_path / "set", 6, sizes=((8, 8),))
     for index in range(1200):

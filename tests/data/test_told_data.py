@@ -13,7 +13,7 @@ from cnn_jax import Data, Model, Optimizer, Recipe, steps
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
-from cnn_jax.evaluation.predict import _read
+from cnn_jax.evaluation.predict import read_picture
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.run import train
@@ -72,19 +72,19 @@ def test_a_model_is_given_grey_as_it_was_trained(run):
     assert restored.recipe.data.grey_range == (0, 4095)
     file = path.parent / "set" / "cat" / "0.png"
     expected = np.round(VALUES * (255 / 4095)).astype(np.uint8)[..., None]
-    np.testing.assert_array_equal(_read(view_of(restored), False, file), expected)
+    np.testing.assert_array_equal(read_picture(view_of(restored), False, file), expected)
     spec = dataclasses.replace(restored.spec, streamed=True)
     streamed = dataclasses.replace(restored, spec=spec)
-    np.testing.assert_array_equal(_read(view_of(streamed), False, file), expected)
+    np.testing.assert_array_equal(read_picture(view_of(streamed), False, file), expected)
 
 
 def test_a_model_of_eight_bits_is_given_grey_by_its_own_values(run, capsys):
     restored = restore(run[1])
     data = dataclasses.replace(restored.recipe.data, grey_range=None)
     restored = dataclasses.replace(restored, recipe=dataclasses.replace(restored.recipe, data=data))
-    assert _read(view_of(restored), True, run[1].parent / "set" / "dog" / "0.png").max() == round(
-        3750 / 4095 * 255
-    )
+    assert read_picture(
+        view_of(restored), True, run[1].parent / "set" / "dog" / "0.png"
+    ).max() == round(3750 / 4095 * 255)
     assert "values from 0 to 3,750 and are read as 12 bits" in capsys.readouterr().err
 
 

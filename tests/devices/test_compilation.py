@@ -24,8 +24,8 @@ AND_SUMS = ONEDNN | {YNNPACK: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION
         ("simple_cnn", 28, 1, "bfloat16", PRODUCTS),
         ("resnet20", 32, 3, "float32", AND_SUMS),
         # Few maps in the first convolution only, which is little of the work.
-        ("wide_resnet40_4", 32, 3, "float32", {}),
-        ("mobilenet_v3_small", 32, 3, "float32", {}),
+        pytest.param("wide_resnet40_4", 32, 3, "float32", {}, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v3_small", 32, 3, "float32", {}, marks=pytest.mark.slow),
     ],
 )
 def test_onednn_is_asked_for_where_it_is_faster(name, side, channels, dtype, options, monkeypatch):

@@ -56,6 +56,8 @@ SEEN_ELSEWHERE = {
     "simple_cnn, norm",
     "squeezenet",
 }
+# Whose gradients are those of kinds of layers that others have too.
+LIKE_OTHERS = SEEN_ELSEWHERE | {"airbench", "mobilenet_v3", "regnet", "wide_resnet"}
 # Configurations that are compared with bfloat16, one of every kind of layer; their types are of
 # every class.
 ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
@@ -281,7 +283,7 @@ def test_bfloat16_comes_near_float32(computed):
 
 @pytest.mark.parametrize(
     "computed",
-    [slow_if(name in SEEN_ELSEWHERE, name) for name, tiny in TINY.items() if tiny.trained],
+    [slow_if(name in LIKE_OTHERS, name) for name, tiny in TINY.items() if tiny.trained],
     indirect=True,
 )
 def test_gradient_steps_on_one_batch_lower_the_loss_and_reach_every_parameter(computed):

@@ -103,7 +103,7 @@ def test_import_forward_and_export_are_those_of_the_original(name):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet18")) for name in TRAINED],
+    [pytest.param(name, marks=pytest.mark.slow) for name in TRAINED],
 )
 def test_a_training_step_is_that_of_the_original(name):
     reference = np.load(FOLDER / f"{name}.npz")

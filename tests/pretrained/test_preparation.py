@@ -85,7 +85,7 @@ def test_the_run_keeps_them_and_goes_on_with_them(first, tiny, changed, tmp_path
     theirs, ours = RunFolder(first).data_spec(), RunFolder(path).data_spec()
     assert (ours.mean, ours.std) == (theirs.mean, theirs.std)
     restored = restore(path)
-    mean, _ = make_task(restored.recipe, restored.spec).normalisation
+    mean, _ = make_task(restored.recipe, restored.spec).inputs.normalisation
     assert mean.tolist() == pytest.approx(ours.mean)
     assert going_on(recipe, path) == ours
 

@@ -129,7 +129,7 @@ def test_what_is_no_picture_is_refused(pictures, message, model):
 def test_apply_is_what_the_answers_are_made_of(model, data):
     images = data[0].test.images[:5]
     inputs = model.preprocess(images)
-    mean, std = (np.asarray(each) for each in model.task.normalisation)
+    mean, std = (np.asarray(each) for each in model.task.inputs.normalisation)
     np.testing.assert_allclose(inputs, (images / 255 - mean) / std, rtol=1e-4, atol=1e-5)
     logits = jax.jit(model.apply)(model.variables, inputs)
     np.testing.assert_allclose(jax.nn.softmax(logits), model.answers(images), atol=1e-5)
