@@ -138,7 +138,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) ->
         workdir, summary = _in_folder(
             launch, recipe, console, lambda path: train(recipe, path, **how, console=console)
         )
-        say(console, result_line(summary))
+        say(console, result_line(summary, recipe))
         say(console, f"run folder: {workdir}")
         return
     if launch.seeds < 1:
@@ -151,7 +151,7 @@ def _main(recipe: Recipe, arguments: Sequence[str] | None, stop: StopRequest) ->
         lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
     )
     for summary in summaries:
-        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary)}")
+        say(console, f"seed {summary['recipe']['seed']}: {result_line(summary, recipe)}")
     found = spread(summaries)
     try:
         if is_first():
@@ -193,10 +193,15 @@ def _in_folder(
                 raise
 
 
-def result_line(summary: Summary) -> str:
-    """The result of a run in a line."""
+def result_line(summary: Summary, recipe: Recipe | None = None) -> str:
+    """The result of a run in a line.
+
+    Args:
+      summary: of the run.
+      recipe: that was trained, needed where it has code of the user's own.
+    """
     test, best = summary["test"], summary["best"]
-    recipe = from_json(summary["recipe"], Recipe, "the summary")
+    recipe = recipe or from_json(summary["recipe"], Recipe, "the summary")
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
         f"({summary['images_per_second']:,.0f} images/s), "

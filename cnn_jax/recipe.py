@@ -13,9 +13,32 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
+from cnn_jax.own.values import given
 
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
+
+Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
+"""A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
+
+
+def _take_code(part: Any, field: str, role: str) -> None:
+    """Puts the name of own code that was given in the place of the code."""
+    value = getattr(part, field)
+    if value is not None and not isinstance(value, str):
+        object.__setattr__(part, field, given(value, role))
+
+
+def _take_functions(part: Any, role: str) -> None:
+    """Puts names in the place of classes and functions among the options."""
+    if any(callable(each) for each in part.options.values()):
+        named = {k: given(v, role) if callable(v) else v for k, v in part.options.items()}
+        object.__setattr__(part, "options", named)
+
+
+def _take_durations(part: Any, *fields: str) -> None:
+    for each in fields:
+        object.__setattr__(part, each, Duration.of(getattr(part, each)))
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,8 @@ class Data:
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE` or
-    `npz:FILE`."""
+    `npz:FILE`. In Python also arrays (images, targets), or a function that returns such a pair or
+    what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -78,6 +102,12 @@ class Data:
     """Side in pixels of images in evaluation, by default `image_size`."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How images that stream are resized; always antialiased."""
+
+    def __post_init__(self) -> None:
+        """Takes arrays and functions, which a recipe holds by name."""
+        if not isinstance(self.name, str):
+            name = None if callable(self.name) else getattr(self.name, "name", "arrays")
+            object.__setattr__(self, "name", given(self.name, "data", name=name))
 
 
 @dataclass(frozen=True)
@@ -158,6 +188,13 @@ class Augment:
     cutmix: float = 0.0
     """Paste a rectangle of another example, its area from Beta(this, this)
     (https://arxiv.org/abs/1905.04899). Together with mixup one of the two is drawn a step."""
+    own: Code = None
+    """A pure function (key, images (b, h, w, c) float32 from 0 to 1) -> images of that shape, which
+    comes after all changes that stand before the normalisation."""
+
+    def __post_init__(self) -> None:
+        """Takes a function, which a recipe holds by name."""
+        _take_code(self, "own", "augment")
 
 
 @dataclass(frozen=True)
@@ -165,7 +202,8 @@ class Model:
     """Which network."""
 
     name: str = "lenet5_relu"
-    """A name of the registry; `cnn-jax models` lists them."""
+    """A name of the registry; `cnn-jax models` lists them. In Python also a class of your own, as
+    `cnn_jax.models.contract` says."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in; parameters and batch statistics stay float32."""
     norm_examples: int | None = None
@@ -175,6 +213,11 @@ class Model:
     options: Options = field(default_factory=dict)
     """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`; a command
     line adds to those of the recipe."""
+
+    def __post_init__(self) -> None:
+        """Takes a class, which a recipe holds by name, and functions among its options."""
+        _take_code(self, "name", "model")
+        _take_functions(self, "model")
 
 
 @dataclass(frozen=True)
@@ -204,9 +247,14 @@ class Task:
 
     name: str = "classification"
     """classification (one class of several), binary (one of two, by one logit), tagging (any
-    number of tags) or regression (numbers)."""
+    number of tags) or regression (numbers). In Python also a class of your own, such as one
+    derived from these."""
     options: Options = field(default_factory=dict)
     """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
+
+    def __post_init__(self) -> None:
+        """Takes a class, which a recipe holds by name."""
+        _take_code(self, "name", "task")
 
 
 @dataclass(frozen=True)
@@ -217,11 +265,16 @@ class Loss:
     """By default the task's own. Classification: cross_entropy, binary_cross_entropy (summed over
     classes), squared_error (half, summed over classes), or map, the maximum a posteriori criterion
     of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
-    asymmetric. Regression: squared_error (half), absolute_error, huber or bins."""
+    asymmetric. Regression: squared_error (half), absolute_error, huber or bins. In Python also a
+    function of your own, of the arguments that these have (`cnn_jax.tasks.losses`)."""
     label_smoothing: float = 0.0
     """Part of the target probability that is spread evenly over all classes."""
     options: Options = field(default_factory=dict)
     """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber."""
+
+    def __post_init__(self) -> None:
+        """Takes a function, which a recipe holds by name."""
+        _take_code(self, "name", "loss")
 
 
 @dataclass(frozen=True)
@@ -229,7 +282,8 @@ class Optimizer:
     """How parameters are updated."""
 
     name: str = "sgd"
-    """An optimizer of optax or optax.contrib that takes a learning rate."""
+    """An optimizer of optax or optax.contrib that takes a learning rate. In Python also a function
+    of the learning rate, such as `lambda rate: optax.chain(...)`."""
     learning_rate: float = 0.1
     """Peak learning rate, in terms of the mean loss of the global batch."""
     options: Options = field(default_factory=dict)
@@ -263,14 +317,20 @@ class Optimizer:
     accumulate: int = 1
     """Compute the gradient of a batch in so many parts, one after the other, to save memory."""
 
+    def __post_init__(self) -> None:
+        """Takes a function, which a recipe holds by name."""
+        _take_code(self, "name", "optimizer")
+
 
 @dataclass(frozen=True)
 class Schedule:
     """The learning rate over the training, as a factor of its peak."""
 
-    name: Literal["constant", "step", "cosine", "linear", "one_cycle"] = "cosine"
+    name: Literal["constant", "step", "cosine", "linear", "one_cycle", "own"] = "cosine"
     """Stay; fall by `factor` at each of `boundaries`; fall to `final` as half a cosine or
-    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`."""
+    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`. `own` is a function
+    that is given in Python: of the step, which gives the learning rate itself; or of the peak
+    learning rate and the number of steps, which gives such a function."""
     warmup: Duration = percent(0)
     """Linear rise from `initial` at the start (one-cycle: cosine rise)."""
     initial: float = 0.0
@@ -281,6 +341,18 @@ class Schedule:
     """When the schedule `step` falls."""
     factor: float = 0.1
     """What the schedule `step` multiplies by."""
+    own: Code = None
+    """The function of the schedule `own`."""
+
+    def __post_init__(self) -> None:
+        """Takes a function, which a recipe holds by name, and numbers for durations."""
+        if not isinstance(self.name, str):
+            object.__setattr__(self, "own", self.name)
+            object.__setattr__(self, "name", "own")
+        _take_code(self, "own", "schedule")
+        _take_durations(self, "warmup")
+        boundaries = tuple(Duration.of(each) for each in self.boundaries)
+        object.__setattr__(self, "boundaries", boundaries)
 
 
 @dataclass(frozen=True)
@@ -322,7 +394,11 @@ class Checkpoints:
     """How many of the best by `metric` are kept."""
     metric: str | None = None
     """The validation metric that says which is best, by default the task's own: accuracy of
-    classification, map of tagging, mae of regression."""
+    classification, map of tagging, mae of regression. One of your own by its function's name."""
+
+    def __post_init__(self) -> None:
+        """Takes numbers of epochs for durations."""
+        _take_durations(self, "every")
 
 
 @dataclass(frozen=True)
@@ -364,3 +440,24 @@ class Recipe:
     parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
+    metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    """Further metrics: functions of your own (outputs, targets as the loss has them) -> a value of
+    each example (b,), which evaluation takes the mean of. One with an attribute `higher` that is
+    true is better when larger, where it is the one that counts."""
+
+    def __post_init__(self) -> None:
+        """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`, `duration=3`.
+
+        Raises:
+          UserError: a value is none that the part takes.
+        """
+        parts = {"data": Data, "task": Task, "model": Model, "loss": Loss}
+        parts |= {"optimizer": Optimizer, "schedule": Schedule}
+        for name, kind in parts.items():
+            if not isinstance(value := getattr(self, name), kind):
+                object.__setattr__(self, name, kind(value))
+        _take_durations(self, "duration", "validate_every", "log_every")
+        given_metrics = (
+            each if isinstance(each, str) else given(each, "metrics") for each in self.metrics
+        )
+        object.__setattr__(self, "metrics", tuple(given_metrics))

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from cnn_jax.code_record import own_code, with_own
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, forget_closed_loops
 from cnn_jax.recipe import Recipe
@@ -112,6 +113,7 @@ def added_options(default: Recipe, given: Recipe) -> Recipe:
       given: as the command line changes it, with options replaced.
     """
     changed: dict[str, Any] = {}
+    given = with_own(given, own_code(default))
     for field in ("model", "optimizer"):
         old, new = getattr(default, field), getattr(given, field)
         if old.name == new.name:

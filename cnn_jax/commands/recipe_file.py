@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax.errors import UserError
@@ -12,18 +13,21 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, code: Sequence[Path] = ()) -> Recipe:
     """The recipe that a path stands for.
 
     Args:
       path: a Python file that defines `recipe`, which is imported; a run folder; or a
         `recipe.json`.
+      code: of a run folder, files to use for code of one's own that has changed since.
 
     Raises:
       UserError: it is none of them, or cannot be read.
     """
     if path.is_dir():
-        return RunFolder(path).recipe()
+        return RunFolder(path).recipe(code)
+    if path.name == "recipe.json" and path.is_file():
+        return RunFolder(path.parent).recipe(code)
     if path.suffix == ".json":
         return from_json(read_json(path), Recipe, str(path))
     if path.suffix != ".py" or not path.is_file():
