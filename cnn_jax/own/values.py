@@ -162,8 +162,11 @@ def _giver() -> types.FrameType:
 
 def _owner(value: Any) -> dict[str, Any]:
     """The globals of the module that a value was defined in."""
-    if isinstance(value, types.FunctionType):
-        return value.__globals__
+    # A file that was imported for its recipe only need not be among the modules of the process.
+    for function in _functions(value):
+        made = function.__code__.co_filename == "<string>"  # by a dataclass, in no module
+        if function.__module__ == getattr(value, "__module__", None) and not made:
+            return function.__globals__
     module = sys.modules.get(getattr(value, "__module__", None) or "")
     return {} if module is None else vars(module)
 

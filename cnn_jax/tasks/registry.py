@@ -45,7 +45,10 @@ def _checked(name: Own) -> type[ImageTask]:
     asked += sorted(set(Task.__annotations__) - set(asked))
     missing = [each for each in asked if not hasattr(kind, each)]
     if not isinstance(kind, type) or missing:
-        lacks = f" lacks {', '.join(missing)}" if isinstance(kind, type) else " is no class"
+        more = f" and {len(missing) - 3} more" * (len(missing) > 3)
+        lacks = (
+            f" lacks {', '.join(missing[:3])}{more}" if isinstance(kind, type) else " is no class"
+        )
         raise UserError(
             f"task {name}{lacks}; a task of your own is a class that has all of "
             "cnn_jax.tasks.contract.Task, such as one derived from cnn_jax.tasks.TASKS['tagging']"
