@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
       UserError: they cannot be had, or a field of the recipe is for other data.
     """
     if isinstance(config.name, Own):
-        return _own(config, kind)
+        return _own(config, config.name.value, kind)
     if config.columns != Columns() and not config.name.startswith("csv:"):
         raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
     if (found := streamed(config, data_dir, kind)) is not None:
@@ -77,9 +77,9 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
     )
 
 
-def _own(config: Data, kind: Kind) -> Dataset:
+def _own(config: Data, found: Any, kind: Kind) -> Dataset:
     """What a user's own function reads, or arrays that are given in Python."""
-    name, found = config.name, config.name.value
+    name = config.name
     plain = Data(name, validation=config.validation, examples=config.examples)
     if config != plain:
         fields = [each.name for each in dataclasses.fields(Data)]

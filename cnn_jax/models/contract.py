@@ -51,17 +51,17 @@ def check_class(name: str, model: Any) -> None:
       UserError: it is no such class.
     """
     if isinstance(model, nn.Module):
-        kind = type(model)
+        made_of = type(model)
         options = {
             each.name: getattr(model, each.name)
-            for each in dataclasses.fields(kind)
+            for each in dataclasses.fields(made_of)
             if each.name not in ("parent", "name", "num_classes", "dtype")
             and getattr(model, each.name) != each.default
         }
         also = f", options={options!r}" * bool(options)
         raise UserError(
-            f"model {kind.__name__}(...) is made already; give the class, and its fields as "
-            f"options: Model({kind.__name__}{also})"
+            f"model {made_of.__name__}(...) is made already; give the class, and its fields as "
+            f"options: Model({made_of.__name__}{also})"
         )
     if isinstance(model, nnx.Module) or (isinstance(model, type) and issubclass(model, nnx.Module)):
         raise UserError(

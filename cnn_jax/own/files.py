@@ -52,10 +52,11 @@ def _imports(file: Path, module: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1]
-            start = ".".join([*above * bool(node.level), *[node.module] * bool(node.module)])
+            within = package.split(".") if node.level else []
+            above = within[: len(within) - node.level + 1]
+            start = ".".join([*above, *filter(None, [node.module])])
             names = [start, *(f"{start}.{alias.name}".lstrip(".") for alias in node.names)]
-        for name in names:
+        for name in filter(None, names):
             parts = name.split(".")
             yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
 
