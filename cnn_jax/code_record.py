@@ -79,11 +79,16 @@ def with_own(value: Any, names: Mapping[str, Own], path: str = "") -> Any:
     return value
 
 
-def not_found_again(recipe: Recipe) -> list[str]:
-    """A line for own code that no import of a file would give, so that it is said once."""
+def code_notes(recipe: Recipe) -> list[str]:
+    """Lines for own code that was edited while this process ran, or that no import would give."""
+    edited = {own.place.file for own in own_code(recipe).values() if own.place.edited}
     lost = {path: own for path, own in own_code(recipe).items() if not own.place.again}
     data = lost.pop("data.name", None)
-    lines = []
+    lines = [
+        f"{file} was edited after this program had imported it: what is trained is the code as it "
+        "was imported. Start anew to use the file as it is now"
+        for file in sorted(map(str, edited))
+    ]
     if lost:
         names = ", ".join(f"{path} {own}" for path, own in lost.items())
         lines.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def beside(file: Path, module: str) -> dict[str, Path]:
                     found[other] = candidate.resolve()
                     waiting.append((other, candidate.resolve()))
     return {name: path for name, path in sorted(found.items()) if name != module}
+
+
+def codes(file: Path) -> set[types.CodeType]:
+    """The code of all functions in a file, as it is compiled now."""
+    try:
+        waiting = [compile(file.read_bytes(), str(file), "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return set()
+    found: set[types.CodeType] = set()
+    while waiting:
+        inner = [each for each in waiting.pop().co_consts if isinstance(each, types.CodeType)]
+        found |= set(inner)
+        waiting += inner
+    return found
 
 
 def installed(file: Path) -> bool:

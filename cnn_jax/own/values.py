@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.errors import UserError
-from cnn_jax.own.files import beside, digest, under_main_guard
+from cnn_jax.own.files import beside, codes, digest, under_main_guard
 
 SESSION = secrets.token_hex(8)
 """Of this process: what has no file lives as long as it."""
@@ -48,6 +48,7 @@ class Place:
       sha256: of the file, or of the value's code where there is no file.
       beside: of the files beside it that it imports, by module.
       again: whether importing the file gives it again.
+      edited: whether the file was edited after this process had imported it.
       session: the process that it was given in.
       number: among the values of that process; None of one that is not kept.
     """
@@ -60,6 +61,7 @@ class Place:
     sha256: str
     beside: Mapping[str, str] = field(default_factory=dict)
     again: bool = True
+    edited: bool = False
     session: str = SESSION
     number: int | None = None
 
@@ -128,6 +130,7 @@ def given(value: Any, role: str, *, name: str | None = None) -> Own:
         digest(path),
         {module: digest(each) for module, each in beside(path, label).items()},
         again=at_top and not under_main_guard(path, line),
+        edited=not set(_codes_in(value, file)) <= codes(path),
         number=number,
     )
     if at_top:
@@ -183,7 +186,8 @@ def _label(owner: Mapping[str, Any]) -> str:
         return name
     if (spec := owner.get("__spec__")) is not None:
         return str(spec.name)
-    return Path(owner["__file__"]).stem if owner.get("__file__") else name
+    file = Path(owner.get("__file__") or "")
+    return file.stem if file.is_file() else name
 
 
 def held_by(owner: Mapping[str, Any], qualname: str | None) -> Any:
@@ -270,6 +274,12 @@ def _functions(value: Any) -> list[types.FunctionType]:
     held = vars(value).values() if isinstance(value, type) else (value,)
     inner = [getattr(each, "__wrapped__", each) for each in held]
     return [each for each in inner if isinstance(each, types.FunctionType)]
+
+
+def _codes_in(value: Any, file: str) -> list[types.CodeType]:
+    """The code of a value's functions that comes from a file."""
+    found = [function.__code__ for function in _functions(value)]
+    return [code for code in found if code.co_filename == file]
 
 
 def _code_digest(value: Any) -> str:

@@ -17,7 +17,7 @@ from tiny_task import spec, task
 
 from cnn_jax import Augment, Data, Loss, Model, Optimizer, Recipe, Schedule, Task, UserError, train
 from cnn_jax.__main__ import main as command
-from cnn_jax.code_record import not_found_again, own_code
+from cnn_jax.code_record import code_notes, own_code
 from cnn_jax.commands.command_line import added_options, parse
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.data.recipe_data import load_data
@@ -243,6 +243,30 @@ def test_a_script_that_trains_without_a_guard_is_read_up_to_there(tmp_path):
     assert not hasattr(module, "after")
 
 
+def test_projects_with_files_of_the_same_names_are_kept_apart(tmp_path):
+    for project in ("one", "two"):
+        (tmp_path / project / "lab").mkdir(parents=True)
+        (tmp_path / project / "lab" / "parts.py").write_text(f"said = {project!r}")
+        (tmp_path / project / "lab" / "net.py").write_text("from .parts import said")
+        (tmp_path / project / "net.py").write_text("from lab.net import said")
+    found = [
+        imported(tmp_path / project / file, module).said
+        for file, module in (("net.py", "net"), ("lab/net.py", "lab.net"))
+        for project in ("one", "two")
+    ]
+    assert found == ["one", "two", "one", "two"]
+
+
+def test_a_file_that_is_edited_after_it_was_imported_is_told(tmp_path):
+    file = tmp_path / "edited.py"
+    file.write_text("def loss(x, y): return x[:, 0]")
+    function = imported(file, "edited").loss
+    assert not code_notes(Recipe("x", loss=function))
+    file.write_text("def loss(x, y): return 2 * x[:, 0]")
+    (line,) = code_notes(Recipe("x", loss=function))
+    assert line.startswith(f"{file} was edited after this program had imported it")
+
+
 def test_functions_are_told_apart_by_what_they_hold():
     def made(momentum, weights):
         return Optimizer(lambda rate: optax.sgd(rate, momentum * weights.sum()))
@@ -259,7 +283,7 @@ def test_functions_are_told_apart_by_what_they_hold():
 
 def test_what_no_import_gives_is_said_once():
     inside = Recipe("x", optimizer=lambda rate: optax.sgd(rate), data=(np.zeros(3), np.zeros(3)))
-    code, data = not_found_again(inside)
+    code, data = code_notes(inside)
     assert code.startswith("optimizer.name test_own_code:test_what")
     assert "--code FILE" in code
     assert "--dataset" in data
