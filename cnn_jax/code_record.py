@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.json_values import from_json, read_json, to_json, write_json
 from cnn_jax.own.files import beside, digest, installed, root_of
 from cnn_jax.own.importing import imported
-from cnn_jax.own.values import Own, Place, given_by, held_by, of_session
+from cnn_jax.own.values import LIBRARIES, Own, Place, given_by, held_by, of_session
 from cnn_jax.recipe import Recipe
 
 _RECORD = "code.json"
@@ -187,6 +188,8 @@ def _value(run: Path, path: str, place: Place, code: Sequence[Path]) -> Any:
         instead = "give --dataset, such as npz:FILE, or " + instead
     if (value := of_session(place)) is not None:
         return value
+    if place.file is None and place.module.startswith(LIBRARIES):
+        return _of_library(place, what)
     if place.file is None:
         raise UserError(f"{what}, which was typed into a session that has ended; {instead}")
     file = Path(place.file)
@@ -200,20 +203,30 @@ def _value(run: Path, path: str, place: Place, code: Sequence[Path]) -> Any:
     kept = kept * copy.is_file()
     if not file.is_file():
         raise UserError(f"{what} of {file}, which is gone; {instead}{kept}")
+    if not _mark(place).exists():
+        raise UserError(
+            f"{what} of {file}. The file is there, but you have not trained with it on this "
+            f"machine, and importing it runs it: read it, then give --code {file}"
+        )
     changed = _changed(place)
     if changed:
         raise UserError(
             f"{what}, and {changed} has changed since; give --code {file} to use it as it is now"
             + kept
         )
-    if not _mark(place).exists():
-        raise UserError(
-            f"{what} of {file}. The file is there, but you have not trained with it on this "
-            f"machine, and importing it runs it: read it, then give --code {file}"
-        )
     value = _held_in(file, place)
     if value is None:
         raise UserError(f"{what}, which {file} no longer gives when it is imported; {instead}")
+    return value
+
+
+def _of_library(place: Place, what: str) -> Any:
+    try:
+        value = held_by(vars(importlib.import_module(place.module)), place.qualname)
+    except ImportError:
+        value = None
+    if value is None:
+        raise UserError(f"{what}, which the version of {place.module} that is here does not have")
     return value
 
 

@@ -6,6 +6,7 @@ lies or how many seeds are run belongs to the launch (`cnn_jax.launch`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -318,7 +319,11 @@ class Optimizer:
     """Compute the gradient of a batch in so many parts, one after the other, to save memory."""
 
     def __post_init__(self) -> None:
-        """Takes a function, which a recipe holds by name."""
+        """Takes a function, which a recipe holds by name: those of optax by that of optax."""
+        for library in ("optax", "optax.contrib"):
+            known = getattr(self.name, "__name__", "")
+            if known and getattr(sys.modules.get(library), known, None) is self.name:
+                object.__setattr__(self, "name", known)
         _take_code(self, "name", "optimizer")
 
 

@@ -26,6 +26,9 @@ from cnn_jax.own.files import beside, codes, digest, under_main_guard
 SESSION = secrets.token_hex(8)
 """Of this process: what has no file lives as long as it."""
 
+LIBRARIES = ("optax.", "flax.linen.", "jax._src.nn.")
+"""Modules whose functions are values like others, but nobody's own: no file of theirs is kept."""
+
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _LONGEST = 160
 
@@ -44,7 +47,7 @@ class Place:
       name: of the value.
       module: that its file is imported as.
       qualname: by which the module holds it; None where it is found by its role and name.
-      file: the whole path; None of what was typed into a session.
+      file: the whole path; None of what was typed into a session, or is of a library.
       sha256: of the file, or of the value's code where there is no file.
       beside: of the files beside it that it imports, by module.
       again: whether importing the file gives it again.
@@ -115,6 +118,8 @@ def given(value: Any, role: str, *, name: str | None = None) -> Own:
     if callable(value) or name not in (None, "arrays"):
         number = len(_here)
         _here.append(value)
+    if found and label.startswith(LIBRARIES):
+        return Own.of(whole, Place(role, whole, label, qualname, None, ""), lambda: value)
     if file is None or not Path(file).is_file():
         place = Place(role, whole, label, qualname if found else None, None, _code_digest(value),
                       again=False, number=number)  # fmt: skip

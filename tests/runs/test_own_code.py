@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import py_compile
+import subprocess
 from pathlib import Path
 
 import jax
@@ -22,12 +23,14 @@ from cnn_jax.commands.command_line import added_options, parse
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.json_values import from_json, read_json, to_json
+from cnn_jax.json_values import from_json, read_json, to_json, write_json
 from cnn_jax.launch import Launch
 from cnn_jax.models import registry
 from cnn_jax.optimisation.optimizers import make_optimizer
 from cnn_jax.optimisation.schedules import make_schedule, rates
+from cnn_jax.own.files import digest
 from cnn_jax.own.importing import imported
+from cnn_jax.own.values import Place
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.tasks import TASKS, headline, make_task
@@ -153,6 +156,27 @@ def test_nothing_is_imported_that_was_not_trained_with_here(run, monkeypatch, tm
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"not trained with it on this machine.*--code"):
         restore(run)
+
+
+@pytest.mark.parametrize(
+    ("module", "file"), [("os", None), ("subprocess", subprocess.__file__), ("os", os.__file__)]
+)
+def test_a_record_from_elsewhere_runs_nothing(tmp_path, monkeypatch, module, file):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sha256 = "" if file is None else digest(Path(file))
+    name = f"{module}:getcwd"
+    place = Place("loss", name, module, "getcwd", file and str(Path(file)), sha256, session="far")
+    write_json(tmp_path / "recipe.json", to_json(Recipe("x", loss=name)))
+    write_json(tmp_path / "code.json", {"loss.name": to_json(place)})
+    stored = RunFolder(tmp_path).recipe()
+    with pytest.raises(UserError, match="give --code"):
+        make_task(stored, spec()).own_loss()
+
+
+def test_functions_of_libraries_are_found_in_whatever_version_is_here():
+    assert Recipe("x", optimizer=optax.adamw).optimizer == Optimizer("adamw")
+    place = Loss(optax.softmax_cross_entropy).name.place
+    assert (place.file, place.sha256, place.qualname) == (None, "", "softmax_cross_entropy")
 
 
 @pytest.mark.parametrize("poisoned", ["honest_net", "honest_layers"])
