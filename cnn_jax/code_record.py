@@ -14,6 +14,7 @@ import functools
 import hashlib
 import importlib
 import shutil
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -222,12 +223,26 @@ def _value(run: Path, path: str, place: Place, code: Sequence[Path]) -> Any:
 
 def _of_library(place: Place, what: str) -> Any:
     try:
-        value = held_by(vars(importlib.import_module(place.module)), place.qualname)
+        value = _defined(importlib.import_module(place.module), place.qualname)
     except ImportError:
         value = None
     if value is None:
         raise UserError(f"{what}, which the version of {place.module} that is here does not have")
     return value
+
+
+def _defined(module: types.ModuleType, qualname: str | None, *, here: bool = True) -> Any:
+    """What a module holds by a name that is the value's own: no way through what it imports.
+
+    Args:
+      module: already imported.
+      qualname: of a class or function.
+      here: the module must also be where it was defined.
+    """
+    value = held_by(vars(module), qualname)
+    own = getattr(value, "__qualname__", None) == qualname
+    there = getattr(value, "__module__", None) == module.__name__
+    return value if own and (there or not here) else None
 
 
 def _changed(place: Place) -> str | None:
@@ -246,7 +261,7 @@ def _held_in(file: Path, place: Place, *, asked: bool = False) -> Any:
     """What a file has in the place of a value; None where it has nothing."""
     module = imported(file, place.module)
     if place.qualname is not None:
-        return held_by(vars(module), place.qualname)
+        return _defined(module, place.qualname, here=not asked)
     found = given_by(file, place.role)
     if asked and len(found) == 1:
         return next(iter(found.values()))

@@ -173,6 +173,18 @@ def test_a_record_from_elsewhere_runs_nothing(tmp_path, monkeypatch, module, fil
         make_task(stored, spec()).own_loss()
 
 
+def test_a_record_reaches_nothing_that_a_module_only_imports(run):
+    record = read_json(run / "code.json")
+    forged = dict(record, **{"loss.name": dict(record["loss.name"], qualname="np.load")})
+    try:
+        write_json(run / "code.json", forged)
+        stored = RunFolder(run).recipe()
+        with pytest.raises(UserError, match="no longer gives"):
+            make_task(stored, spec()).own_loss()
+    finally:
+        write_json(run / "code.json", record)
+
+
 def test_functions_of_libraries_are_found_in_whatever_version_is_here():
     assert Recipe("x", optimizer=optax.adamw).optimizer == Optimizer("adamw")
     place = Loss(optax.softmax_cross_entropy).name.place
