@@ -164,17 +164,24 @@ def recorded_code(run: Path, code: Sequence[Path] = ()) -> dict[str, Own]:
       code: files that the user says to use.
 
     Raises:
-      UserError: one of `code` is not there.
+      UserError: one of `code` is not there, or has nothing that the run names.
     """
+    places = _places(run)
     for file in code:
         if not file.is_file():
             raise UserError(f"--code {file} is not there")
+        if all(_held_in(file.resolve(), each, asked=True) is None for each in places.values()):
+            names = ", ".join(f"{path} {place.name}" for path, place in places.items())
+            raise UserError(
+                f"--code {file} has nothing that the run in {run} names of your own, which is: "
+                f"{names or 'nothing; leave it out'}"
+            )
     files = [file.resolve() for file in code]
     return {
         path: Own.of(
             place.name, place, functools.cache(functools.partial(_value, run, path, place, files))
         )
-        for path, place in _places(run).items()
+        for path, place in places.items()
     }
 
 

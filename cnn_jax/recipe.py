@@ -6,7 +6,6 @@ lies or how many seeds are run belongs to the launch (`cnn_jax.launch`).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -14,32 +13,13 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
-from cnn_jax.own.values import given
+from cnn_jax.own.parts import Part
 
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
 Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
 """A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
-
-
-def _take_code(part: Any, field: str, role: str) -> None:
-    """Puts the name of own code that was given in the place of the code."""
-    value = getattr(part, field)
-    if value is not None and not isinstance(value, str):
-        object.__setattr__(part, field, given(value, role))
-
-
-def _take_functions(part: Any, role: str) -> None:
-    """Puts names in the place of classes and functions among the options."""
-    if any(callable(each) for each in part.options.values()):
-        named = {k: given(v, role) if callable(v) else v for k, v in part.options.items()}
-        object.__setattr__(part, "options", named)
-
-
-def _take_durations(part: Any, *fields: str) -> None:
-    for each in fields:
-        object.__setattr__(part, each, Duration.of(getattr(part, each)))
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Part):
     """What is learnt from."""
 
     name: str = "mnist"
@@ -104,12 +84,6 @@ class Data:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How images that stream are resized; always antialiased."""
 
-    def __post_init__(self) -> None:
-        """Takes arrays and functions, which a recipe holds by name."""
-        if not isinstance(self.name, str):
-            name = None if callable(self.name) else getattr(self.name, "name", "arrays")
-            object.__setattr__(self, "name", given(self.name, "data", name=name))
-
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -128,7 +102,7 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Part):
     """Random changes to training images; zero or `none` leaves a change out."""
 
     pad_crop: int = 0
@@ -193,13 +167,9 @@ class Augment:
     """A pure function (key, images (b, h, w, c) float32 from 0 to 1) -> images of that shape, which
     comes after all changes that stand before the normalisation."""
 
-    def __post_init__(self) -> None:
-        """Takes a function, which a recipe holds by name."""
-        _take_code(self, "own", "augment")
-
 
 @dataclass(frozen=True)
-class Model:
+class Model(Part):
     """Which network."""
 
     name: str = "lenet5_relu"
@@ -214,11 +184,6 @@ class Model:
     options: Options = field(default_factory=dict)
     """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`; a command
     line adds to those of the recipe."""
-
-    def __post_init__(self) -> None:
-        """Takes a class, which a recipe holds by name, and functions among its options."""
-        _take_code(self, "name", "model")
-        _take_functions(self, "model")
 
 
 @dataclass(frozen=True)
@@ -243,7 +208,7 @@ class Init:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Part):
     """What the model is trained for."""
 
     name: str = "classification"
@@ -253,13 +218,9 @@ class Task:
     options: Options = field(default_factory=dict)
     """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
 
-    def __post_init__(self) -> None:
-        """Takes a class, which a recipe holds by name."""
-        _take_code(self, "name", "task")
-
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Part):
     """What is minimised."""
 
     name: str | None = None
@@ -273,13 +234,9 @@ class Loss:
     options: Options = field(default_factory=dict)
     """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber."""
 
-    def __post_init__(self) -> None:
-        """Takes a function, which a recipe holds by name."""
-        _take_code(self, "name", "loss")
-
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Part):
     """How parameters are updated."""
 
     name: str = "sgd"
@@ -318,17 +275,9 @@ class Optimizer:
     accumulate: int = 1
     """Compute the gradient of a batch in so many parts, one after the other, to save memory."""
 
-    def __post_init__(self) -> None:
-        """Takes a function, which a recipe holds by name: those of optax by that of optax."""
-        for library in ("optax", "optax.contrib"):
-            known = getattr(self.name, "__name__", "")
-            if known and getattr(sys.modules.get(library), known, None) is self.name:
-                object.__setattr__(self, "name", known)
-        _take_code(self, "name", "optimizer")
-
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Part):
     """The learning rate over the training, as a factor of its peak."""
 
     name: Literal["constant", "step", "cosine", "linear", "one_cycle", "own"] = "cosine"
@@ -350,14 +299,11 @@ class Schedule:
     """The function of the schedule `own`."""
 
     def __post_init__(self) -> None:
-        """Takes a function, which a recipe holds by name, and numbers for durations."""
+        """Takes a function that is given first for `own`."""
         if not isinstance(self.name, str):
             object.__setattr__(self, "own", self.name)
             object.__setattr__(self, "name", "own")
-        _take_code(self, "own", "schedule")
-        _take_durations(self, "warmup")
-        boundaries = tuple(Duration.of(each) for each in self.boundaries)
-        object.__setattr__(self, "boundaries", boundaries)
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -388,7 +334,7 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
-class Checkpoints:
+class Checkpoints(Part):
     """What is kept of a run."""
 
     every: Duration = epochs(1)
@@ -401,13 +347,9 @@ class Checkpoints:
     """The validation metric that says which is best, by default the task's own: accuracy of
     classification, map of tagging, mae of regression. One of your own by its function's name."""
 
-    def __post_init__(self) -> None:
-        """Takes numbers of epochs for durations."""
-        _take_durations(self, "every")
-
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Part):
     """One experiment: everything that decides its result."""
 
     name: str
@@ -446,23 +388,13 @@ class Recipe:
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
     metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
-    """Further metrics: functions of your own (outputs, targets as the loss has them) -> a value of
-    each example (b,), which evaluation takes the mean of. One with an attribute `higher` that is
-    true is better when larger, where it is the one that counts."""
+    """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
+    which evaluation takes the mean. One with an attribute `higher = True` is better if larger."""
 
     def __post_init__(self) -> None:
-        """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`, `duration=3`.
-
-        Raises:
-          UserError: a value is none that the part takes.
-        """
-        parts = {"data": Data, "task": Task, "model": Model, "loss": Loss}
-        parts |= {"optimizer": Optimizer, "schedule": Schedule}
-        for name, kind in parts.items():
+        """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""
+        for kind in (Data, Task, Model, Loss, Optimizer, Schedule):
+            name = kind.__name__.lower()
             if not isinstance(value := getattr(self, name), kind):
                 object.__setattr__(self, name, kind(value))
-        _take_durations(self, "duration", "validate_every", "log_every")
-        given_metrics = (
-            each if isinstance(each, str) else given(each, "metrics") for each in self.metrics
-        )
-        object.__setattr__(self, "metrics", tuple(given_metrics))
+        super().__post_init__()

@@ -150,6 +150,10 @@ def test_code_that_is_gone_is_named(run, trained):
         restore(run)
     with pytest.raises(UserError, match=r"nowhere.py is not there"):
         restore(run, code=[Path("nowhere.py")])
+    with pytest.raises(
+        UserError, match=r"own_layers.py has nothing that .* model.name own_net:Net"
+    ):
+        restore(run, code=[trained / "code" / "own_layers.py"])
 
 
 def test_nothing_is_imported_that_was_not_trained_with_here(run, monkeypatch, tmp_path):
