@@ -115,6 +115,8 @@ def write_record(run: Path, recipe: Recipe) -> None:
             continue
         file = Path(place.file)
         for each in () if installed(file) else (file, *beside(file, place.module).values()):
+            if not each.is_file():
+                continue  # deleted since it was imported
             copy = _copy(run, place, each)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(each, copy)

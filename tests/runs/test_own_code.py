@@ -1,5 +1,6 @@
 """Code of a user's own in a recipe: trained with, stored, and found again from the run folder."""
 
+import copy
 import dataclasses
 import os
 import py_compile
@@ -16,7 +17,19 @@ from flax import nnx
 from rich.console import Console
 from tiny_task import spec, task
 
-from cnn_jax import Augment, Data, Loss, Model, Optimizer, Recipe, Schedule, Task, UserError, train
+from cnn_jax import (
+    Augment,
+    Checkpoints,
+    Data,
+    Loss,
+    Model,
+    Optimizer,
+    Recipe,
+    Schedule,
+    Task,
+    UserError,
+    train,
+)
 from cnn_jax.__main__ import main as command
 from cnn_jax.code_record import code_notes, own_code
 from cnn_jax.commands.command_line import added_options, parse
@@ -33,7 +46,8 @@ from cnn_jax.own.importing import imported
 from cnn_jax.own.values import Place
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder
-from cnn_jax.tasks import TASKS, headline, make_task
+from cnn_jax.tasks import TASKS, headline, make_task, metric_that_counts, resolved
+from cnn_jax.tasks.own_functions import own_metrics
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.training.own_checks import check_own_model
 
@@ -395,6 +409,12 @@ class Noisy(Plain):
         return nn.Dense(3)((x + noise).reshape(len(x), -1))
 
 
+class Always(Plain):
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return nn.Dense(3)(nn.BatchNorm(use_running_average=False)(x.reshape(len(x), -1)))
+
+
 class Needs(Plain):
     depth: int = dataclasses.field(kw_only=True)
 
@@ -415,6 +435,7 @@ class Nnx(nnx.Module):
         (Pair, r"gives a tuple; expected is one array \(b, 3\)"),
         (Collects, r"the collection 'cache'; only params and batch_stats"),
         (Noisy, "in training there is the stream 'dropout'"),
+        (Always, "changes variables that it may not change: in training those of batch_stats"),
         (Needs, "needs a value for depth"),
     ],
 )
@@ -518,6 +539,31 @@ def test_an_own_task_takes_the_place_of_one_that_is_here():
     assert headline(recipe, {"accuracy": 0.5}) == "accuracy 50.00%"
     with pytest.raises(UserError, match=r"task .*Plain lacks answers, check, choose and 17 more;"):
         make_task(Recipe("x", task=Task(Plain)), spec())
+
+
+def higher_is_better(outputs, targets):
+    return outputs[:, 0]
+
+
+higher_is_better.higher = True
+
+
+def test_an_own_metric_may_be_the_one_that_counts():
+    for metric, higher in ((mean_loss, False), (higher_is_better, True)):
+        recipe = Recipe("x", metrics=(metric,), checkpoints=Checkpoints(metric=metric.__name__))
+        found = metric_that_counts(recipe)
+        assert (found.name, found.higher) == (metric.__name__, higher)
+    assert headline(recipe, {"higher_is_better": 0.5}) == "higher_is_better 0.5000"
+    with pytest.raises(UserError, match="did you mean 'mean_loss'"):
+        resolved(Recipe("x", metrics=(mean_loss,), checkpoints=Checkpoints(metric="mean_los")))
+    with pytest.raises(UserError, match="has no name; write it as a function of its own"):
+        own_metrics(Recipe("x", metrics=(lambda outputs, targets: outputs[:, 0],)))
+
+
+def test_a_copy_of_a_recipe_has_its_code():
+    recipe = Recipe("x", model=Plain, loss=mean_loss)
+    assert copy.deepcopy(recipe).model.name.value is Plain
+    assert dataclasses.replace(recipe, seed=1).loss.name.value is mean_loss
 
 
 def test_numbers_are_epochs():
