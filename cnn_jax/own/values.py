@@ -115,7 +115,7 @@ def given(value: Any, role: str, *, name: str | None = None) -> Own:
     line = _line(value) if found else giver.f_lineno
     whole = name or _short(_written(value, ()))
     number = None
-    if callable(value) or name not in (None, "arrays"):
+    if callable(value) or role != "data":  # data that nobody else holds may take much memory
         number = len(_here)
         _here.append(value)
     if found and label.startswith(LIBRARIES):
