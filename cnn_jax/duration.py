@@ -60,6 +60,17 @@ class Duration:
             raise UserError(f"{match[1]!r} in the duration {text!r} is no number") from None
         return cls(amount, _UNITS[match[2]])
 
+    @classmethod
+    def of(cls, value: Duration | float | str) -> Duration:
+        """A duration, a number of epochs, or a text as `parse` reads it.
+
+        Raises:
+          UserError: the text is no duration.
+        """
+        if isinstance(value, Duration):
+            return value
+        return cls.parse(value) if isinstance(value, str) else cls(float(value), "epochs")
+
     def __str__(self) -> str:
         short = f"{self.amount:g}"
         amount = short if float(short) == self.amount else repr(self.amount)

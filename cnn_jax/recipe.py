@@ -13,12 +13,16 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
+from cnn_jax.own.parts import Part
 
 Views = Literal["none", "mirror", "six"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
+
+Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
+"""A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,13 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Part):
     """What is learnt from."""
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE` or
-    `npz:FILE`."""
+    `npz:FILE`. In Python also arrays (images, targets), or a function that returns such a pair or
+    what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -111,7 +116,7 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Part):
     """Random changes to training images; zero or `none` leaves a change out."""
 
     pad_crop: int = 0
@@ -172,14 +177,18 @@ class Augment:
     cutmix: float = 0.0
     """Paste a rectangle of another example, its area from Beta(this, this)
     (https://arxiv.org/abs/1905.04899). Together with mixup one of the two is drawn a step."""
+    own: Code = None
+    """A pure function (key, images (b, h, w, c) float32 from 0 to 1) -> images of that shape, which
+    comes after all changes that stand before the normalisation."""
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Part):
     """Which network."""
 
     name: str = "lenet5_relu"
-    """A name of the registry; `cnn-jax models` lists them."""
+    """A name of the registry; `cnn-jax models` lists them. In Python also a class of your own, as
+    `cnn_jax.models.contract` says."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in; parameters and batch statistics stay float32."""
     norm_examples: int | None = None
@@ -213,25 +222,27 @@ class Init:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Part):
     """What the model is trained for."""
 
     name: str = "classification"
     """classification (one class of several), binary (one of two, by one logit), tagging (any
-    number of tags) or regression (numbers)."""
+    number of tags) or regression (numbers). In Python also a class of your own, such as one
+    derived from these."""
     options: Options = field(default_factory=dict)
     """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Part):
     """What is minimised."""
 
     name: str | None = None
     """By default the task's own. Classification: cross_entropy, binary_cross_entropy (summed over
     classes), squared_error (half, summed over classes), or map, the maximum a posteriori criterion
     of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
-    asymmetric. Regression: squared_error (half), absolute_error, huber or bins."""
+    asymmetric. Regression: squared_error (half), absolute_error, huber or bins. In Python also a
+    function of your own, of the arguments that these have (`cnn_jax.tasks.losses`)."""
     label_smoothing: float = 0.0
     """Part of the target probability that is spread evenly over all classes."""
     options: Options = field(default_factory=dict)
@@ -239,11 +250,12 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Part):
     """How parameters are updated."""
 
     name: str = "sgd"
-    """An optimizer of optax or optax.contrib that takes a learning rate."""
+    """An optimizer of optax or optax.contrib that takes a learning rate. In Python also a function
+    of the learning rate, such as `lambda rate: optax.chain(...)`."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 0.1
     """Peak learning rate, in terms of the mean loss of the global batch."""
     options: Options = field(default_factory=dict)
@@ -279,12 +291,14 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Part):
     """The learning rate over the training, as a factor of its peak."""
 
-    name: Literal["constant", "step", "cosine", "linear", "one_cycle"] = "cosine"
+    name: Literal["constant", "step", "cosine", "linear", "one_cycle", "own"] = "cosine"
     """Stay; fall by `factor` at each of `boundaries`; fall to `final` as half a cosine or
-    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`."""
+    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`. `own` is a function
+    that is given in Python: of the step, which gives the learning rate itself; or of the peak
+    learning rate and the number of steps, which gives such a function."""
     warmup: Duration = percent(0)
     """Linear rise from `initial` at the start (one-cycle: cosine rise)."""
     initial: float = 0.0
@@ -295,6 +309,15 @@ class Schedule:
     """When the schedule `step` falls."""
     factor: float = 0.1
     """What the schedule `step` multiplies by."""
+    own: Code = None
+    """The function of the schedule `own`."""
+
+    def __post_init__(self) -> None:
+        """Takes a function that is given first for `own`."""
+        if not isinstance(self.name, str):
+            object.__setattr__(self, "own", self.name)
+            object.__setattr__(self, "name", "own")
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -325,7 +348,7 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
-class Checkpoints:
+class Checkpoints(Part):
     """What is kept of a run."""
 
     every: Duration = epochs(1)
@@ -336,11 +359,11 @@ class Checkpoints:
     """How many of the best by `metric` are kept."""
     metric: str | None = None
     """The validation metric that says which is best, by default the task's own: accuracy of
-    classification, map of tagging, mae of regression."""
+    classification, map of tagging, mae of regression. One of your own by its function's name."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Part):
     """One experiment: everything that decides its result."""
 
     name: str
@@ -378,3 +401,14 @@ class Recipe:
     parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
+    metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
+    which evaluation takes the mean. One with an attribute `higher = True` is better if larger."""
+
+    def __post_init__(self) -> None:
+        """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""
+        for kind in (Data, Task, Model, Loss, Optimizer, Schedule):
+            name = kind.__name__.lower()
+            if not isinstance(value := getattr(self, name), kind):
+                object.__setattr__(self, name, kind(value))
+        super().__post_init__()

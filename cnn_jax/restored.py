@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,19 +45,20 @@ class Restored:
     chosen: dict[str, Any] | None = None
 
 
-def restore(run: Path, checkpoint: str = "best") -> Restored:
+def restore(run: Path, checkpoint: str = "best", code: Sequence[Path] = ()) -> Restored:
     """Restores a run's model.
 
     Args:
       run: a run folder.
       checkpoint: `best`, `latest` or a step; of a run without validation the best is the latest.
+      code: files to use for code of one's own that has changed, moved or gone since.
 
     Raises:
-      UserError: this is no run folder, or it holds no such checkpoint.
+      UserError: this is no run folder, it holds no such checkpoint, or its own code is not found.
     """
     fix_settings()
     folder = RunFolder(run)
-    recipe, mesh = folder.recipe(), make_mesh()
+    recipe, mesh = folder.recipe(code), make_mesh()
     metric = metric_that_counts(recipe)
     checkpoints = Checkpoints(folder.checkpoints, recipe.checkpoints, metric, read_only=True)
     try:

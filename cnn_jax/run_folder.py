@@ -10,11 +10,13 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import jax
 
+from cnn_jax.code_record import code_changes, own_code, recorded_code, with_own, write_record
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
@@ -42,6 +44,7 @@ class RunFolder:
     data.json        facts of the data that the model depends on
     parts.npz        what the examples of each part hold, as short digests
     origin.json      which weights the run began with, if not with random ones
+    code.json        where code of the user's own stands, if the recipe has any; in code/ as it was
     starts.jsonl     each start: time, command line, versions, commit, devices
     metrics.jsonl    training and validation metrics
     tensorboard/     the same for TensorBoard
@@ -78,14 +81,19 @@ class RunFolder:
 
     def finished(self, recipe: Recipe) -> dict[str, Any] | None:
         """The summary, if this very recipe's run lies here and has finished."""
-        stored = self._stored()
-        return (
-            self.summary() if stored is not None and stored == to_json(resolved(recipe)) else None
-        )
+        return self.summary() if self.changes(recipe) == [] else None
 
-    def _stored(self) -> Any:
-        """The stored recipe as JSON, with fields that it was written without at their defaults."""
-        return to_json(resolved(self.recipe())) if os.path.exists(self._recipe_file) else None  # noqa: PTH110
+    def changes(self, recipe: Recipe) -> list[str] | None:
+        """A line for each field in which a recipe differs from the stored one, and for each file
+        of its own code that has changed since; None where none is stored.
+
+        Fields that the recipe was stored without have their defaults.
+        """
+        if not os.path.exists(self._recipe_file):  # noqa: PTH110
+            return None
+        stored = with_own(self.recipe(), own_code(recipe))
+        lines = differences(to_json(resolved(stored)), to_json(resolved(recipe)))
+        return lines + code_changes(self.path, recipe)
 
     def check(self, recipe: Recipe, *, allow_change: bool = False) -> None:
         """Checks, without writing anything, that this recipe can be run here.
@@ -102,9 +110,8 @@ class RunFolder:
             raise UserError(f"--workdir {self.path} cannot be made: {existing} {why}")
         if existing != self.path:
             return
-        stored = self._stored()
-        if stored is not None:
-            lines = differences(stored, to_json(resolved(recipe)))
+        lines = self.changes(recipe)
+        if lines is not None:
             if lines and not allow_change:
                 raise Taken(
                     f"{self.path} holds a run of another recipe:\n  " + "\n  ".join(lines) + "\n"
@@ -132,13 +139,16 @@ class RunFolder:
             self._take_lock()
             self.check(recipe, allow_change=allow_change)
             if not self._recipe_file.exists():
+                write_record(self.path, recipe)
                 write_json(self._recipe_file, to_json(resolved(recipe)))
         except OSError as error:
             raise UserError(f"--workdir {self.path} cannot be written: {error.strerror}") from None
 
     def adopt(self, recipe: Recipe) -> None:
         """Stores a recipe that differs from the stored one, once it is sure that it can go on."""
-        if self._stored() != to_json(resolved(recipe)):
+        changed = self.changes(recipe)
+        write_record(self.path, recipe)  # the same code may stand elsewhere now
+        if changed:
             (self.path / "summary.json").unlink(missing_ok=True)
             write_json(self._recipe_file, to_json(resolved(recipe)))
 
@@ -173,8 +183,11 @@ class RunFolder:
         with (self.path / "starts.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def recipe(self) -> Recipe:
-        """The stored recipe.
+    def recipe(self, code: Sequence[Path] = ()) -> Recipe:
+        """The stored recipe; own code that it names is found when it is asked for.
+
+        Args:
+          code: files of own code that the user says to use, see `cnn_jax.code_record`.
 
         Raises:
           UserError: this is no run folder.
@@ -182,7 +195,8 @@ class RunFolder:
         file = self._recipe_file
         if not file.exists():
             raise UserError(f"{self.path} is no run folder: it has no recipe.json")
-        return from_json(read_json(file), Recipe, str(file))
+        recipe: Recipe = from_json(read_json(file), Recipe, str(file))
+        return with_own(recipe, recorded_code(self.path, code))
 
     @property
     def begun(self) -> bool:

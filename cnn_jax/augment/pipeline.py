@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from cnn_jax.augment import colour, geometry, mixing, policies
 from cnn_jax.augment.preprocessing import BYTES, ValueRange, change_size, normalise
 from cnn_jax.augment.streams import Stream
 from cnn_jax.batch import Batch
+from cnn_jax.errors import UserError
+from cnn_jax.own.values import Own
 
 
 def training_batch(
@@ -106,8 +109,9 @@ def apply(
     """Applies the random changes of `config`, and among them the normalisation.
 
     The order is fixed: crop, mirror, rotation with translation and scale, RandAugment or
-    TrivialAugment, brightness, contrast, saturation, normalisation, cutout, erasing, then mixup
-    or cutmix. A change that is left out adds no operation to the program.
+    TrivialAugment, brightness, contrast, saturation, a function of the user's own, normalisation,
+    cutout, erasing, then mixup or cutmix. A change that is left out adds no operation to the
+    program.
 
     Args:
       key: the PRNG key of this step.
@@ -169,6 +173,8 @@ def apply(
     ):
         if amount:
             images = change(images, colour.factors(stream(name), batch, amount))
+    if isinstance(config.own, Own):
+        images = _own(config.own, stream(Stream.OWN), images)
     images = normalise(images, mean, std)
     if config.cutout:
         images = mixing.cutout(stream(Stream.CUTOUT), images, config.cutout)
@@ -192,6 +198,27 @@ def apply(
     if config.cutmix:
         return mixing.cutmix(stream(Stream.CUTMIX), images, targets, config.cutmix)
     return images, targets
+
+
+def _own(name: Own, key: jax.Array, images: jax.Array) -> jax.Array:
+    """A user's own change, checked to keep the shape.
+
+    Raises:
+      UserError: it does not take a key and images, or does not give such images.
+    """
+    function = name.value
+    try:
+        inspect.signature(function).bind(key, images)
+    except TypeError as error:
+        raise UserError(f"augmentation {name} is called with (key, images): {error}") from None
+    found = function(key, images)
+    shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
+    if (shape, dtype) != (images.shape, images.dtype):
+        raise UserError(
+            f"augmentation {name} gives {shape} {dtype} for images {images.shape} {images.dtype}; "
+            "expected is the same shape and dtype"
+        )
+    return found
 
 
 def _fill(config: recipe.Augment, images: jax.Array, mean: ArrayLike) -> jax.Array:

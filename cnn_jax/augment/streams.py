@@ -24,3 +24,4 @@ class Stream(enum.IntEnum):
     RAND_AUGMENT = 11
     TRIVIAL_AUGMENT = 12
     ERASE = 13
+    OWN = 14

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from cnn_jax.code_record import own_code, with_own
 from cnn_jax.commands.flags import check_flags, flags
 from cnn_jax.commands.help_page import print_help
 from cnn_jax.duration import Duration
@@ -115,6 +116,7 @@ def added_options(default: Recipe, given: Recipe) -> Recipe:
       given: as the command line changes it, with options replaced.
     """
     changed: dict[str, Any] = {}
+    given = with_own(given, own_code(default))
     for field in ("model", "optimizer"):
         old, new = getattr(default, field), getattr(given, field)
         if old.name == new.name:

@@ -28,6 +28,9 @@ class Export:
     written anew."""
     checkpoint: str = "best"
     """best, latest, or a step."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the file and names it.
@@ -39,5 +42,5 @@ class Export:
             raise UserError(f"--output {self.output} is there already; name another file")
         from cnn_jax.pretrained.weights import export
 
-        written = export(self.run, self.output, checkpoint=self.checkpoint)
+        written = export(self.run, self.output, checkpoint=self.checkpoint, code=self.code)
         print(f"{written.arrays} arrays, names of {written.names}: {written.file}")

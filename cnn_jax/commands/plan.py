@@ -34,6 +34,9 @@ class PlanCost:
     """Examples in a step, over all devices; by default the recipe's."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
     compile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Compile the step as well, for the devices that are there, and show beside the estimates
     what the compiled program has."""
@@ -54,7 +57,7 @@ class PlanCost:
         from cnn_jax.tasks import target_kind
         from cnn_jax.training.cost_plan import plan_cost
 
-        recipe = read_recipe(self.recipe)
+        recipe = read_recipe(self.recipe, self.code)
         if self.batch_size is not None:
             recipe = dataclasses.replace(recipe, batch_size=self.batch_size)
         mesh = make_mesh(self.parallel, jax.devices()[:1] * self._size())

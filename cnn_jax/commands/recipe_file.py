@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, code: Sequence[Path] = ()) -> Recipe:
     """The recipe that a path stands for.
 
     Args:
       path: a Python file that defines `recipe`, which is imported; a run folder; or a
         `recipe.json`.
+      code: of a run folder, files to use for code of one's own that has changed since.
 
     Raises:
       UserError: it is none of them, or cannot be read.
@@ -23,7 +25,11 @@ def read_recipe(path: Path) -> Recipe:
     if path.is_dir():
         from cnn_jax.run_folder import RunFolder
 
-        return RunFolder(path).recipe()
+        return RunFolder(path).recipe(code)
+    if path.name == "recipe.json" and path.is_file():
+        from cnn_jax.run_folder import RunFolder
+
+        return RunFolder(path.parent).recipe(code)
     if path.suffix == ".json":
         from cnn_jax.json_values import from_json, read_json
 

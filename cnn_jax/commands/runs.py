@@ -41,6 +41,9 @@ class Evaluate:
     """Views of an image whose logits are averaged, by default those of the recipe."""
     workers: int | None = None
     """Processes that read a set that streams, by default as many as there are processors."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
@@ -57,6 +60,7 @@ class Evaluate:
             self.views,
             self.workers,
             self.skip_bad,
+            self.code,
         )
         if self.json:
             print_json(found)
@@ -86,6 +90,9 @@ class Predict:
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
@@ -136,7 +143,7 @@ class Predict:
         from cnn_jax.restored import restore
 
         if self.run.exists():
-            return restore(self.run, self.checkpoint)
+            return restore(self.run, self.checkpoint, self.code)
         name = str(self.run)
         if name in models.names():
             return restore_published(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cnn_jax.data import (
     Dataset,
     Split,
     channel_mean_std,
+    from_arrays,
     load,
     with_examples,
     with_validation,
@@ -31,6 +32,7 @@ from cnn_jax.data.statistics import (
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
 from cnn_jax.errors import UserError
+from cnn_jax.own.values import Own
 from cnn_jax.recipe import Columns, Data, Preprocess
 
 
@@ -55,7 +57,12 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
       config: the recipe's.
       data_dir: where TFDS sets lie.
       kind: of the targets, see `cnn_jax.data.fields`.
+
+    Raises:
+      UserError: they cannot be had, or a field of the recipe is for other data.
     """
+    if isinstance(config.name, Own):
+        return _own(config, config.name.value, kind)
     if config.folds is not None:
         if config.test is not None:
             raise UserError(
@@ -83,6 +90,29 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         columns=config.columns,
         test_part=config.test,
     )
+
+
+def _own(config: Data, found: Any, kind: Kind) -> Dataset:
+    """What a user's own function reads, or arrays that are given in Python."""
+    name = config.name
+    plain = Data(name, validation=config.validation, examples=config.examples)
+    if config != plain:
+        fields = [each.name for each in dataclasses.fields(Data)]
+        changed = [each for each in fields if getattr(plain, each) != getattr(config, each)]
+        raise UserError(
+            f"--data.{changed[0].replace('_', '-')} is for images that are read here; what {name} "
+            "gives is taken as it is: leave it out"
+        )
+    if callable(found):
+        found = found()
+    if isinstance(found, tuple | list) and len(found) == 2:
+        found = from_arrays((found[0], found[1]), kind=kind)
+    if not isinstance(found, Dataset):
+        raise UserError(
+            f"data {name}: a {type(found).__name__} is no data; give (images, targets), what "
+            "cnn_jax.from_arrays makes, or a function without arguments that returns one of these"
+        )
+    return dataclasses.replace(found, name=str(name))
 
 
 def load_data(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def evaluate(
     views: Views | None = None,
     workers: int | None = None,
     skip_bad: bool = False,
+    code: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
@@ -42,6 +44,7 @@ def evaluate(
       views: whose logits are averaged, by default those of the recipe.
       workers: processes that read a set that streams, by default as many as there are processors.
       skip_bad: leave out image files of another set that cannot be read.
+      code: as of `restore`.
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
@@ -51,7 +54,7 @@ def evaluate(
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
     """
     check_workers(workers)
-    folder, restored = RunFolder(run), restore(run, checkpoint)
+    folder, restored = RunFolder(run), restore(run, checkpoint, code)
     recipe, spec, parts = restored.recipe, restored.spec, folder.parts()
     if views is not None:
         recipe = dataclasses.replace(recipe, views=views)

@@ -20,8 +20,10 @@ def defaults(module: type[nn.Module]) -> dict[str, Any]:
     """The options of a model class with their defaults: its fields but num_classes and dtype."""
     return {
         field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
         for field in dataclasses.fields(module)
-        if field.name not in _NOT_OPTIONS
+        if field.init and field.name not in _NOT_OPTIONS
     }
 
 
@@ -41,14 +43,17 @@ def checked(
     Raises:
       UserError: an unknown option, or a value of the wrong type.
     """
-    hints = typing.get_type_hints(module)
+    try:
+        hints = typing.get_type_hints(module)
+    except NameError:
+        hints = {}  # of a user's own class, defined where its annotations cannot be looked up
     result = {}
     for name, value in options.items():
         if name not in base:
             error = unknown(f"option of model {model!r}:", name, base)
             raise UserError(f"{error} Defaults: {_listing(base)}.")
         try:
-            result[name] = _convert(value, hints[name])
+            result[name] = _convert(value, hints.get(name, Any))
         except TypeError:
             raise UserError(
                 f"option {name}={value!r} of model {model!r} must be {describe(hints[name])}, "

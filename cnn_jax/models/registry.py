@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +12,8 @@ from flax import linen as nn
 
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.layers import options as model_options
+from cnn_jax.models.contract import check_class, made
+from cnn_jax.own.values import Own, given, label_of
 
 DTYPES = ("float32", "bfloat16")
 """What a model can compute in."""
@@ -28,6 +32,7 @@ class Entry:
       num_classes: the paper's number of classes.
       paper: where it was published.
       options: every option with its default.
+      own: where a file of a user's own has registered it.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Entry:
     num_classes: int
     paper: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: Own | None = None
 
 
 _entries: dict[str, Entry] = {}
@@ -55,7 +61,7 @@ def register(
     Args:
       name: the name that `create` takes.
       module: a class whose `__call__(x, *, train=False)` maps images (b, h, w, c) to float32
-        logits (b, k), with the fields num_classes and dtype.
+        logits (b, k), with the fields num_classes and dtype, see `cnn_jax.models.contract`.
       input_shape: (h, w, c) of the images of the paper.
       num_classes: the paper's number of classes.
       paper: author, year and address.
@@ -63,19 +69,24 @@ def register(
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
 
     Raises:
-      UserError: another class has this name, or an option is unknown or of the wrong type.
+      UserError: another class has this name, it is no class of a model, or an option is unknown
+        or of the wrong type.
     """
+    check_class(name, module)
     known = _entries.get(name)
     # Running a notebook cell again defines its class again, which is no clash.
     if known is not None and _origin(known.module) != _origin(module):
         raise UserError(f"a model {name!r} is registered already: {_origin(known.module)}")
     base = model_options.defaults(module)
     chosen = base | model_options.checked(name, module, options, base)
-    _entries[name] = Entry(name, module, input_shape, num_classes, paper, chosen)
+    found = Entry(name, module, input_shape, num_classes, paper, chosen)
+    if not sys._getframe(1).f_globals["__name__"].startswith("cnn_jax."):
+        found = dataclasses.replace(found, own=given(found, "model", name=name))
+    _entries[name] = found
 
 
 def _origin(module: type[nn.Module]) -> str:
-    return f"{module.__module__}.{module.__qualname__}"
+    return f"{label_of(module)}.{module.__qualname__}"
 
 
 def names() -> list[str]:
@@ -89,6 +100,12 @@ def entry(name: str) -> Entry:
     Raises:
       UserError: there is no such model.
     """
+    if isinstance(name, Own):
+        found = name.value
+        if isinstance(found, Entry):
+            return dataclasses.replace(found, own=name)
+        check_class(name, found)
+        return Entry(name, found, (0, 0, 0), 0, "", model_options.defaults(found), name)
     if name not in _entries:
         raise unknown("model", name, _entries)
     return _entries[name]
@@ -112,6 +129,7 @@ def create(name: str, num_classes: int, *, dtype: str = "float32", **options: An
         raise UserError(f"num_classes={num_classes!r}: must be a whole number above zero")
     if dtype not in DTYPES:
         raise unknown("model dtype", str(dtype), DTYPES)
-    fields = dict(found.options)
-    fields |= model_options.checked(name, found.module, options, found.options)
-    return found.module(num_classes=num_classes, dtype=dtype, **fields)
+    fields = {key: each for key, each in found.options.items() if each is not dataclasses.MISSING}
+    plain = {key: each.value if isinstance(each, Own) else each for key, each in options.items()}
+    fields |= model_options.checked(name, found.module, plain, found.options)
+    return made(name, found.module, num_classes, dtype, fields)

@@ -27,6 +27,7 @@ from cnn_jax.optimisation.parameter_rules import (
 )
 from cnn_jax.optimisation.paths import parameter_paths, path_name
 from cnn_jax.optimisation.until import until
+from cnn_jax.own.values import Own
 from cnn_jax.recipe import Optimizer
 
 _NEED_MORE_THAN_GRADIENTS = frozenset({"lbfgs", "momo", "momo_adam", "sophia"})
@@ -179,12 +180,9 @@ def make_optimizer(
     Raises:
       UserError: an unknown optimizer or option, or a value it does not take.
     """
-    known = optimizers()
-    if config.name not in known:
-        raise unknown("--optimizer.name", config.name, known)
-    function = known[config.name]
+    function = _own(config) or _named(config)
     parameters = inspect.signature(function).parameters
-    own = {"learning_rate"}
+    own = {"learning_rate", *list(parameters)[:1]}
     for option in config.options:
         if option not in parameters or option in own:
             raise unknown(
@@ -218,12 +216,13 @@ def make_optimizer(
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimensions)
     try:
         # Some values are only looked at when an update is made.
-        tried = function(learning_rate=schedule, **config.options)
-        jax.eval_shape(lambda x: tried.update(x, tried.init(x), x), jnp.zeros((2, 2)))
+        if not isinstance(config.name, Own):
+            tried = function(learning_rate=schedule, **config.options)
+            jax.eval_shape(lambda x: tried.update(x, tried.init(x), x), jnp.zeros((2, 2)))
         if built_in and config.decay_factors:
             named = _by_decay(config, lambda each: function(schedule, **(arguments | each)))
         else:
-            named = function(learning_rate=schedule, **arguments)
+            named = function(schedule, **arguments)
         if config.name == "muon" and config.weight_decay:
             named = _decayed_by_adam(named, config, schedule, decay)
         steps.append(named)
@@ -243,6 +242,39 @@ def make_optimizer(
         {"trained": optimizer, "frozen": optax.set_to_zero()},
         lambda params: jax.tree.map(lambda stay: "frozen" if stay else "trained", stays(params)),
     )
+
+
+def _named(config: Optimizer) -> Callable[..., optax.GradientTransformation]:
+    known = optimizers()
+    if config.name not in known:
+        raise unknown("--optimizer.name", config.name, known)
+    return known[config.name]
+
+
+def _own(config: Optimizer) -> Callable[..., optax.GradientTransformation] | None:
+    """A user's own function of the learning rate, checked to give an optimizer."""
+    if not isinstance(config.name, Own):
+        return None
+    name, function = config.name, config.name.value
+    try:
+        inspect.signature(function).bind(None, **config.options)
+    except TypeError as error:
+        raise UserError(
+            f"optimizer {name} is called with the learning rate and --optimizer.options, which "
+            f"fails: {error}; write it as a function of the rate"
+        ) from None
+
+    @functools.wraps(function)
+    def checked(*given: Any, **options: Any) -> optax.GradientTransformation:
+        found = function(*given, **options)
+        if not isinstance(found, optax.GradientTransformation):
+            raise UserError(
+                f"optimizer {name} gives a {type(found).__name__}; expected is an "
+                "optax.GradientTransformation, such as of optax.chain(...)"
+            )
+        return found
+
+    return checked
 
 
 def _scaled(factor: Callable[[str], float], updates: Any, params: Any) -> Any:

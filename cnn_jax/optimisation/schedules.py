@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -11,7 +13,8 @@ import optax
 
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Schedule
+from cnn_jax.own.values import Own
+from cnn_jax.recipe import Optimizer, Schedule
 
 
 def make_schedule(
@@ -31,6 +34,8 @@ def make_schedule(
     Raises:
       UserError: the warm-up is longer than the training, or boundaries do not rise.
     """
+    if config.name == "own":
+        return _own(config, peak, total_steps)
     warmup = to_steps(config.warmup)
     if warmup >= total_steps and warmup > 0:
         raise UserError(
@@ -57,6 +62,36 @@ def make_schedule(
     if warmup == 0:
         return main
     return optax.join_schedules([optax.linear_schedule(start, peak, warmup), main], [warmup])
+
+
+def _own(config: Schedule, peak: float, total_steps: int) -> optax.Schedule:
+    """A user's own function of the step, or what makes one of the peak and the length."""
+    if not isinstance(config.own, Own):
+        raise UserError("--schedule.name own is given in Python: Schedule(FUNCTION)")
+    if (plain := dataclasses.replace(Schedule(), name="own", own=config.own)) != config:
+        fields = [each.name for each in dataclasses.fields(config)]
+        changed = [name for name in fields if getattr(plain, name) != getattr(config, name)]
+        raise UserError(
+            f"schedule {config.own} is the learning rate at every step, so that --schedule."
+            f"{changed[0]} has no place; leave it out"
+        )
+    function = config.own.value
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    taken = inspect.signature(function).parameters.values()
+    asked = [each for each in taken if each.default is each.empty and each.kind in by_place]
+    found = function(peak, total_steps) if len(asked) == 2 else function
+    if len(asked) not in (1, 2) or not callable(found):
+        raise UserError(
+            f"schedule {config.own} must be a function of the step, or a function of the peak "
+            "learning rate and the number of steps that gives such a function"
+        )
+    if len(asked) == 1 and peak != Optimizer.learning_rate:
+        raise UserError(
+            f"schedule {config.own} is the learning rate itself, so that "
+            f"--optimizer.learning-rate {peak} has no place: leave it out, or write a function of "
+            "the peak learning rate and the number of steps"
+        )
+    return found
 
 
 def _falling(

@@ -47,7 +47,9 @@ def namings(model: str) -> list[Naming]:
     Raises:
       UserError: there is no such model.
     """
-    family = sys.modules[models.entry(model).module.__module__]
+    family = sys.modules.get(models.entry(model).module.__module__)
+    if family is None:
+        return []  # a file of a user's own, which has left again
     found = []
     for name in sorted(vars(family), key=lambda name: (name != "TORCH_NAMES", name)):
         table = getattr(family, name)

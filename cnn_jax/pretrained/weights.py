@@ -197,23 +197,31 @@ class Exported:
     names: str
 
 
-def export(run: Path, output: Path | None = None, *, checkpoint: str = "best") -> Exported:
+def export(
+    run: Path,
+    output: Path | None = None,
+    *,
+    checkpoint: str = "best",
+    code: Sequence[Path] = (),
+) -> Exported:
     """Writes a run's model as safetensors, with torchvision's names where its family has them.
 
     Args:
       run: a run folder.
       output: the file, by default RUN/MODEL-stepSTEP.safetensors.
       checkpoint: `best`, `latest` or a step.
+      code: as of `restore`.
 
     Raises:
       UserError: there is no such run or checkpoint, or the file cannot be written.
     """
-    restored = restore(run, checkpoint)
+    restored = restore(run, checkpoint, code)
     model = restored.recipe.model
     known = namings(model.name)
     naming = known[0] if known else None
     tensors = as_tensors(restored.variables, naming)
-    file = output or run / f"{model.name}-step{restored.step}.safetensors"
+    word = "".join(c if c.isalnum() or c in "-_." else "-" for c in model.name)
+    file = output or run / f"{word}-step{restored.step}.safetensors"
     write_safetensors(
         file,
         tensors,

@@ -121,7 +121,7 @@ def _train(
         workdir, summary = _in_folder(
             launch, recipe, console, lambda path: train(recipe, path, **how, console=console)
         )
-        say(console, result_line(summary))
+        say(console, result_line(summary, recipe))
         say(console, f"run folder: {workdir}")
         return
     if launch.seeds < 1:
@@ -134,7 +134,7 @@ def _train(
         lambda path: train_seeds(recipe, path, seeds, at_once=at_once, **how, console=console),
     )
     for each in summaries:
-        say(console, f"seed {each['recipe']['seed']}: {result_line(each)}")
+        say(console, f"seed {each['recipe']['seed']}: {result_line(each, recipe)}")
     _tell_spread(workdir / "seeds.json", summaries, console)
 
 
@@ -151,7 +151,7 @@ def _folds(launch: Launch, recipe: Recipe, console: Console, how: dict[str, Any]
         lambda path: train_folds(recipe, path, folds, **how, console=console),
     )
     for each in summaries:
-        say(console, f"fold {each['recipe']['data']['fold']}: {result_line(each)}")
+        say(console, f"fold {each['recipe']['data']['fold']}: {result_line(each, recipe)}")
     _tell_spread(workdir / "folds.json", summaries, console)
 
 
@@ -203,10 +203,15 @@ def _in_folder(
                 raise
 
 
-def result_line(summary: Summary) -> str:
-    """The result of a run in a line."""
+def result_line(summary: Summary, recipe: Recipe | None = None) -> str:
+    """The result of a run in a line.
+
+    Args:
+      summary: of the run.
+      recipe: that was trained, needed where it has code of the user's own.
+    """
     test, best = summary["test"], summary["best"]
-    recipe = from_json(summary["recipe"], Recipe, "the summary")
+    recipe = recipe or from_json(summary["recipe"], Recipe, "the summary")
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
         f"({summary['images_per_second']:,.0f} images/s), "

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.errors import UserError
-from cnn_jax.json_values import differences, to_json
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
-from cnn_jax.tasks import resolved
 
 _MOST = 3
 """Differences that are told."""
@@ -80,13 +78,12 @@ def _held(path: Path, recipe: Recipe) -> Found:
     """What a run folder holds."""
     folder = RunFolder(path)
     try:
-        stored = folder.recipe() if (path / "recipe.json").exists() else None
-        if stored is None:
+        if not (path / "recipe.json").exists():
             folder.check(recipe)
             return False
+        lines = folder.changes(recipe) or []
     except UserError:
         return "holds something else"
-    lines = differences(to_json(resolved(stored)), to_json(resolved(recipe)))
     more = f"; and {len(lines) - _MOST} more" if len(lines) > _MOST else ""
     return not lines or f"holds a run of another recipe ({'; '.join(lines[:_MOST])}{more})"
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
 from cnn_jax.checkpoints.files import LEFT
+from cnn_jax.code_record import code_notes
 from cnn_jax.data import Dataset
 from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.data.recipe_data import in_parts
@@ -120,6 +121,8 @@ def train(
         StopRequest() if stop is None else contextlib.nullcontext(stop) as stop,
     ):
         announce_recipe(console, recipe, folder.path, experiment)
+        for line in code_notes(recipe):
+            say(console, line)
         experiment = experiment or Experiment.of(
             recipe,
             data_dir,

@@ -17,6 +17,7 @@ from cnn_jax.tasks import scores
 from cnn_jax.tasks.classification import ACCURACY, LOSS, means
 from cnn_jax.tasks.contract import Apply, Metric
 from cnn_jax.tasks.example_task import ExampleTask, total
+from cnn_jax.tasks.losses import ClassLoss
 
 AUROC = Metric("auroc", higher=True, short="auroc")
 AVERAGE_PRECISION = Metric("average_precision", higher=True, short="ap")
@@ -54,16 +55,20 @@ class Binary(ExampleTask):
     def loss(
         self, apply: Apply, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """See `Task`: sigmoid cross-entropy."""
+        """See `Task`: sigmoid cross-entropy, or the user's own."""
         logits = apply(batch.inputs)
         smoothing = self.recipe.loss.label_smoothing
         targets = (1 - smoothing) * batch.targets + smoothing / 2
-        return _cross_entropy(logits, targets), {"accuracy": _right(logits, batch.targets)}
+        return self._loss(logits, targets), {"accuracy": _right(logits, batch.targets)}
+
+    @property
+    def _loss(self) -> ClassLoss:
+        return self.own_loss() or _cross_entropy
 
     def sums(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """See `Task`."""
         return {
-            "loss": total(_cross_entropy(outputs, batch.targets), batch.weights),
+            "loss": total(self._loss(outputs, batch.targets), batch.weights),
             "accuracy": total(_right(outputs, batch.targets), batch.weights),
         }
 

@@ -13,7 +13,7 @@ from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.tasks.contract import Apply, Metric
 from cnn_jax.tasks.example_task import ExampleTask, total
-from cnn_jax.tasks.losses import CLASS_LOSSES, smooth
+from cnn_jax.tasks.losses import CLASS_LOSSES, ClassLoss, smooth
 
 ACCURACY = Metric("accuracy", higher=True, form="{:.2%}", short="acc")
 LOSS = Metric("loss", short="loss")
@@ -60,13 +60,15 @@ class Classification(ExampleTask):
         self, apply: Apply, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """See `Task`."""
-        return class_loss(
-            CLASS_LOSSES[str(self.recipe.loss.name)], self.recipe.loss.label_smoothing
-        )(apply, batch, key)
+        return class_loss(self._loss, self.recipe.loss.label_smoothing)(apply, batch, key)
+
+    @property
+    def _loss(self) -> ClassLoss:
+        return self.own_loss() or CLASS_LOSSES[str(self.recipe.loss.name)]
 
     def sums(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """See `Task`: the recipe's loss, the negative log-likelihood, hits among one and five."""
-        return class_sums(outputs, batch, CLASS_LOSSES[str(self.recipe.loss.name)])
+        return class_sums(outputs, batch, self._loss)
 
     def records(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """See `Task`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,10 +15,12 @@ from flax import linen as nn
 from cnn_jax.batch import Batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.own.values import Own
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.contract import Apply, Metric
 from cnn_jax.tasks.input_kinds import inputs_of
 from cnn_jax.tasks.inputs import Inputs
+from cnn_jax.tasks.own_functions import by_example
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,21 @@ class ExampleTask(ABC):
         for option in self.recipe.task.options:
             if option not in self.OPTIONS:
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
+
+    def own_loss(self, taken: int = 2) -> Callable[..., jax.Array] | None:
+        """The loss of a user's own, with its options, if the recipe has one.
+
+        Args:
+          taken: how many arrays it is given: outputs, targets, and what else the task's losses
+            take.
+
+        Raises:
+          UserError: it does not take as many, or (when called) gives no value an example.
+        """
+        name = self.recipe.loss.name
+        if not isinstance(name, Own):
+            return None
+        return by_example("loss", name, taken, self.recipe.loss.options)
 
     def option(self, name: str) -> Any:
         """An option of the task, as the recipe gives it or by default."""

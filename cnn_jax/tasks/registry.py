@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnn_jax.data.spec import DataSpec
-from cnn_jax.errors import unknown
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.own.values import Own
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.binary import Binary
 from cnn_jax.tasks.classification import Classification
 from cnn_jax.tasks.contract import Metric, Task
 from cnn_jax.tasks.example_task import ExampleTask
+from cnn_jax.tasks.own_functions import metric_name, own_metric
 from cnn_jax.tasks.regression import Regression
 from cnn_jax.tasks.tagging import Tagging
 
@@ -30,9 +32,31 @@ def kind_of(recipe: Recipe) -> type[ExampleTask]:
     Raises:
       UserError: there is no such task.
     """
+    if isinstance(recipe.task.name, Own):
+        return _checked(recipe.task.name)
     if recipe.task.name not in TASKS:
         raise unknown("task", recipe.task.name, TASKS)
     return TASKS[recipe.task.name]
+
+
+def _checked(name: Own) -> type[ExampleTask]:
+    kind: Any = name.value
+    asked = sorted(each for each in vars(Task) if not each.startswith("_"))
+    asked += sorted(set(Task.__annotations__) - set(asked))
+    missing = [each for each in asked if not hasattr(kind, each)]
+    if not isinstance(kind, type) or missing:
+        more = f" and {len(missing) - 3} more" * (len(missing) > 3)
+        lacks = (
+            f" lacks {', '.join(missing[:3])}{more}" if isinstance(kind, type) else " is no class"
+        )
+        raise UserError(
+            f"task {name}{lacks}; a task of your own is a class that has all of "
+            "cnn_jax.tasks.contract.Task, such as one derived from cnn_jax.tasks.TASKS['tagging']"
+        )
+    for each in ("METRICS", "LOSSES", "KINDS"):
+        if not getattr(kind, each):
+            raise UserError(f"task {name}: {each} is empty; its first is what counts by default")
+    return kind
 
 
 def make_task(recipe: Recipe, spec: DataSpec) -> Task:
@@ -51,12 +75,14 @@ def resolved(recipe: Recipe) -> Recipe:
     Raises:
       UserError: a name is none of the task's.
     """
-    kind = kind_of(recipe)
     loss, metric = recipe.loss.name, recipe.checkpoints.metric
-    names = [each.name for each in kind.METRICS]
+    if isinstance(recipe.task.name, Own) and loss is not None and metric is not None:
+        return recipe  # as it was stored: to be compared, its code need not be imported
+    kind = kind_of(recipe)
+    names = [each.name for each in kind.METRICS] + [metric_name(each) for each in recipe.metrics]
     if loss is None:
         loss = kind.LOSSES[0]
-    elif loss not in kind.LOSSES:
+    elif loss not in kind.LOSSES and not isinstance(loss, Own):
         raise unknown(f"loss of --task.name {recipe.task.name}: --loss.name", loss, kind.LOSSES)
     if metric is None:
         metric = names[0]
@@ -79,6 +105,9 @@ def target_kind(recipe: Recipe) -> str:
 def metric_that_counts(recipe: Recipe) -> Metric:
     """The metric by which a recipe's checkpoints are the best, and in which direction."""
     name = resolved(recipe).checkpoints.metric
+    own = next((each for each in recipe.metrics if metric_name(each) == name), None)
+    if own is not None:
+        return own_metric(own)
     return next(each for each in kind_of(recipe).METRICS if each.name == name)
 
 
@@ -92,6 +121,6 @@ def headline(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     """The metrics that a result in one line names, such as `accuracy 98.20%, nll 0.0512`."""
     return ", ".join(
         f"{metric.name} {metric.written(metrics[metric.name])}"
-        for metric in kind_of(recipe).HEADLINE
+        for metric in (*kind_of(recipe).HEADLINE, *map(own_metric, recipe.metrics))
         if metrics.get(metric.name) is not None
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.own.values import Own
 from cnn_jax.tasks.classification import LOSS
 from cnn_jax.tasks.contract import Apply, Metric
 from cnn_jax.tasks.example_task import ExampleTask, total
@@ -55,7 +56,7 @@ class Regression(ExampleTask):
             raise UserError(
                 f"--loss.label-smoothing {loss.label_smoothing} is for classes and tags; give 0"
             )
-        for name, value in loss.options.items():
+        for name, value in ({} if isinstance(loss.name, Own) else loss.options).items():
             if (loss.name, name) != ("huber", "delta") or not isinstance(value, int | float):
                 raise UserError(
                     f"--loss.options {name}={value}: the one option is delta, a number above 0, of "
@@ -110,6 +111,8 @@ class Regression(ExampleTask):
     @property
     def _loss(self) -> Callable[[jax.Array, jax.Array], jax.Array]:
         config = self.recipe.loss
+        if (own := self.own_loss()) is not None:
+            return own
         losses: dict[str | None, Callable[[jax.Array, jax.Array], jax.Array]] = {
             "squared_error": squared_error,
             "absolute_error": absolute_error,

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.own.values import Own
 from cnn_jax.tasks import scores
 from cnn_jax.tasks.classification import LOSS
 from cnn_jax.tasks.contract import Apply, Metric
@@ -63,6 +64,8 @@ class Tagging(ExampleTask):
     @property
     def _loss(self) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
         config = self.recipe.loss
+        if (own := self.own_loss(taken=3)) is not None:
+            return own
         if config.name == "asymmetric":
             return partial(asymmetric, **config.options)
         return tag_cross_entropy
@@ -146,6 +149,8 @@ class Tagging(ExampleTask):
           UserError: the data are no tags, or an option is unknown.
         """
         super().__post_init__()
+        if isinstance(self.recipe.loss.name, Own):
+            return  # its options are its own
         if self.recipe.loss.options and self.recipe.loss.name != "asymmetric":
             raise UserError(
                 f"--loss.options are of --loss.name asymmetric, not of {self.recipe.loss.name}"

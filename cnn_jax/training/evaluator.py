@@ -32,8 +32,9 @@ from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import Variables
 from cnn_jax.tasks import Task, make_task
+from cnn_jax.tasks.own_functions import own_metrics
 from cnn_jax.training.input import evaluation_feed
-from cnn_jax.training.step import make_eval_step
+from cnn_jax.training.step import OWN, make_eval_step
 
 Found = tuple[dict[str, Any], dict[str, Any]]
 """Sums and records of a batch."""
@@ -63,7 +64,8 @@ class Evaluator:
         examples = -(-recipe.batch_size // len(WEIGHTS[recipe.views]))
         self._batch_size = -(-examples // mesh.size) * mesh.size
         model = make_model(recipe, task)
-        eval_step = make_eval_step(model, task, gathered=partial(gathered, mesh))
+        self._own = own_metrics(recipe)
+        eval_step = make_eval_step(model, task, own=self._own, gathered=partial(gathered, mesh))
 
         def step(variables: Variables, inputs: Any, targets: Any, weights: jax.Array) -> Found:
             return eval_step(variables, task.evaluation_batch(inputs, targets, weights))
@@ -154,7 +156,8 @@ class Evaluator:
         }
         if choose:
             chosen = self._task.choose(records)
-        metrics = {**self._task.finish(sums, records, chosen), "examples": examples}
+        own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
+        metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 
     def _batches(self, split: Examples) -> Generator[tuple[Any, Any, np.ndarray]]:

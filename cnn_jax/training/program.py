@@ -45,6 +45,7 @@ from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model
 from cnn_jax.training.norm_checks import check_norms, norms_met
 from cnn_jax.training.not_finite import first_not_finite
+from cnn_jax.training.own_checks import check_own_functions, check_own_model
 from cnn_jax.training.plan import Plan
 from cnn_jax.training.recipe_functions import (
     abstract_state,
@@ -112,6 +113,7 @@ class Program:
         self.schedule = schedule_of(recipe, plan)
         self.task = task = make_task(recipe, spec)
         self._model = make_model(recipe, task)
+        check_own_model(recipe, task, self._model)
         task.check(self._model)
         self.frozen = frozen_pattern(recipe.optimizer.freeze, self._model)
         self.optimizer = optimizer_of(recipe, task, self._model, plan)
@@ -132,6 +134,7 @@ class Program:
         check_frozen(recipe.optimizer.freeze, self.abstract_state.params)
         check_factors(recipe.optimizer, self.abstract_state.params)
         self._sealer: Sealer | None = None
+        check_own_functions(recipe, spec, task, self.abstract_state, self._model)
         jitted = jax.jit(init, out_shardings=shardings(self.abstract_state))
         self._init_compiled = self._timed(
             "init",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from cnn_jax.optimisation.frozen import frozen_norms, stopped
 from cnn_jax.optimisation.lookahead import SetBack
 from cnn_jax.state import TrainState, Variables, stream
 from cnn_jax.tasks import LossFn, Task
+from cnn_jax.tasks.example_task import total
 
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -23,6 +24,9 @@ Objective = Callable[[Any, Any, Batch, jax.Array], tuple[jax.Array, tuple[Any, M
 EvalStep = Callable[[Variables, Batch], tuple[Metrics, Metrics]]
 Layout = Callable[[Any], Any]
 """A tree of arrays laid out otherwise on the devices, with the same values."""
+
+OWN = "own:"
+"""Before the names of sums of a user's own metrics, which may be those of the task."""
 
 _LOSS_STREAM = 2**31
 """Folded into a step's key for what a loss draws itself: far from the parts of a batch."""
@@ -201,6 +205,7 @@ def make_eval_step(
     model: nn.Module,
     task: Task,
     *,
+    own: Mapping[str, Callable[[Any, Any], jax.Array]] | None = None,
     gathered: Layout = lambda params: params,
 ) -> EvalStep:
     """Builds `eval_step(variables, batch) -> (sums, records)`.
@@ -211,13 +216,19 @@ def make_eval_step(
     Args:
       model: module called with the inputs of a batch and `train`.
       task: says how it is applied and what is summed.
+      own: further metrics by name, of outputs and targets, with a value an example; their sums
+        have `OWN` before the name.
       gathered: lays out parameters as the model is applied with them.
     """
 
     def eval_step(variables: Variables, batch: Batch) -> tuple[Metrics, Metrics]:
         laid = gathered(variables)
         outputs = task.infer(lambda inputs: model.apply(laid, inputs, train=False), batch.inputs)
-        sums = {**task.sums(outputs, batch), "examples": jnp.sum(batch.weights)}
+        further = {
+            f"{OWN}{name}": total(metric(outputs, batch.targets), batch.weights)
+            for name, metric in (own or {}).items()
+        }
+        sums = {**task.sums(outputs, batch), **further, "examples": jnp.sum(batch.weights)}
         return sums, task.records(outputs, batch)
 
     return eval_step
