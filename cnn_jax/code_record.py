@@ -9,13 +9,12 @@ run folder above all, is used where it is asked for by name: `--code FILE`.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib
 import shutil
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.json_values import from_json, read_json, to_json, write_json
 from cnn_jax.own.files import beside, digest, installed, root_of
 from cnn_jax.own.importing import imported
+from cnn_jax.own.names import own_names
 from cnn_jax.own.values import LIBRARIES, Own, Place, given_by, held_by, of_session
 from cnn_jax.recipe import Recipe
 
@@ -34,51 +34,13 @@ _COPIES = "code"
 
 def own_code(recipe: Recipe) -> dict[str, Own]:
     """The names of own code in a recipe, by field, such as `model.name`."""
-    found = dict(_own_names(recipe))
+    found = dict(own_names(recipe))
     name = recipe.model.name
     if "model.name" not in found and name in models.names():
         registered = models.entry(name).own
         if registered is not None:
             found["model.name"] = registered
     return found
-
-
-def _own_names(value: Any, path: str = "") -> Iterator[tuple[str, Own]]:
-    if isinstance(value, Own):
-        yield path, value
-        return
-    held: Mapping[str, Any] = {}
-    if dataclasses.is_dataclass(value):
-        held = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    elif isinstance(value, Mapping):
-        held = value
-    elif isinstance(value, tuple):
-        held = {str(place): each for place, each in enumerate(value)}
-    for name, each in held.items():
-        yield from _own_names(each, f"{path}.{name}".lstrip("."))
-
-
-def with_own(value: Any, names: Mapping[str, Own], path: str = "") -> Any:
-    """A recipe whose names carry the values of these, where they are the same names."""
-    if isinstance(value, str):
-        found = names.get(path)
-        return value if found is None or found != value else found
-    inner = functools.partial(with_own, names=names)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changed = {}
-        for each in dataclasses.fields(value):
-            old = getattr(value, each.name)
-            new = inner(old, path=f"{path}.{each.name}".lstrip("."))
-            if new is not old:
-                changed[each.name] = new
-        return dataclasses.replace(value, **changed) if changed else value
-    if isinstance(value, Mapping):
-        made = {name: inner(each, path=f"{path}.{name}") for name, each in value.items()}
-        return made if any(made[name] is not value[name] for name in made) else value
-    if isinstance(value, tuple):
-        items = tuple(inner(each, path=f"{path}.{place}") for place, each in enumerate(value))
-        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
-    return value
 
 
 def code_notes(recipe: Recipe) -> list[str]:

@@ -16,12 +16,13 @@ from typing import IO, Any
 
 import jax
 
-from cnn_jax.code_record import code_changes, own_code, recorded_code, with_own, write_record
+from cnn_jax.code_record import code_changes, own_code, recorded_code, write_record
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.file_lock import lock_file
 from cnn_jax.json_values import differences, from_json, read_json, to_json, write_json
+from cnn_jax.own.names import with_own
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks import resolved
 

@@ -32,17 +32,22 @@ Pictures = Picture | Sequence[Picture]
 _BATCH = 128
 
 
-def load(run: str | os.PathLike[str], checkpoint: str | int = "best") -> TrainedModel:
+def load(
+    run: str | os.PathLike[str],
+    checkpoint: str | int = "best",
+    code: Sequence[str | os.PathLike[str]] = (),
+) -> TrainedModel:
     """The model of a run.
 
     Args:
       run: a run folder; ~ is the home folder.
       checkpoint: `best`, `latest` or a step; of a run without validation the best is the latest.
+      code: files to use for code of one's own that has changed, moved or gone since.
 
     Raises:
-      UserError: this is no run folder, or it holds no such checkpoint.
+      UserError: this is no run folder, it holds no such checkpoint, or its own code is not found.
     """
-    return TrainedModel(restore(user_path(run), str(checkpoint)))
+    return TrainedModel(restore(user_path(run), str(checkpoint), [user_path(f) for f in code]))
 
 
 class TrainedModel:

@@ -263,7 +263,8 @@ def test_the_code_of_the_readme_runs(monkeypatch, capsys):
     own, arrays = blocks(ROOT / "README.md", "python")
     space = {"__name__": "readme"}
     exec(own, space)
-    module = models.create("my_net", 10, **space["recipe"].model.options)
+    model = space["recipe"].model
+    module = models.create(model.name, 10, **model.options)
     shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros((2, 8, 8, 1), np.float32))
     assert shapes["params"]["conv2"]["kernel"].shape == (3, 3, 64, 64)
 
@@ -278,11 +279,12 @@ def test_the_code_of_the_readme_runs(monkeypatch, capsys):
 
 
 def test_code_of_models_and_recipes_is_sound():
-    for page in ("models.md", "recipes.md"):
+    for page in ("models.md", "own_code.md", "recipes.md"):
         for body in blocks(ROOT / "docs" / page, "python"):
             space = {"__name__": "readme_of_docs"}
             exec(body, space)
-    assert models.create("my_net", 10, widths=(8,)).widths == (8,)
+            if "model" in space:
+                assert models.create(space["model"].name, 10, widths=(8,)).widths == (8,)
 
 
 def test_the_readme_is_short():

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from cnn_jax.code_record import own_code, with_own
 from cnn_jax.commands.flags import check_flags, flags
 from cnn_jax.commands.help_page import print_help
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, forget_closed_loops
+from cnn_jax.own.names import own_names, with_own
 from cnn_jax.recipe import Recipe
 from cnn_jax.terminal import Fitted
 from cnn_jax.user_path import user_path
@@ -116,7 +116,7 @@ def added_options(default: Recipe, given: Recipe) -> Recipe:
       given: as the command line changes it, with options replaced.
     """
     changed: dict[str, Any] = {}
-    given = with_own(given, own_code(default))
+    given = with_own(given, dict(own_names(default)))
     for field in ("model", "optimizer"):
         old, new = getattr(default, field), getattr(given, field)
         if old.name == new.name:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax.errors import UserError
+from cnn_jax.own.importing import imported
 from cnn_jax.recipe import Recipe
 
 
@@ -51,25 +50,9 @@ def read_experiment(path: Path) -> tuple[Recipe, str | None]:
     Raises:
       UserError: it cannot be imported, or defines none.
     """
-    name = path.stem
-    if name in sys.modules or not name.isidentifier():
-        name = f"experiment_{name}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise UserError(f"{path} is no Python file, whose name would end in .py")
-    module = importlib.util.module_from_spec(spec)
-    # As when it is run: it finds the modules beside it, and its classes find their module.
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from None
-    finally:
-        sys.path.remove(folder)
+    module = imported(path.resolve(), path.stem)
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path} defines no `recipe`, a cnn_jax.Recipe, at the top level")

@@ -61,8 +61,6 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
     Raises:
       UserError: they cannot be had, or a field of the recipe is for other data.
     """
-    if isinstance(config.name, Own):
-        return _own(config, config.name.value, kind)
     if config.folds is not None:
         if config.test is not None:
             raise UserError(
@@ -70,6 +68,8 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
                 f"--data.test {config.test:g}"
             )
         config = dataclasses.replace(config, test=0)
+    if isinstance(config.name, Own):
+        return _own(config, config.name.value, kind)
     if config.columns != Columns() and not config.name.startswith("csv:"):
         raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
     if (found := streamed(config, data_dir, kind)) is not None:
@@ -95,7 +95,8 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
 def _own(config: Data, found: Any, kind: Kind) -> Dataset:
     """What a user's own function reads, or arrays that are given in Python."""
     name = config.name
-    plain = Data(name, validation=config.validation, examples=config.examples)
+    cuts = ("validation", "test", "folds", "fold", "examples")
+    plain = Data(name, **{each: getattr(config, each) for each in cuts})
     if config != plain:
         fields = [each.name for each in dataclasses.fields(Data)]
         changed = [each for each in fields if getattr(plain, each) != getattr(config, each)]
@@ -106,7 +107,7 @@ def _own(config: Data, found: Any, kind: Kind) -> Dataset:
     if callable(found):
         found = found()
     if isinstance(found, tuple | list) and len(found) == 2:
-        found = from_arrays((found[0], found[1]), kind=kind)
+        found = from_arrays((found[0], found[1]), kind=kind, test_part=config.test)
     if not isinstance(found, Dataset):
         raise UserError(
             f"data {name}: a {type(found).__name__} is no data; give (images, targets), what "

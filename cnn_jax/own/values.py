@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cnn_jax.errors import UserError
 from cnn_jax.own.files import beside, codes, digest, under_main_guard
 
@@ -233,6 +231,8 @@ def _written(value: Any, within: tuple[int, ...]) -> str:
     if isinstance(value, types.ModuleType):
         return value.__name__
     if hasattr(value, "__array__") and not isinstance(value, type):
+        import numpy as np
+
         array = np.asarray(value)
         code = hashlib.sha256(array.tobytes()).hexdigest()[:8]
         return f"{array.dtype}{list(array.shape)}:{code}"

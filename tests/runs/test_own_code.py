@@ -277,7 +277,9 @@ def test_a_file_may_register_a_model(tmp_path, monkeypatch):
     folder.start(recipe)
     folder.adopt(recipe)
     folder.close()
+    # As in a process that has imported nothing yet.
     monkeypatch.setattr("cnn_jax.own.values.SESSION", "another")
+    monkeypatch.setattr("cnn_jax.own.importing._imported", {})
     del registry._entries["own_tanh"]
     entry = registry.entry(RunFolder(tmp_path / "run").recipe().model.name)
     assert (entry.module.__name__, entry.options["act"]) == ("Net", nn.tanh)
