@@ -21,6 +21,7 @@ with importing():
         Preprocess,
         Recipe,
         Schedule,
+        Series,
         Task,
     )
     from cnn_jax.runs.run import train
@@ -41,6 +42,7 @@ __all__ = [
     "Preprocess",
     "Recipe",
     "Schedule",
+    "Series",
     "Task",
     "UserError",
     "epochs",

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -23,6 +23,7 @@ from cnn_jax.data import (
     describe,
     fetch,
 )
+from cnn_jax.data.dataset import input_kind
 from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.data.statistics import value_range
 from cnn_jax.data.streamed import StreamedSplit
@@ -87,6 +88,8 @@ class Reading:
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""
     columns: Columns = field(default_factory=Columns)
+    fill_missing: Literal["none", "linear"] = "none"
+    """What is done about missing values of series: refuse them, or draw a line."""
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
@@ -117,6 +120,8 @@ class DataInfo:
             return
         names, numbers = found.pop("class_names"), found.pop("numbers", None)
         counts = found.pop("class_counts", {})
+        for split, (least, most) in found.pop("lengths", {}).items():
+            found[f"{split} lengths"] = f"{least}" if least == most else f"{least} to {most}"
         for split, count in found.pop("examples").items():
             found[f"{split} examples"] = count
         print_fields(found)
@@ -165,6 +170,10 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
+        if (kind := input_kind(train)) != "image":
+            raise UserError(
+                f"{self.name} has {kind}, and images are drawn; cnn-jax data info tells of them"
+            )
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
             places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]

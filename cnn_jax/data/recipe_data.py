@@ -72,6 +72,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         data_dir=data_dir,
         kind=kind,
         columns=config.columns,
+        fill_missing=config.fill_missing,
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from cnn_jax.errors import UserError, unknown
 
-_WITHOUT_TFDS = ("digits", "folder:PATH", "csv:FILE", "npz:FILE", "shapes")
+_WITHOUT_TFDS = (
+    "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "shapes",
+)  # fmt: skip
 
 
 def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
@@ -26,6 +28,8 @@ def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
             return UserError(f"unknown data set {name!r}; did you mean folder:{path}?")
         if path and os.path.isfile(there):  # noqa: PTH113
             form = there.suffix.lower().lstrip(".").replace("tsv", "csv").replace("txt", "csv")
+            if form == "ts":
+                return UserError(f"unknown data set {name!r}; did you mean series:{path}?")
             if form in ("csv", "npz"):
                 return UserError(f"unknown data set {name!r}; did you mean {form}:{path}?")
             return UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    if kind not in ("csv", "folder", "npz") or not config.name.startswith(f"{kind}:"):
+    if kind not in ("csv", "folder", "npz", "series") or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
     return user_path(path).resolve() == user_path(ours).resolve()
@@ -120,20 +121,26 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "npz"):
+    if form not in ("csv", "folder", "npz", "series"):
         return config.name
     places = [user_path(path)]
-    if parts is not None and Path(parts.place).exists():
+    if parts is not None and _lies(form, Path(parts.place)):
         # Another one here may have the same name.
         places.insert(0, Path(parts.place))
     for place in places:
-        if place.exists():
+        if _lies(form, place):
             return f"{form}:{place}"
     was = f" nor in {parts.place}, where it lay" if parts is not None else ""
     raise UserError(
         f"{config.name}, which the run was trained with, is not in {Path.cwd()}{was}; give the "
         f"place where it lies now: --dataset {form}:PATH"
     )
+
+
+def _lies(form: str, place: Path) -> bool:
+    """Whether data lie at a place; FOLDER/NAME of series is what their files begin with."""
+    begun = form == "series" and place.parent.is_dir()
+    return place.exists() or (begun and any(place.parent.glob(f"{glob.escape(place.name)}*")))
 
 
 def _given(restored: Restored, config: Data, data_dir: Path | None) -> dict[str, Examples]:
