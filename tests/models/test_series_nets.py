@@ -66,9 +66,9 @@ def given(length, beyond):
     return {"series": values, "there": there}
 
 
-# What the residual net adds, a sum, has no eye for time.
+# It has all layers that the others have.
 @pytest.mark.parametrize(
-    "name", ["fcn1d", "inception_time", pytest.param("resnet1d", marks=pytest.mark.slow)]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != NETS[-1])) for name in NETS]
 )
 def test_what_is_beyond_an_end_changes_nothing(name):
     module = TINY[name].create()
