@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
+from PIL import Image
 from rich.console import Console
 
 from cnn_jax import augment
@@ -31,6 +32,7 @@ from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task
 from cnn_jax.report.contact_sheet import augmentation_sheet
+from cnn_jax.report.series_sheet import series_sheet
 from cnn_jax.tasks import target_kind
 from cnn_jax.terminal import say
 
@@ -170,9 +172,12 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
-        if (kind := input_kind(train)) != "image":
+        if (kind := input_kind(train)) == "series":
+            self._draw_series(dataset)
+            return
+        if kind != "image":
             raise UserError(
-                f"{self.name} has {kind}, and images are drawn; cnn-jax data info tells of them"
+                f"{self.name} has {kind}, which cannot be drawn; cnn-jax data info tells of them"
             )
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
@@ -201,13 +206,27 @@ class DataShow:
             examples=self.examples,
             variants=self.variants,
         )
+        self._save(sheet)
+        print(
+            f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
+        )
+
+    def _draw_series(self, dataset: Dataset) -> None:
+        """Draws curves of series, which nothing changes at random."""
+        count = min(self.examples, len(dataset.train))
+        places = np.random.default_rng(self.seed).permutation(len(dataset.train))[:count]
+        shown = dataset.train.take(np.sort(places))
+        assert isinstance(shown, Split)
+        names = dataset.class_names
+        titles = [_title(each, names) if each.ndim else names[each] for each in shown.targets]
+        self._save(series_sheet(shown.inputs, titles))
+        print(f"{self.output}: {count} series of {self.name}")
+
+    def _save(self, sheet: Image.Image) -> None:
         try:
             sheet.save(self.output)
         except (OSError, ValueError) as error:
             raise UserError(f"--output {self.output} cannot be written: {error}") from None
-        print(
-            f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
-        )
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def parameter_count(params: Any) -> int:
 
 
 def multiply_adds(
-    module: nn.Module, input_shape: tuple[int, int, int], variables: Any = None
+    module: nn.Module, input_shape: tuple[int, ...], variables: Any = None
 ) -> int:
     """Multiply-adds of all convolutions and matrix products for one image at evaluation.
 

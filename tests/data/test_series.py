@@ -5,8 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from registry_clients import Clients
 
+from cnn_jax.__main__ import main as command
 from cnn_jax.data import describe, fetch, load
 from cnn_jax.data import ucr as ucr_sets
 from cnn_jax.data.recipe_data import data_spec, load_data
@@ -198,6 +200,17 @@ def test_what_is_for_images_is_refused(toy):
         load_data(Data(f"series:{toy}", streaming=True))
     with pytest.raises(UserError, match=r"did you mean series:.*\.ts"):
         load(str(toy / "Toy_TRAIN.ts"))
+
+
+def test_curves_are_drawn(toy, tmp_path, capsys):
+    sheet = tmp_path / "curves.png"
+    command(["data", "show", f"series:{toy}", "--examples", "2", "--output", str(sheet)])
+    assert "2 series of" in capsys.readouterr().out
+    pixels = np.asarray(Image.open(sheet).convert("RGB"))
+    for colour in ((0x1F, 0x77, 0xB4), (0xD6, 0x27, 0x28)):  # a line for each channel
+        assert (pixels == colour).all(-1).sum() > 50
+    command(["data", "info", f"series:{toy}"])
+    assert "2 to 3" in capsys.readouterr().out
 
 
 def test_a_set_of_the_archive_is_brought_once(tmp_path, monkeypatch):
