@@ -72,6 +72,7 @@ def accuracy(name: str, seed: int, kernels: int) -> float:
 
 
 def main() -> None:
+    """Prints a line for each set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)

@@ -9,6 +9,8 @@ from tiny_models import TINY
 
 from cnn_jax import models
 from cnn_jax.errors import UserError
+from cnn_jax.layers.basic import convolve
+from cnn_jax.layers.cpu.convolution import cpu_convolve
 from cnn_jax.layers.series import SeriesConv, max_of_three, mean_over_time
 
 NETS = ("fcn1d", "resnet1d", "inception_time")
@@ -43,6 +45,25 @@ def test_an_even_kernel_has_one_zero_more_after():
     padded = np.pad(x[0, :, 0, 0], (3, 4))
     expected = [padded[time : time + 8] @ kernel.ravel() for time in range(12)]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("times", "width", "pad"), [(6, 8, (3, 4)), (31, 20, (9, 10))])
+def test_convolutions_on_a_cpu_are_the_same(times, width, pad):
+    x = RANDOM.normal(size=(3, times, 1, 4)).astype(np.float32)
+    kernel = RANDOM.normal(size=(width, 1, 4, 6)).astype(np.float32)
+    given = (1, 1), (pad, (0, 0)), 1, (1, 1)
+
+    def told(convolve):
+        def total(x, kernel):
+            y = convolve(x, kernel, *given)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.grad(total, (0, 1), has_aux=True))(x, kernel)
+
+    for found, expected in zip(
+        *map(jax.tree.leaves, (told(cpu_convolve), told(convolve))), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_pooling_sees_what_is_there():
