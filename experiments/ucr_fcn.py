@@ -23,8 +23,8 @@ recipe = Recipe(
     schedule=Schedule("cosine"),
     checkpoints=Checkpoints(every=percent(25)),
     batch_size=16,
-    duration=steps(1500),
-    log_every=steps(100),
+    duration=steps(600),
+    log_every=percent(10),
 )
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ MANY = 1000
 """From so many training series on a part of them is held out for validation. Of fewer the papers
 learn from all, and take the last state."""
 
-_STEPS = 1500
+_STEPS = 600
 _FEWEST_STEPS = 500
-_ROUNDS = 30
+_ROUNDS = 60
 """So often at least each series is seen, where they are many."""
 _OPERATIONS = 80e12
 """Of a training: some 30 minutes on two cores. Longer series get fewer steps, if need be."""

@@ -110,13 +110,15 @@ def _along_series(x: jax.Array, kernel: jax.Array, pad: tuple[int, int]) -> jax.
     times = x.shape[1] + sum(pad) - size + 1
     together = 1 if size < 2 * KERNEL_STEP else 2 ** int(math.log2(size // KERNEL_STEP))
     patches = -(-times // together)
-    before, after = pad
-    padded = jnp.pad(x[:, :, 0], ((0, 0), (before, after + patches * together - times), (0, 0)))
-    last = (patches - 1) * together + 1
-    wide = size + together - 1
-    taken = jnp.concatenate([padded[:, i : i + last : together] for i in range(wide)], axis=-1)
+    # A patch is so many neighbouring blocks, of as many times as share it.
+    blocks = -(-(size + together - 1) // together)
+    after = (patches + blocks - 1) * together - x.shape[1] - pad[0]
+    padded = jnp.pad(x[:, :, 0], ((0, 0), (pad[0], after), (0, 0)))
+    parts = padded.reshape(len(x), -1, together * channels)
+    taken = jnp.concatenate([parts[:, i : i + patches] for i in range(blocks)], axis=-1)
+    wide = blocks * together
     further = [
-        jnp.pad(kernel[:, 0], ((i, together - 1 - i), (0, 0), (0, 0))) for i in range(together)
+        jnp.pad(kernel[:, 0], ((i, wide - size - i), (0, 0), (0, 0))) for i in range(together)
     ]
     written = jnp.stack(further, axis=2).reshape(wide * channels, together * features)
     y = _matmul(taken, written)
