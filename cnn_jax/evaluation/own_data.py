@@ -23,6 +23,12 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
+_SHAPES = {
+    "image": "images (height, width, channels)",
+    "series": "series (times, channels)",
+    "tokens": "texts (words,)",
+}
+
 
 def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     """Whether a name is that of a run's own data; None is."""
@@ -101,15 +107,16 @@ def own_part(
         return _by_position(restored, found, split, data_dir, note)
     if not len(left):
         raise UserError(
-            f"none of the {len(keys):,} {split} images that the run began with is in {found.name}; "
-            "if they lie elsewhere, give --dataset folder:PATH"
+            f"none of the {len(keys):,} {split} {restored.spec.unit} that the run began with is in "
+            f"{found.name}; if they lie elsewhere, give --dataset "
+            f"{'series' if restored.spec.input_kind == 'series' else 'folder'}:PATH"
         )
     changes = parts.changes(there, partly=config.examples is not None)
     notes: tuple[str, ...] = ()
     if changes:
         notes = (
             f"{found.name} has changed since the run began: {changes}. Counted are "
-            f"{len(left):,} of the {len(keys):,} {split} images that it began with",
+            f"{len(left):,} of the {len(keys):,} {split} {restored.spec.unit} that it began with",
         )
     return Judged(config.name, split, _taken(list(given.values()), left), notes)
 
@@ -200,7 +207,7 @@ def _check(data: Dataset, spec: DataSpec) -> None:
     """
     for what, now, then in (
         ("classes", tuple(data.class_names), spec.class_names),
-        ("images (height, width, channels)", data.train.image_shape, spec.image_shape),
+        (_SHAPES[spec.input_kind], data.train.image_shape, spec.image_shape),
     ):
         if now != then:
             raise UserError(

@@ -10,6 +10,7 @@ from tiny_models import TINY
 from cnn_jax import models
 from cnn_jax.errors import UserError
 from cnn_jax.layers.basic import convolve
+from cnn_jax.layers.batch_axis import BatchAxis, batch_axis, group_moments
 from cnn_jax.layers.cpu.convolution import cpu_convolve
 from cnn_jax.layers.series import SeriesConv, max_of_three, mean_over_time
 
@@ -76,6 +77,18 @@ def test_pooling_sees_what_is_there():
         np.ravel(max_of_three(x, None))[1:-1],
         np.ravel(jnp.maximum(jnp.maximum(x[:, :-2], x[:, 1:-1]), x[:, 2:])),
     )
+
+
+def test_moments_are_of_what_is_there():
+    there = (np.arange(12) < np.array([12, 5, 1, 3])[:, None]).astype(np.float32)
+    x = RANDOM.normal(size=(4, 12, 1, 2)).astype(np.float32)
+    with batch_axis(BatchAxis(group=2)):
+        means, variances = group_moments(x, there[..., None])
+    for group in (0, 1):
+        pair = slice(2 * group, 2 * group + 2)
+        values = x[pair, :, 0][there[pair] > 0]
+        np.testing.assert_allclose(means[group], values.mean(0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(variances[group], values.var(0), rtol=1e-4)
 
 
 def given(length, beyond):
