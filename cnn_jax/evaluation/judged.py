@@ -136,8 +136,8 @@ def judged_set(
     if seen is None or not (count := int(seen.sum())):
         return Judged(name, split, examples, tuple(notes))
     notes.append(
-        f"{count:,} of these {len(seen):,} {restored.spec.unit} are in the training or validation part of the "
-        "run, which has learnt from or chosen by them"
+        f"{count:,} of these {len(seen):,} {restored.spec.unit} are in the training or validation "
+        "part of the run, which has learnt from or chosen by them"
     )
     unseen = examples.take(np.flatnonzero(~seen)) if count < len(seen) else None
     return Judged(name, split, examples, tuple(notes), unseen)

@@ -200,6 +200,8 @@ def test_what_is_for_images_is_refused(toy):
         load_data(Data(f"series:{toy}", streaming=True))
     with pytest.raises(UserError, match=r"did you mean series:.*\.ts"):
         load(str(toy / "Toy_TRAIN.ts"))
+    with pytest.raises(UserError, match=r"did you mean series:.*Toy\?"):
+        load(str(toy))
 
 
 def test_curves_are_drawn(toy, tmp_path, capsys):
