@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Preprocess,
         Recipe,
         Schedule,
+        Series,
         Task,
     )
     from cnn_jax.runs.own_loop import make_batch, make_init, make_train_step, read_data
@@ -52,6 +53,7 @@ __all__ = [
     "Recipe",
     "RunFacts",
     "Schedule",
+    "Series",
     "Task",
     "UserError",
     "WandbLog",

@@ -50,9 +50,9 @@ class Data(Part):
     """What is learnt from."""
 
     name: str = "mnist"
-    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE` or
-    `npz:FILE`. In Python also arrays (images, targets), or a function that returns such a pair or
-    what `cnn_jax.from_arrays` makes."""
+    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
+    `series:PATH` or `ucr:NAME`. In Python also arrays (images, targets), or a function that returns
+    such a pair or what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -97,6 +97,19 @@ class Data(Part):
     """Side in pixels of images in evaluation, by default `image_size`."""
     interpolation: Interpolation = "bilinear"
     """How images that stream are resized; always antialiased."""
+    fill_missing: Literal["none", "linear"] = "none"
+    """What is done about values of `series:PATH` that are missing before the end of a series:
+    refuse them, or draw a line from one neighbour to the other."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is done to every series of numbers, in training and evaluation alike."""
+
+    standardise: Literal["train", "each", "none"] = "train"
+    """Subtract a mean and divide by a deviation of each channel: those of all training series,
+    which keeps what series differ by in level and size; those of each series, as papers do with
+    sets that are not so already; or neither."""
 
 
 @dataclass(frozen=True)
@@ -371,6 +384,7 @@ class Recipe(Part):
     data: Data = Data()
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
+    series: Series = Series()
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

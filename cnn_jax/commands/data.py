@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -18,6 +18,7 @@ from cnn_jax.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
     from cnn_jax.data import Dataset
 
@@ -81,6 +82,8 @@ class Reading:
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""
     columns: Columns = field(default_factory=Columns)
+    fill_missing: Literal["none", "linear"] = "none"
+    """What is done about missing values of series: refuse them, or draw a line."""
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
@@ -116,6 +119,8 @@ class DataInfo:
             return
         names, numbers = found.pop("class_names"), found.pop("numbers", None)
         counts = found.pop("class_counts", {})
+        for split, (least, most) in found.pop("lengths", {}).items():
+            found[f"{split} lengths"] = f"{least}" if least == most else f"{least} to {most}"
         for split, count in found.pop("examples").items():
             found[f"{split} examples"] = count
         print_fields(found)
@@ -160,7 +165,7 @@ class DataShow:
         import numpy as np
 
         from cnn_jax import augment
-        from cnn_jax.data.dataset import Split
+        from cnn_jax.data.dataset import Split, input_kind
         from cnn_jax.data.recipe_data import data_spec
         from cnn_jax.data.streamed import StreamedSplit
         from cnn_jax.data.streaming import mean_std
@@ -173,6 +178,13 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
+        if (kind := input_kind(train)) == "series":
+            self._draw_series(dataset)
+            return
+        if kind != "image":
+            raise UserError(
+                f"{self.name} has {kind}, which cannot be drawn; cnn-jax data info tells of them"
+            )
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
             places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]
@@ -204,11 +216,30 @@ class DataShow:
             examples=self.examples,
             variants=self.variants,
         )
+        self._save(sheet)
+        print(f"{self.output}: {self.examples} images of {shown}, {self.variants} variants each")
+
+    def _draw_series(self, dataset: Dataset) -> None:
+        """Draws curves of series, which nothing changes at random."""
+        import numpy as np
+
+        from cnn_jax.data.dataset import Split
+        from cnn_jax.report.series_sheet import series_sheet
+
+        count = min(self.examples, len(dataset.train))
+        places = np.random.default_rng(self.seed).permutation(len(dataset.train))[:count]
+        shown = dataset.train.take(np.sort(places))
+        assert isinstance(shown, Split)
+        names = dataset.class_names
+        titles = [_title(each, names) if each.ndim else names[each] for each in shown.targets]
+        self._save(series_sheet(shown.inputs, titles))
+        print(f"{self.output}: {count} series of {self.name}")
+
+    def _save(self, sheet: Image.Image) -> None:
         try:
             sheet.save(self.output)
         except (OSError, ValueError) as error:
             raise UserError(f"--output {self.output} cannot be written: {error}") from None
-        print(f"{self.output}: {self.examples} images of {shown}, {self.variants} variants each")
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ _FOLDER = Path("experiments")
 
 _KINDS = (
     "give the data: --data.name folder:PATH (one folder a class), csv:FILE (a table of image files "
-    "with classes, tags or numbers), npz:FILE (arrays), or the name of a set such as cifar10 "
-    "(cnn-jax data list)"
+    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, or the name of a set such as "
+    "cifar10 (cnn-jax data list)"
 )
 
 
@@ -136,10 +136,9 @@ def _run_name(task: str, data: str) -> str:
 
 def _about(task: str, default: Default) -> str:
     return (
-        f"Learn {default.learns} from your own pictures, by a recipe that suits their number, size "
-        f"and colour: cnn-jax train {task} --data.name folder:photos --workdir runs/photos. The "
-        "defaults below are those for a thousand photographs in colour; what is chosen for yours "
-        "is said at the start."
+        f"Learn {default.learns}, by a recipe that suits your own data: cnn-jax train {task} "
+        f"--data.name {default.data} --workdir runs/mine. The defaults below are those for a few "
+        "hundred to a thousand examples; what is chosen for yours is said at the start."
     )
 
 

@@ -51,7 +51,7 @@ def from_arrays(
     given = {"train": train, "validation": validation, "test": test}
     notes: list[str] = []
     parts = {
-        part: Split(_images(arrays[0], part, notes), _targets(arrays[1], kind, part))
+        part: Split(_images(arrays[0], part, notes), checked_targets(arrays[1], kind, part))
         for part, arrays in given.items()
         if arrays is not None and _as_many(part, *arrays)
     }
@@ -118,8 +118,12 @@ def _images(images: np.ndarray, part: str, notes: list[str]) -> np.ndarray:
     return np.ascontiguousarray(found)
 
 
-def _targets(targets: np.ndarray, kind: Kind, part: str) -> np.ndarray:
-    """Targets as the fields of their kind have them."""
+def checked_targets(targets: np.ndarray, kind: Kind, part: str) -> np.ndarray:
+    """Targets as the fields of their kind have them.
+
+    Raises:
+      UserError: they are none of that kind.
+    """
     targets = np.asarray(targets)
     if kind == "class":
         if targets.ndim == 2 and targets.shape[1] == 1:

@@ -15,12 +15,18 @@ from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
+from cnn_jax.data.series import find_series, load_series
+from cnn_jax.data.series_files import Fill
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
+from cnn_jax.data.ucr import NAMES, PACKAGE, fetch_ucr
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
+
+SERIES = ("series", "ucr")
+"""What stands before the colon in the names of sets of series."""
 
 ANY_TFDS = (
     "any other image-classification set of the TFDS catalog works by its name: prepared in the "
@@ -40,13 +46,15 @@ def load(
     kind: Kind = "class",
     columns: Columns | None = None,
     test_part: float | None = None,
+    fill_missing: Fill = "none",
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`;
-        `folder:PATH`; `csv:FILE`; `npz:FILE`; or a name of the TFDS catalog such as `cifar10`.
+        `folder:PATH`; `csv:FILE`; `npz:FILE`; `series:PATH`; `ucr:NAME`; or a name of the TFDS
+        catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -58,6 +66,7 @@ def load(
       kind: of the targets, see `cnn_jax.data.fields`.
       columns: which columns of `csv:FILE` hold what.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
+      fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -65,6 +74,15 @@ def load(
     """
     check_side("--data.image-size", image_size)
     form, colon, rest = name.partition(":")
+    if form in SERIES and colon:
+        _refuse_image_reading(name, image_size, skip_bad, grey_range)
+        path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
+        return load_series(path, kind=kind, fill=fill_missing, name=name, test_part=test_part)
+    if fill_missing != "none":
+        raise UserError(
+            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has images; "
+            "leave it out"
+        )
     if form == "csv" and colon:
         return load_table(
             rest,
@@ -122,6 +140,19 @@ def load(
     )
 
 
+def _refuse_image_reading(
+    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+) -> None:
+    flags = {
+        "image-size": image_size is not None,
+        "skip-bad": skip_bad,
+        "grey-range": grey_range is not None,
+    }
+    for flag, given in flags.items():
+        if given:
+            raise UserError(f"--data.{flag} is for images, and {name} has series; leave it out")
+
+
 def _check_lies_somewhere(name: str) -> None:
     if name == GIVEN:
         raise UserError(
@@ -169,6 +200,14 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not file.is_file():
             raise UserError(f"{name}: there is no file {rest}")
         return Fetched(str(file.resolve()), True)
+    if kind == "series" and colon:
+        place = user_path(rest)
+        if not place.is_file():
+            find_series(rest, name, [])
+        return Fetched(str(place.resolve()), True)
+    if kind == "ucr" and colon:
+        folder, there = fetch_ucr(rest, data_dir)
+        return Fetched(str(folder), there)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)
@@ -213,6 +252,8 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
         Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
+        Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
+        Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

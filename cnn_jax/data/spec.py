@@ -61,6 +61,11 @@ class DataSpec:
         return next((each.kind for each in self.inputs.values()), "image")
 
     @property
+    def unit(self) -> str:
+        """What examples are called that are counted."""
+        return "images" if self.input_kind == "image" else "examples"
+
+    @property
     def evaluated_shape(self) -> tuple[int, ...]:
         """(h, w, c) of the raw images in evaluation."""
         return self.evaluation_shape or self.image_shape

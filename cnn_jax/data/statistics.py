@@ -79,6 +79,11 @@ def series_mean_std(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nanmean(values, axis=0), np.nanstd(values, axis=0)
 
 
+def series_lengths(series: np.ndarray) -> np.ndarray:
+    """How many times each of the series (n, t, c) has before its end, (n,) int."""
+    return np.sum(~np.isnan(series[..., 0]), axis=1)
+
+
 def scaled_mean_std(
     images: np.ndarray, values: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cnn_jax.recipe import Recipe
+
 
 class ImageFacts(NamedTuple):
     """What the choice of a recipe depends on.
@@ -27,3 +29,10 @@ class ImageFacts(NamedTuple):
     files: bool
     largest: float | None = None
     smallest: float | None = None
+
+
+class Chosen(NamedTuple):
+    """A recipe, and in a sentence or two why."""
+
+    recipe: Recipe
+    why: str

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cnn_jax.defaults.facts import ImageFacts
+from cnn_jax.defaults.facts import Chosen, ImageFacts
+from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
 from cnn_jax.duration import epochs, percent
 from cnn_jax.recipe import (
     Augment,
@@ -57,19 +58,13 @@ _DRAWN_UP_SIZE = 80
 _SCRATCH_SIZE = 64
 
 
-class Chosen(NamedTuple):
-    """A recipe, and in a sentence or two why."""
-
-    recipe: Recipe
-    why: str
-
-
 class Default(NamedTuple):
     """What a task's name stands for.
 
     Attributes:
       learns: what is learnt, in few words.
       facts: looks at the data: (recipe's data, kind of its targets, folder of TFDS sets) -> facts.
+      data: what is given to it, as an example.
       choose: (name of the task, name of the run, data, facts, whether from weights) -> the recipe.
         Without facts it is one for photographs. Weights are None where the command line leaves
         that open.
@@ -78,6 +73,7 @@ class Default(NamedTuple):
     learns: str
     facts: Callable[[Data, str, Any], Any]
     choose: Callable[[str, str, Data, Any, bool | None], Chosen]
+    data: str = "folder:photos"
 
 
 def _image_facts(data: Data, kind: str, data_dir: Any) -> ImageFacts:
@@ -230,5 +226,6 @@ DEFAULTS: dict[str, Default] = {
     "binary": Default("one of two classes", _image_facts, choose_for_images),
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
+    "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""

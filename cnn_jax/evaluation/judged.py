@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnn_jax.data.catalog import fetch, load
+from cnn_jax.data.catalog import SERIES, fetch, load
 from cnn_jax.data.contents import digests
-from cnn_jax.data.dataset import Examples, Split
+from cnn_jax.data.dataset import Examples, Split, input_kind
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.folder import find_files
 from cnn_jax.data.images import UnreadableImage, at_depth, decode, fitting, in_threads
@@ -24,6 +24,7 @@ from cnn_jax.data.joined import Joined
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
 from cnn_jax.data.resizing import central_square, resize
+from cnn_jax.data.series import series_parts
 from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
@@ -122,8 +123,9 @@ def judged_set(
     if split != "all" and split not in parts:
         raise UserError(f"{name} has no {split} split; it has {', '.join(parts)}, or give all")
     chosen = list(parts.values()) if split == "all" else [parts[split]]
+    _check_inputs(restored, name, chosen)
     renamed = renamed_classes(restored, name, class_names, chosen)
-    examples = _joined(chosen, renamed, view_of(restored), len(restored.spec.class_names))
+    examples = _joined(chosen, renamed, restored)
     seen = None
     if learnt is None:
         notes.append(NOT_REMEMBERED)
@@ -143,8 +145,8 @@ def judged_set(
     if seen is None or not (count := int(seen.sum())):
         return Judged(name, split, examples, tuple(notes))
     notes.append(
-        f"{count:,} of these {len(seen):,} images are in the training or validation part of the "
-        "run, which has learnt from or chosen by them"
+        f"{count:,} of these {len(seen):,} {restored.spec.unit} are in the training or validation "
+        "part of the run, which has learnt from or chosen by them"
     )
     unseen = examples.take(np.flatnonzero(~seen)) if count < len(seen) else None
     return Judged(name, split, examples, tuple(notes), unseen)
@@ -164,8 +166,8 @@ def _found(
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
-    if kind in ("csv", "npz") and colon:
-        return _told(restored, name, path)
+    if kind in ("csv", "npz", *SERIES) and colon:
+        return _told(restored, name, path, data_dir)
     if name in ("digits", "rotated_digits") or kind == "shapes":
         held = load(name, kind=target_kind(restored.recipe))
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
@@ -179,13 +181,18 @@ def _found(
 
 
 def _told(
-    restored: Restored, name: str, path: str
+    restored: Restored, name: str, path: str, data_dir: Path | None
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
     """The same of a table or of arrays, with the targets that the model tells."""
     kind, known = target_kind(restored.recipe), restored.spec.class_names
     if name.startswith("csv:"):
         files = find_table(path, restored.recipe.data.columns, kind)
         names, parts, notes = files.class_names, dict[str, Source | Split](files.parts), files.notes
+    elif name.startswith(tuple(f"{form}:" for form in SERIES)):
+        place = path if name.startswith("series:") else fetch(name, data_dir).path
+        fill = restored.recipe.data.fill_missing
+        splits, names, said = series_parts(place, name, kind, fill, judged=True)
+        parts, notes = dict[str, Source | Split](splits), tuple(said)
     else:
         held = load_npz(path, kind=kind, name=name)
         names, notes = held.class_names, held.notes
@@ -196,6 +203,17 @@ def _told(
             "in this order"
         )
     return names, parts, list(notes)
+
+
+def _check_inputs(restored: Restored, name: str, parts: Sequence[Source | Split]) -> None:
+    """Refuses images for a model of series, and the other way round."""
+    for part in parts:
+        has = input_kind(part) if isinstance(part, Split) else "image"
+        if has != restored.spec.input_kind:
+            raise UserError(
+                f"{name} has inputs of the kind {has}, but the model was trained on "
+                f"{restored.spec.input_kind}, of {restored.spec.name}"
+            )
 
 
 def renamed_classes(
@@ -228,16 +246,47 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _joined(
-    parts: Sequence[Source | Split], renamed: np.ndarray | None, view: View, classes: int
+    parts: Sequence[Source | Split], renamed: np.ndarray | None, restored: Restored
 ) -> Examples:
     """The examples of some parts as a model takes them."""
     held = [part for part in parts if isinstance(part, Split)]
     if held:
-        images = np.concatenate([in_shape(part.images, view) for part in held])
+        inputs = np.concatenate([_as_taken(part.inputs, restored) for part in held])
         targets = np.concatenate([part.targets for part in held])
-        return Split(images, targets if renamed is None else renamed[targets])
-    sources = [part for part in parts if not isinstance(part, Split)]
-    return StreamedSplit(Joined(sources, renamed), classes, view, view)
+        return Split(inputs, targets if renamed is None else renamed[targets])
+    sources, view = [part for part in parts if not isinstance(part, Split)], view_of(restored)
+    return StreamedSplit(Joined(sources, renamed), len(restored.spec.class_names), view, view)
+
+
+def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
+    if restored.spec.input_kind == "series":
+        return of_length(inputs, restored.spec.image_shape)
+    return in_shape(inputs, view_of(restored))
+
+
+def of_length(series: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Series (n, t, c) at the length of those that a model was trained on.
+
+    Args:
+      series: not a number after their ends.
+      shape: (t, c) of the model's.
+
+    Raises:
+      UserError: they have other channels, or are longer.
+    """
+    longest, channels = shape
+    if series.shape[2] != channels:
+        raise UserError(
+            f"the series have {series.shape[2]} channels, and those that the model was trained on "
+            f"had {channels}"
+        )
+    if series.shape[1] > longest:
+        raise UserError(
+            f"the series are up to {series.shape[1]:,} times long, and those that the model was "
+            f"trained on at most {longest:,}; cut them"
+        )
+    more = ((0, 0), (0, longest - series.shape[1]), (0, 0))
+    return np.pad(series, more, constant_values=np.nan)
 
 
 def in_memory(split: Examples) -> tuple[Examples, np.ndarray, list[UnreadableImage]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,19 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
+_SHAPES = {
+    "image": "images (height, width, channels)",
+    "series": "series (times, channels)",
+    "tokens": "texts (words,)",
+}
+
 
 def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     """Whether a name is that of a run's own data; None is."""
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    if kind not in ("csv", "folder", "npz") or not config.name.startswith(f"{kind}:"):
+    if kind not in ("csv", "folder", "npz", "series") or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
     return user_path(path).resolve() == user_path(ours).resolve()
@@ -100,15 +107,16 @@ def own_part(
         return _by_position(restored, found, split, data_dir, note)
     if not len(left):
         raise UserError(
-            f"none of the {len(keys):,} {split} images that the run began with is in {found.name}; "
-            "if they lie elsewhere, give --dataset folder:PATH"
+            f"none of the {len(keys):,} {split} {restored.spec.unit} that the run began with is in "
+            f"{found.name}; if they lie elsewhere, give --dataset "
+            f"{'series' if restored.spec.input_kind == 'series' else 'folder'}:PATH"
         )
     changes = parts.changes(there, partly=config.examples is not None)
     notes: tuple[str, ...] = ()
     if changes:
         notes = (
             f"{found.name} has changed since the run began: {changes}. Counted are "
-            f"{len(left):,} of the {len(keys):,} {split} images that it began with",
+            f"{len(left):,} of the {len(keys):,} {split} {restored.spec.unit} that it began with",
         )
     return Judged(config.name, split, _taken(list(given.values()), left), notes)
 
@@ -120,20 +128,26 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "npz"):
+    if form not in ("csv", "folder", "npz", "series"):
         return config.name
     places = [user_path(path)]
-    if parts is not None and Path(parts.place).exists():
+    if parts is not None and _lies(form, Path(parts.place)):
         # Another one here may have the same name.
         places.insert(0, Path(parts.place))
     for place in places:
-        if place.exists():
+        if _lies(form, place):
             return f"{form}:{place}"
     was = f" nor in {parts.place}, where it lay" if parts is not None else ""
     raise UserError(
         f"{config.name}, which the run was trained with, is not in {Path.cwd()}{was}; give the "
         f"place where it lies now: --dataset {form}:PATH"
     )
+
+
+def _lies(form: str, place: Path) -> bool:
+    """Whether data lie at a place; FOLDER/NAME of series is what their files begin with."""
+    begun = form == "series" and place.parent.is_dir()
+    return place.exists() or (begun and any(place.parent.glob(f"{glob.escape(place.name)}*")))
 
 
 def _given(restored: Restored, config: Data, data_dir: Path | None) -> dict[str, Examples]:
@@ -193,7 +207,7 @@ def _check(data: Dataset, spec: DataSpec) -> None:
     """
     for what, now, then in (
         ("classes", tuple(data.class_names), spec.class_names),
-        ("images (height, width, channels)", data.train.image_shape, spec.image_shape),
+        (_SHAPES[spec.input_kind], data.train.image_shape, spec.image_shape),
     ):
         if now != then:
             raise UserError(

@@ -20,6 +20,7 @@ from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
+from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import kind_of, make_task
 from cnn_jax.training.evaluator import make_model
@@ -93,7 +94,8 @@ def predict_readable(
     """Predicts the classes, tags or numbers of images, and tells which cannot be read.
 
     Args:
-      restored: the model.
+      restored: the model; of series the files are such as it was trained on, and what is told is
+        told of each row.
       files: as for `predict`.
       top: as for `predict`.
 
@@ -102,6 +104,8 @@ def predict_readable(
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
+    if restored.spec.input_kind == "series":
+        return _predict_series(restored, files, top)
     view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
@@ -121,6 +125,25 @@ def predict_readable(
                 told(restored, str(file), row, top)
                 for (file, _), row in zip(good, rows, strict=True)
             ]
+    return found, bad
+
+
+def _predict_series(
+    restored: Restored, files: Sequence[Path], top: int
+) -> tuple[list[Told], list[UnreadableImage]]:
+    apply, fill = Answers(restored), restored.recipe.data.fill_missing
+    found: list[Told] = []
+    bad: list[UnreadableImage] = []
+    for file in files:
+        try:
+            names, series = rows_of(file, restored.spec.image_shape, fill)
+        except UnreadableImage as error:
+            bad.append(error)
+            continue
+        for start in range(0, len(names), _BATCH):
+            rows = apply(series[start : start + _BATCH])
+            pairs = zip(names[start : start + _BATCH], rows, strict=True)
+            found += [told(restored, name, row, top) for name, row in pairs]
     return found, bad
 
 
@@ -195,7 +218,7 @@ def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
 
 
 class Answers:
-    """What is told (n, k) of raw images (n, h, w, c), compiled once for each n."""
+    """What is told (n, k) of raw images (n, h, w, c) or series (n, t, c), compiled by shape."""
 
     def __init__(self, restored: Restored) -> None:
         task = make_task(restored.recipe, restored.spec)
@@ -208,12 +231,12 @@ class Answers:
             return task.answers(task.infer(apply, task.prepared(images)))
 
         self._restored, self._told = restored, told
-        self._programs: dict[int, Any] = {}
+        self._programs: dict[tuple[int, ...], Any] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """What is told (n, k) of raw images (n, h, w, c)."""
         given = self._restored.variables, images
-        if len(images) not in self._programs:  # nearly all are of one size
+        if images.shape not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)
-            self._programs[len(images)] = program
-        return np.asarray(self._programs[len(images)](*given))
+            self._programs[images.shape] = program
+        return np.asarray(self._programs[images.shape](*given))

@@ -142,11 +142,18 @@ class BatchNorm(nn.BatchNorm):
         x: jax.Array,
         use_running_average: bool | None = None,
         activation: Activation | None = None,
+        there: jax.Array | None = None,
     ) -> jax.Array:
         """The normalised (b, ..., c) in `dtype`, with an activation of it if there is one.
 
         The activation is nothing but what could follow; a platform may have a faster way for both
         at once.
+
+        Args:
+          x: (b, ..., c).
+          use_running_average: whether it is normalised by running statistics.
+          activation: what follows, or None.
+          there: (b, ...), 1 where a value counts in statistics of the batch; None where all do.
         """
         running = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
@@ -160,7 +167,11 @@ class BatchNorm(nn.BatchNorm):
             return self._normalised(
                 x, mean.value[None], variance.value[None], scale, bias, activation
             )
-        y, means, variances = self.by_batch(x, scale, bias, activation)
+        if there is None:
+            y, means, variances = self.by_batch(x, scale, bias, activation)
+        else:
+            means, variances = group_moments(x, there)
+            y = self._normalised(x, means, variances, scale, bias, activation)
         if not self.is_initializing():
             momentum = momentum_now(self.momentum)
             for stored, found in ((mean, means), (variance, variances)):

@@ -108,18 +108,27 @@ def _refuse(
     return method(*args, **kwargs)
 
 
-def group_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def group_moments(x: jax.Array, there: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """Mean and variance (g, c) of each group of examples, taken in float32.
 
     The variance is the mean of the squares less the square of the mean, in one pass.
 
     Args:
       x: (b, ..., c).
+      there: (b, ...), 1 where a value counts and 0 where not; None where all do.
     """
     axis = current_axis()
     size = len(x) if axis.group is None else min(axis.group, len(x))
     grouped = x.reshape(-1, size, *x.shape[1:]).astype(jnp.float32)
     over = tuple(range(1, grouped.ndim - 1))
+    if there is not None:
+        counts = there.reshape(-1, size, *there.shape[1:], 1).astype(jnp.float32)
+        sums = jnp.sum(counts * grouped, over), jnp.sum(counts * jnp.square(grouped), over)
+        count = jnp.sum(counts, over)
+        if axis.name is not None and axis.group is None:
+            sums, count = lax.psum((sums, count), axis.name)
+        mean, square = (each / jnp.maximum(count, 1) for each in sums)
+        return mean, jnp.maximum(square - jnp.square(mean), 0)
     mean, square = jnp.mean(grouped, over), jnp.mean(jnp.square(grouped), over)
     if axis.name is not None and axis.group is None:
         mean, square = lax.pmean((mean, square), axis.name)

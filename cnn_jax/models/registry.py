@@ -28,19 +28,21 @@ class Entry:
     Attributes:
       name: the name that `create` takes.
       module: its class, with the fields num_classes and dtype besides its options.
-      input_shape: (h, w, c) of the images of the paper, in pixels and channels.
+      input_shape: (h, w, c) of the images of the paper, in pixels and channels; of series (t, c).
       num_classes: the paper's number of classes.
       paper: where it was published.
       options: every option with its default.
+      input_kind: what it takes, see `cnn_jax.data.fields`.
       own: where a file of a user's own has registered it.
     """
 
     name: str
     module: type[nn.Module]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
     paper: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    input_kind: str = "image"
     own: Own | None = None
 
 
@@ -51,9 +53,10 @@ def register(
     name: str,
     module: type[nn.Module],
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     num_classes: int,
     paper: str,
+    input_kind: str = "image",
     **options: Any,
 ) -> None:
     """Makes a model class known by name; one class may stand under several names.
@@ -61,10 +64,13 @@ def register(
     Args:
       name: the name that `create` takes.
       module: a class whose `__call__(x, *, train=False)` maps images (b, h, w, c) to float32
-        logits (b, k), with the fields num_classes and dtype, see `cnn_jax.models.contract`.
-      input_shape: (h, w, c) of the images of the paper.
+        logits (b, k), with the fields num_classes and dtype, see `cnn_jax.models.contract`; one of
+        series takes (b, t, c), or a dictionary of these as `series` and of `there` (b, t), 1 up to
+        the end of each.
+      input_shape: (h, w, c) of the images of the paper, or (t, c) of its series.
       num_classes: the paper's number of classes.
       paper: author, year and address.
+      input_kind: what it takes: `image` or `series`.
       **options: fields of the class that differ from its defaults, such as
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
 
@@ -79,7 +85,7 @@ def register(
         raise UserError(f"a model {name!r} is registered already: {_origin(known.module)}")
     base = model_options.defaults(module)
     chosen = base | model_options.checked(name, module, options, base)
-    found = Entry(name, module, input_shape, num_classes, paper, chosen)
+    found = Entry(name, module, input_shape, num_classes, paper, chosen, input_kind)
     if not sys._getframe(1).f_globals["__name__"].startswith("cnn_jax."):
         found = dataclasses.replace(found, own=given(found, "model", name=name))
     _entries[name] = found
@@ -89,9 +95,9 @@ def _origin(module: type[nn.Module]) -> str:
     return f"{label_of(module)}.{module.__qualname__}"
 
 
-def names() -> list[str]:
-    """The names of all models, sorted."""
-    return sorted(_entries)
+def names(input_kind: str | None = None) -> list[str]:
+    """The names of all models, or of those that take inputs of a kind, sorted."""
+    return sorted(name for name, each in _entries.items() if input_kind in (None, each.input_kind))
 
 
 def entry(name: str) -> Entry:

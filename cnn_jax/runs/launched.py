@@ -214,7 +214,7 @@ def result_line(summary: Summary, recipe: Recipe | None = None) -> str:
     recipe = recipe or from_json(summary["recipe"], Recipe, "the summary")
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
-        f"({summary['images_per_second']:,.0f} images/s), "
+        f"({summary['images_per_second']:,.0f} {summary.get('unit', 'images')}/s), "
         f"{summary['seconds']['total']:.0f} s in all"
     )
     if best is None:

@@ -209,7 +209,11 @@ class _Run:
             lock=self.experiment.lock,
         )
         self.display = Display(
-            program.plan.total, self.console, program.task.PARTS, metric_that_counts(recipe)
+            program.plan.total,
+            self.console,
+            program.task.PARTS,
+            metric_that_counts(recipe),
+            program.spec.unit,
         )
         try:
             if not folder.locked:
@@ -381,6 +385,7 @@ class _Run:
                 "compile": program.take_compile_seconds(),
             },
             "images_per_second": loop.images_per_second,
+            "unit": program.spec.unit,
             "metric": metric_that_counts(self.recipe).name,
             "best": best,
             "stopped": "early" if steps < program.plan.total else "end",

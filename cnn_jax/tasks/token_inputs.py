@@ -16,7 +16,7 @@ class TokenInputs(Inputs):
 
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
-        self.refuse_image_fields()
+        self.check_kinds()
 
     def example(self, *, evaluation: bool = False) -> jax.ShapeDtypeStruct:
         """See `Inputs`."""

@@ -34,11 +34,18 @@ class Display:
       console: where to.
       parts: what is shown of the training besides the loss.
       metric: what is shown of the validation besides the loss.
+      unit: what examples are called.
     """
 
     def __init__(
-        self, total: int, console: Console, parts: Sequence[Metric], metric: Metric
+        self,
+        total: int,
+        console: Console,
+        parts: Sequence[Metric],
+        metric: Metric,
+        unit: str = "images",
     ) -> None:
+        self._unit = f"{unit}/s"
         self.console = console
         shown = [_column("train", each) for each in (_LOSS, *parts)]
         shown += [_column("val", each) for each in dict.fromkeys((_LOSS, metric))]
@@ -48,7 +55,7 @@ class Display:
             "step": ("step", 8, "{:d}"),
             **{name: column for each in shown for name, column in each.items()},
             "rate": ("rate", 9, "{:.2e}"),
-            "images/s": ("images/s", 9, "{:,.0f}"),
+            "images/s": (self._unit, len(self._unit) + 1, "{:,.0f}"),
             "best": ("best", 5, "{}"),
         }
         # Of what a narrow terminal has no room for the first is left out first.
@@ -59,7 +66,7 @@ class Display:
         self._heading: str | None = None
         self._told = time.monotonic()
         self._progress = Progress(
-            *_bar(console.width),
+            *_bar(console.width, self._unit),
             console=console,
             transient=True,
             disable=not live(console),
@@ -111,7 +118,7 @@ class Display:
         now = time.monotonic()
         if not live(self.console) and now - self._told > _PLAIN_LINE_SECONDS:
             self._told = now
-            self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} images/s{wait}")
+            self.say(f"  step {step} of {self._total}, loss {loss:.4f}, {rate} {self._unit}{wait}")
 
     def row(self, values: dict[str, float | int | str | None]) -> None:
         """Prints a row of the table, under a heading the first time; None leaves a cell empty."""
@@ -146,16 +153,16 @@ class Display:
         return names, " ", 1
 
 
-def _bar(width: int) -> tuple[ProgressColumn, ...]:
+def _bar(width: int, unit: str) -> tuple[ProgressColumn, ...]:
     """What stands in the line of the bar: less of it on a narrow terminal, and no cut numbers."""
     done = TaskProgressColumn(), MofNCompleteColumn()
     left = TimeRemainingColumn(compact=True, elapsed_when_finished=True), TextColumn("left")
     if width < 80:
         return *done, TextColumn("loss {task.fields[loss]} ·"), *left
     if width < 120:
-        told = "{task.fields[rate]} images/s · loss {task.fields[loss]} ·"
+        told = f"{{task.fields[rate]}} {unit} · loss {{task.fields[loss]}} ·"
         return BarColumn(None), *done, TextColumn(told), *left
-    told = "{task.fields[rate]} images/s{task.fields[wait]} · loss {task.fields[loss]} ·"
+    told = f"{{task.fields[rate]}} {unit}{{task.fields[wait]}} · loss {{task.fields[loss]}} ·"
     return TextColumn("training"), BarColumn(), *done, TextColumn(told), *left
 
 

@@ -13,7 +13,7 @@ class Tiny:
 
     Attributes:
       name: of the entry.
-      shape: (h, w, c) of the images.
+      shape: (h, w, c) of the images, or (t, c) of the series.
       options: of the model.
       same_start: a pattern of the paths of kernels that are the same for every key.
       unreached: a pattern of the paths of parameters that no gradient of the logits reaches.
@@ -22,7 +22,7 @@ class Tiny:
     """
 
     name: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     options: dict = field(default_factory=dict)
     same_start: str = ""
     unreached: str = ""
@@ -61,6 +61,13 @@ TINY = {
         "vgg11_bn",
         (8, 8, 3),
         {"depths": (1, 2), "widths": (8, 8), "hidden": (16, 16), "pool_size": 2, "dropout": 0.1},
+    ),
+    "fcn1d": Tiny("fcn1d", (12, 2), {"widths": (8, 8, 8)}),
+    "resnet1d": Tiny("resnet1d", (12, 2), {"widths": (8, 8), "kernels": (4, 3)}),
+    "inception_time": Tiny(
+        "inception_time",
+        (12, 2),
+        {"depth": 3, "width": 8, "bottleneck": 8, "kernels": (8, 4, 2)},
     ),
     "googlenet": Tiny(
         "googlenet",

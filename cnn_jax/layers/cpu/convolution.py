@@ -7,6 +7,8 @@ code for. GPUs and TPUs have code of their own and are given plain convolutions.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -25,6 +27,13 @@ as maps in times maps out, passes over tiles as their sum."""
 
 WINOGRAD_VALUE_MAPS = 48
 """From so many on their values are, where no gradient is asked for."""
+
+
+MOST_PATCHED = 2**26
+"""Numbers in the patches of series up to which they are put together: 256 MB."""
+
+KERNEL_STEP = 5
+"""Of the width of a kernel of series for each of the times that share a patch."""
 
 
 def cpu_convolve(
@@ -77,6 +86,10 @@ def _ungrouped(
     if height == width == 1:
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
         return _matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
+    # Images one pixel wide are series. What is for images takes two to four times as long there.
+    series = width == x.shape[2] == 1 and strides == (1, 1) and pads[1] == (0, 0)
+    if series and height * x.size <= MOST_PATCHED:
+        return _along_series(x, kernel, pads[0])
     if height < strides[0] or width < strides[1]:
         return convolve(x, kernel, strides, pads, 1, (1, 1))
     whole = height == width == 3 <= min(x.shape[1:3]) and strides == (1, 1)
@@ -85,6 +98,31 @@ def _ungrouped(
         if maps >= WINOGRAD_MAPS and Shapes.of(x, kernel, strides, pads).tiles_pay:
             return winograd_convolve(x, kernel, pads, maps >= WINOGRAD_VALUE_MAPS)
     return convolve_by_products(x, kernel, strides, pads, alone)
+
+
+def _along_series(x: jax.Array, kernel: jax.Array, pad: tuple[int, int]) -> jax.Array:
+    """The convolution of (b, t, 1, c) with (k, 1, c, f), as a product of patches in time.
+
+    A patch of a wide kernel is for several times at once: the kernel is written out for each, a
+    time further on, which makes the patches fewer and little longer.
+    """
+    size, _, channels, features = kernel.shape
+    times = x.shape[1] + sum(pad) - size + 1
+    together = 1 if size < 2 * KERNEL_STEP else 2 ** int(math.log2(size // KERNEL_STEP))
+    patches = -(-times // together)
+    # A patch is so many neighbouring blocks, of as many times as share it.
+    blocks = -(-(size + together - 1) // together)
+    after = (patches + blocks - 1) * together - x.shape[1] - pad[0]
+    padded = jnp.pad(x[:, :, 0], ((0, 0), (pad[0], after), (0, 0)))
+    parts = padded.reshape(len(x), -1, together * channels)
+    taken = jnp.concatenate([parts[:, i : i + patches] for i in range(blocks)], axis=-1)
+    wide = blocks * together
+    further = [
+        jnp.pad(kernel[:, 0], ((i, wide - size - i), (0, 0), (0, 0))) for i in range(together)
+    ]
+    written = jnp.stack(further, axis=2).reshape(wide * channels, together * features)
+    y = _matmul(taken, written)
+    return y.reshape(len(x), patches * together, 1, features)[:, :times]
 
 
 def _precise() -> bool:

@@ -1,0 +1,259 @@
+"""Files of series: the `.ts` of the UCR/UEA archives, and tables with a series a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from cnn_jax.errors import UserError
+
+Fill = Literal["none", "linear"]
+"""What is done about values that are missing between others: refuse, or draw a line."""
+
+SUFFIXES = (".ts", ".tsv", ".txt", ".csv")
+"""Of the files that are read, the first before the others where a set has several."""
+
+_MISSING = {"", "?", "nan", "na", "null"}
+_LABELS = ("label", "class", "target", "y", "classlabel", "class_label")
+_SHOWN = 5
+
+
+class SeriesFile(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      series: n arrays (t, c) float32, not a number where a value is missing.
+      labels: n words, as they stand in the file; empty where it has none.
+      places: the line of each series, from 1.
+      kind: `class` or `number` where the file says what its labels are, else None.
+      notes: what a user should know.
+    """
+
+    series: list[np.ndarray]
+    labels: list[str]
+    places: list[int]
+    kind: str | None
+    notes: tuple[str, ...] = ()
+
+
+def read_series_file(file: Path, *, labelled: bool = True) -> SeriesFile:
+    """The series of a file, and what is told of each.
+
+    Args:
+      file: `.ts`; or a table of tabs, commas, semicolons or blanks with a series a row, the label
+        first or in the column that a heading calls label, class, target or y.
+      labelled: whether each row of a table has a label; `.ts` files say so themselves.
+
+    Raises:
+      UserError: it cannot be read, or is written in another way; the message has the line.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if "\0" in text:
+        raise UserError(f"{file} holds no text; series are read from {', '.join(SUFFIXES)} files")
+    lines = [(place, line.strip()) for place, line in enumerate(text.splitlines(), 1)]
+    lines = [(place, line) for place, line in lines if line]
+    found = _ts(file, lines) if file.suffix.lower() == ".ts" else _table(file, lines, labelled)
+    if not found.series:
+        raise UserError(f"{file} holds no series")
+    return found
+
+
+def _ts(file: Path, lines: Sequence[tuple[int, str]]) -> SeriesFile:
+    facts: dict[str, list[str]] = {}
+    start = len(lines)
+    for index, (place, line) in enumerate(lines):
+        if line.startswith("#"):
+            continue
+        if not line.startswith("@"):
+            raise UserError(
+                f"line {place} of {file} stands before @data, but begins with neither # nor @"
+            )
+        word, *rest = line[1:].split()
+        facts[word.lower()] = rest
+        if word.lower() == "data":
+            start = index + 1
+            break
+    else:
+        raise UserError(f"{file} has no line @data, behind which a .ts file has its series")
+    if _says(facts, "timestamps"):
+        raise UserError(
+            f"{file} has times beside its values (@timeStamps true), which are not read; write the "
+            "values at even times"
+        )
+    kind = None
+    if _says(facts, "classlabel"):
+        kind = "class"
+    elif _says(facts, "targetlabel"):
+        kind = "number"
+    series, labels, places = [], [], []
+    for place, line in lines[start:]:
+        if line.startswith("#"):
+            continue
+        parts = line.split(":")
+        if kind is not None:
+            labels.append(parts.pop().strip())
+        where = f"line {place} of {file}"
+        channels = [_numbers(part.split(","), where) for part in parts]
+        if not channels:
+            raise UserError(f"{where} has a label but no values, or no label behind a colon")
+        series.append(_together(channels, where))
+        places.append(place)
+    valid = facts.get("classlabel", [])[1:]
+    if kind == "class" and valid:
+        known = {label_word(each) for each in valid}
+        for place, label in zip(places, labels, strict=True):
+            if label_word(label) not in known:
+                raise UserError(
+                    f"line {place} of {file} ends with the class {label!r}, which is none of its "
+                    f"@classLabel: {' '.join(valid[:20])}"
+                )
+    return SeriesFile(series, labels, places, kind)
+
+
+def _says(facts: dict[str, list[str]], name: str) -> bool:
+    return [each.lower() for each in facts.get(name, [])[:1]] == ["true"]
+
+
+def _together(channels: Sequence[np.ndarray], where: str) -> np.ndarray:
+    lengths = {len(each) for each in channels}
+    if len(lengths) > 1:
+        raise UserError(
+            f"{where} has channels of {', '.join(map(str, sorted(lengths)))} values; the channels "
+            "of a series are as long (? stands for a value that is missing)"
+        )
+    return np.stack(channels, axis=1)
+
+
+def _table(file: Path, lines: Sequence[tuple[int, str]], labelled: bool) -> SeriesFile:
+    first = lines[0][1] if lines else ""
+    separator = next((each for each in "\t,;" if each in first), None)
+
+    def cells_of(line: str) -> list[str]:
+        return [cell.strip().strip('"') for cell in line.split(separator)]
+
+    notes, label_at = [], 0
+    head = cells_of(first)
+    words = [cell for cell in head if not _is_number(cell) and cell.lower() not in _MISSING]
+    if len(head) > 1 and 2 * len(words) > len(head):
+        titles = [cell.lower() for cell in head]
+        label_at = next((titles.index(each) for each in _LABELS if each in titles), 0)
+        lines = lines[1:]
+        if labelled:
+            notes.append(f"{file.name} has a heading; its labels are in column {head[label_at]}")
+    series, labels, places = [], [], []
+    for place, line in lines:
+        cells = cells_of(line)
+        where = f"line {place} of {file}"
+        if labelled:
+            if len(cells) < 2:
+                raise UserError(f"{where} has one cell only; a row is a label and the values")
+            labels.append(cells.pop(min(label_at, len(cells) - 1)))
+        series.append(_numbers(cells, where)[:, None])
+        places.append(place)
+    return SeriesFile(series, labels, places, None, tuple(notes))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
+    """Values (t,) float32, not a number where one is missing."""
+    try:
+        values = np.array([float(cell) for cell in cells], np.float64)
+    except ValueError:
+        values = np.array([_number(cell, time, where) for time, cell in enumerate(cells, 1)])
+    values = np.where(np.abs(values) > np.finfo(np.float32).max, np.inf, values)
+    if (wrong := np.flatnonzero(np.isinf(values))).size:
+        raise UserError(
+            f"{where} has {cells[wrong[0]].strip()} at time {wrong[0] + 1}, which is no finite "
+            "number; mend it, or write ? for a value that is missing"
+        )
+    return values.astype(np.float32)
+
+
+def _number(cell: str, time: int, where: str) -> float:
+    if cell.strip().lower() in _MISSING:
+        return np.nan
+    try:
+        return float(cell)
+    except ValueError:
+        raise UserError(
+            f"{where} has {cell.strip()!r} at time {time}, which is no number"
+        ) from None
+
+
+def label_word(label: str) -> str:
+    """A label as classes are called: whole numbers in one way, `1` for 1.0 and 1.0000000e+00."""
+    try:
+        value = float(label)
+    except ValueError:
+        return label
+    return str(int(value)) if value.is_integer() else label
+
+
+def completed(
+    series: Sequence[np.ndarray], places: Sequence[str], name: str, fill: Fill
+) -> tuple[list[np.ndarray], int]:
+    """Series without what lies beyond their end, and without missing values.
+
+    A series ends with its last value. What is missing before is refused or, where that is asked
+    for, drawn as a line between its neighbours; at either end the nearest value is taken.
+
+    Args:
+      series: arrays (t, c), not a number where a value is missing.
+      places: where each stands, for messages.
+      name: of the set or file.
+      fill: what is done about missing values.
+
+    Returns:
+      Arrays (t', c) float32 of finite numbers; and how many of them had values missing.
+
+    Raises:
+      UserError: a series or a channel has no value at all, or values are missing and not filled.
+    """
+    found, lacking = [], []
+    for values, place in zip(series, places, strict=True):
+        known = ~np.isnan(values)
+        if not known.any(axis=0).all():
+            what = "no value" if not known.any() else "a channel without any value"
+            raise UserError(f"{place} has {what}; leave the series out")
+        values = values[: np.flatnonzero(known.any(axis=1))[-1] + 1]
+        missing = np.isnan(values)
+        if missing.any():
+            time, channel = np.argwhere(missing)[0]
+            of = f", channel {channel + 1}" if values.shape[1] > 1 else ""
+            lacking.append(f"{place} at time {time + 1}{of}")
+            values = _drawn(values) if fill == "linear" else values
+        found.append(np.ascontiguousarray(values, np.float32))
+    if lacking and fill == "none":
+        more = "" if len(lacking) <= _SHOWN else f"; and {len(lacking) - _SHOWN:,} more"
+        raise UserError(
+            f"{name} has {len(lacking):,} series with values that are missing before their end: "
+            f"{'; '.join(lacking[:_SHOWN])}{more}. --data.fill-missing linear draws a line from "
+            "one neighbour to the other"
+        )
+    return found, len(lacking)
+
+
+def _drawn(values: np.ndarray) -> np.ndarray:
+    times = np.arange(len(values))
+    columns = []
+    for column in values.T:
+        known = ~np.isnan(column)
+        columns.append(np.interp(times, times[known], column[known]))
+    return np.stack(columns, axis=1).astype(np.float32)

@@ -1,0 +1,189 @@
+"""Whole runs on series, of unequal lengths and several channels, from files to predictions."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cnn_jax import Augment, Checkpoints, Data, Model, Series, Task, UserError, steps, train
+from cnn_jax.__main__ import main as command
+from cnn_jax.data import load
+from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predict import predict
+from cnn_jax.launch import result_line
+from cnn_jax.restored import restore
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.tasks.series_inputs import SeriesInputs
+from cnn_jax.training.stop import Stopped, StopRequest
+
+QUIET = Console(quiet=True)
+RANDOM = np.random.default_rng(0)
+HEAD = "@problemName Toy\n@univariate false\n@{} true{}\n@data\n"
+
+
+def line(length, rising):
+    """Two channels, one of which rises or falls, and what is told of it."""
+    slope = np.linspace(0, 2, length) * (1 if rising else -1)
+    channels = slope + RANDOM.normal(0, 0.1, length), RANDOM.normal(5, 1, length)
+    return ":".join(",".join(f"{value:.4f}" for value in each) for each in channels)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    top = tmp_path_factory.mktemp("toy")
+    for kind, words in (("classLabel", " down up"), ("targetlabel", "")):
+        for part, count in (("TRAIN", 24), ("TEST", 10)):
+            rows = []
+            for place in range(count):
+                told = ("down", "up")[place % 2] if words else f"{place % 2 - 3.5}"
+                rows.append(f"{line(6 + place % 5, place % 2)}:{told}")
+            name = f"{'Toy' if words else 'Level'}_{part}.ts"
+            (top / name).write_text(HEAD.format(kind, words) + "\n".join(rows) + "\n")
+    return top
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny, changed, folder):
+    fields = {
+        "data": Data(f"series:{folder}/Toy", validation=4),
+        "augment": Augment(),
+        "model": Model(
+            "fcn1d", options={"widths": (8, 8), "kernels": (4, 3), "norm_momentum": 0.5}
+        ),
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.02,
+        "optimizer.options": {},
+        "batch_size": 10,
+        "duration": steps(24),
+        "validate_every": steps(12),
+        "checkpoints": Checkpoints(every=steps(6)),
+        "ema": None,
+    }
+    return changed(tiny, fields)
+
+
+@pytest.fixture(scope="module")
+def learnt(recipe, tmp_path_factory):
+    """A whole run, with what it was run by."""
+    top = tmp_path_factory.mktemp("runs")
+    experiment = Experiment.of(recipe)
+    return top, experiment, train(recipe, top / "whole", console=QUIET, experiment=experiment)
+
+
+def test_a_run_learns_and_is_told(learnt):
+    top, _, summary = learnt
+    assert summary["test"]["examples"] == 10 and summary["test"]["accuracy"] >= 0.9
+    assert "examples/s" in result_line(summary) and "images" not in result_line(summary)
+    found = evaluate(top / "whole")
+    assert found["accuracy"] == summary["test"]["accuracy"]
+    assert found["nll"] == pytest.approx(summary["test"]["nll"], rel=1e-5)
+
+
+def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):
+    top, experiment, whole = learnt
+    plain, made = experiment.program.train_step, []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return plain(*arguments)
+
+    monkeypatch.setattr(experiment.program, "train_step", counted)
+    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 15)
+    with pytest.raises(Stopped):
+        train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    again = train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    assert again["test"] == whole["test"] and again["best"] == whole["best"]
+
+
+def test_other_series_are_judged_and_predicted(learnt, folder, tmp_path, capsys):
+    top, _, summary = learnt
+    run = top / "whole"
+    text = (folder / "Toy_TEST.ts").read_text()
+    (tmp_path / "new_TEST.ts").write_text(text)
+    found = evaluate(run, dataset=f"series:{tmp_path}/new")
+    assert (found["split"], found["examples"]) == ("test", 10)
+    assert found["accuracy"] == summary["test"]["accuracy"]
+    assert evaluate(run, dataset=f"series:{folder}/Toy", split="test")["examples"] == 10
+
+    told = predict(restore(run), [folder / "Toy_TEST.ts"])
+    labels = load(f"series:{folder}/Toy").test.labels
+    right = np.mean(
+        [each.classes[0] == ("down", "up")[k] for each, k in zip(told, labels, strict=True)]
+    )
+    assert right == summary["test"]["accuracy"] and told[0].image.endswith("Toy_TEST.ts:5")
+    command(["predict", str(run), str(folder / "Toy_TEST.ts"), "--top", "1", "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 10
+
+    one_channel = HEAD.format("classLabel", " down up") + "1,2,3:up\n"
+    for content, message in ((one_channel, "1 channels"), ("1,2,3\n", "stands before @data")):
+        (tmp_path / "bad.ts").write_text(content)
+        with pytest.raises(UserError, match=message):
+            predict(restore(run), [tmp_path / "bad.ts"])
+    long = tmp_path / "long_TEST.ts"
+    long.write_text(HEAD.format("classLabel", " down up") + line(40, True) + ":up\n")
+    assert predict(restore(run), [long])[0].classes[0] == "up"
+    with pytest.raises(
+        UserError, match="up to 40 times long, and those that the model was trained"
+    ):
+        evaluate(run, dataset=f"series:{tmp_path}/long")
+    with pytest.raises(
+        UserError, match="inputs of the kind image, but the model was trained on series"
+    ):
+        evaluate(run, dataset="digits")
+
+
+def test_numbers_of_series_are_learnt(recipe, changed, folder, tmp_path):
+    fields = {
+        "data.name": f"series:{folder}/Level",
+        "task": Task("regression"),
+        "series": Series("each"),
+        "duration": steps(24),
+    }
+    summary = train(changed(recipe, fields), tmp_path / "run", console=QUIET)
+    assert summary["test"]["mae"] < 0.3  # 0.5 by telling the mean
+    told = predict(restore(tmp_path / "run"), [folder / "Level_TEST.ts"])
+    assert len(told) == 10 and told[0].names == ("number 0",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": Model("simple_cnn")}, "simple_cnn takes inputs of the kind image.*fcn1d"),
+        ({"augment": Augment(mirror="random")}, "--augment.mirror is for images, and series:"),
+        ({"views": "mirror"}, "--views mirror is for images"),
+        ({"data": Data("digits")}, "fcn1d takes inputs of the kind series"),
+        (
+            {"data": Data("digits"), "model": Model("lenet5_relu"), "series": Series("each")},
+            "--series.standardise is for series, and digits has images",
+        ),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(recipe, changed, fields, message):
+    with pytest.raises(UserError, match=message):
+        Experiment.of(changed(recipe, fields))
+
+
+def test_series_are_standardised_by_the_training_part_or_each(recipe, changed, folder):
+    dataset = load(f"series:{folder}/Toy")
+    series, spec = dataset.train.inputs, data_spec(dataset)
+
+    def prepared(how, series):
+        found = SeriesInputs(changed(recipe, {"series": Series(how)}), spec).prepared(series)
+        return np.asarray(found["series"]), np.asarray(found["there"]) > 0
+
+    for how in ("train", "each", "none"):
+        values, there = prepared(how, series)
+        np.testing.assert_array_equal(there, ~np.isnan(series[..., 0]))
+        assert not values[~there].any()
+        if how == "none":
+            np.testing.assert_array_equal(values[there], series[there])
+            continue
+        parts = zip(values, there, strict=True) if how == "each" else [(values, there)]
+        for value, here in parts:
+            np.testing.assert_allclose(value[here].mean(0), 0, atol=1e-5)
+            np.testing.assert_allclose(value[here].std(0), 1, rtol=1e-4)
+    # What stands still has no deviation to be divided by.
+    assert not prepared("each", np.full((1, 4, 2), 3.1, np.float32))[0].any()
