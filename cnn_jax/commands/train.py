@@ -13,7 +13,8 @@ from cnn_jax.commands.command_line import quiet_libraries
 from cnn_jax.commands.experiment_line import read_launch, run_experiment
 from cnn_jax.commands.output import show
 from cnn_jax.commands.recipe_file import read_experiment
-from cnn_jax.defaults.recipes import DEFAULTS, Chosen, Default
+from cnn_jax.defaults.facts import Chosen
+from cnn_jax.defaults.recipes import DEFAULTS, Default
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
