@@ -20,7 +20,7 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE` hold what."""
+    """Which columns of `csv:FILE`, or of the tables of `text:PATH`, hold what."""
 
     targets: tuple[str, ...] = ()
     """What is to be told of an image; by default every column that is nothing else. Tags stand in
@@ -36,6 +36,25 @@ class Columns:
     names: str | None = None
     """A file with a name a line: the classes or tags in this order. Tags that are not in it are
     left out."""
+    text: str | None = None
+    """Of `text:PATH`, the text; by default the column that is called text, sentence or the like, or
+    the one with the longest cells."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """How the texts of `text:PATH` become words."""
+
+    encoding: str = "utf-8"
+    """How the files are written: utf-8, latin-1, cp1252, or another that Python knows."""
+    cleaning: Literal["words", "blanks"] = "words"
+    """What words are. `words` keeps letters, digits and ( ) , ! ? ' `, each of these signs a word,
+    and parts n't, 's, 've, 're, 'd, 'll from what they end, as Kim (2014) does
+    (https://arxiv.org/abs/1408.5882); `blanks` takes what stands between blanks as it is."""
+    lower_case: bool = True
+    """Take THE and the for one word."""
+    longest: int = 400
+    """Texts are cut after so many words; how many are is said."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +62,8 @@ class Data:
     """What is learnt from."""
 
     name: str = "mnist"
-    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE` or
-    `npz:FILE`."""
+    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
+    `series:PATH`, `ucr:NAME` or `text:PATH`."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -78,6 +97,17 @@ class Data:
     """Side in pixels of images in evaluation, by default `image_size`."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How images that stream are resized; always antialiased."""
+    text: Text = Text()
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is done to every series of numbers, in training and evaluation alike."""
+
+    standardise: Literal["train", "each", "none"] = "train"
+    """Subtract a mean and divide by a deviation of each channel: those of all training series,
+    which keeps what series differ by in level and size; those of each series, as papers do with
+    sets that are not so already; or neither."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +288,11 @@ class Optimizer:
     """Multiply the learning rate by this for every part of the model between a parameter and
     the last layer: early parts change less (https://arxiv.org/abs/1801.06146, section 3.2). Parts
     are what stands first in the paths, such as stem, stage1."""
+    max_norm: tuple[str, ...] = ()
+    """Greatest norm of the weights that lead to an output, as `pattern=norm`, such as
+    `^head/kernel$=3`: what is longer after an update is scaled down to it
+    (https://arxiv.org/abs/1207.0580). Of several patterns that are found in a path the first
+    counts."""
     clip_norm: float | None = None
     """Scale the gradient down to this global norm where it is larger."""
     accumulate: int = 1
@@ -334,6 +369,7 @@ class Recipe:
     data: Data = Data()
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
+    series: Series = Series()
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

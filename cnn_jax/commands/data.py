@@ -23,12 +23,13 @@ from cnn_jax.data import (
     describe,
     fetch,
 )
+from cnn_jax.data.dataset import input_kind
 from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.data.statistics import value_range
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task
+from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task, Text
 from cnn_jax.report.contact_sheet import augmentation_sheet
 from cnn_jax.tasks import target_kind
 from cnn_jax.terminal import say
@@ -87,6 +88,7 @@ class Reading:
     """Read only what is looked at, instead of holding the set in memory; by default where the
     pixels are 8 GB or more."""
     columns: Columns = field(default_factory=Columns)
+    text: Text = field(default_factory=Text)
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
@@ -117,6 +119,10 @@ class DataInfo:
             return
         names, numbers = found.pop("class_names"), found.pop("numbers", None)
         counts = found.pop("class_counts", {})
+        for split, (least, most) in found.pop("lengths", {}).items():
+            found[f"{split} lengths"] = f"{least}" if least == most else f"{least} to {most}"
+        for split, mean in found.pop("mean_lengths", {}).items():
+            found[f"{split} mean length"] = mean
         for split, count in found.pop("examples").items():
             found[f"{split} examples"] = count
         print_fields(found)
@@ -138,7 +144,7 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw images of a data set, with random changes beside them, as a PNG."""
+    """Draw images of a data set, with random changes beside them, as a PNG; of texts print some."""
 
     name: tyro.conf.Positional[str]
     """A data set."""
@@ -165,6 +171,9 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
+        if input_kind(train) == "tokens":
+            _show_texts(dataset, self.examples, self.seed)
+            return
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
             places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]
@@ -199,6 +208,16 @@ class DataShow:
         print(
             f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
         )
+
+
+def _show_texts(dataset: Dataset, count: int, seed: int) -> None:
+    """Prints some texts of a set as a model is given them, with what is told of each."""
+    train, words = dataset.train, ("", "<unknown>", *dataset.words)
+    assert isinstance(train, Split)
+    for place in np.random.default_rng(seed).permutation(len(train))[:count]:
+        target = train.targets[place]
+        told = _title(target, dataset.class_names) if target.ndim else dataset.class_names[target]
+        print(f"{told}: {' '.join(words[each] for each in train.inputs[place]).rstrip()}")
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:

@@ -17,8 +17,10 @@ from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.table_set import load_table
+from cnn_jax.data.text import load_text
+from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Columns
+from cnn_jax.recipe import Columns, Text
 from cnn_jax.user_path import user_path
 
 ANY_TFDS = (
@@ -37,13 +39,16 @@ def load(
     max_bytes: int | None = None,
     kind: Kind = "class",
     columns: Columns | None = None,
+    text: Text | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`;
-        `folder:PATH`; `csv:FILE`; `npz:FILE`; or a name of the TFDS catalog such as `cifar10`.
+        `folder:PATH`; `csv:FILE`; `npz:FILE`; `text:PATH`; or a name of the TFDS catalog such as
+        `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -52,7 +57,9 @@ def load(
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
-      columns: which columns of `csv:FILE` hold what.
+      columns: which columns of `csv:FILE` or `text:PATH` hold what.
+      text: how the texts of `text:PATH` become words.
+      vocabulary: of a model that is given texts; by default all words of the set.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -60,6 +67,18 @@ def load(
     """
     check_side("--data.image-size", image_size)
     form, colon, rest = name.partition(":")
+    if form == "text" and colon:
+        _refuse_for_texts(name, image_size, skip_bad, grey_range)
+        return load_text(
+            rest,
+            text or Text(),
+            columns or Columns(),
+            kind=kind,
+            name=name,
+            vocabulary=vocabulary,
+        )
+    if text is not None and text != Text():
+        raise UserError(f"--data.text is for text:PATH, and {name} has no texts; leave it out")
     if form == "csv" and colon:
         return load_table(
             rest,
@@ -104,6 +123,15 @@ def load(
     from cnn_jax.data.tfds_reader import load_tfds
 
     return load_tfds(name, image_size=image_size, data_dir=data_dir, max_bytes=max_bytes)
+
+
+def _refuse_for_texts(
+    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+) -> None:
+    given = {"image-size": image_size, "skip-bad": skip_bad or None, "grey-range": grey_range}
+    for flag, value in given.items():
+        if value is not None:
+            raise UserError(f"--data.{flag} is for images, and {name} has texts; leave it out")
 
 
 def _check_lies_somewhere(name: str) -> None:
@@ -153,6 +181,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not file.is_file():
             raise UserError(f"{name}: there is no file {rest}")
         return Fetched(str(file.resolve()), True)
+    if kind == "text" and colon:
+        there = user_path(rest)
+        if not there.exists():
+            raise UserError(f"{name}: there is no file or folder {rest}")
+        return Fetched(str(there.resolve()), True)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)
@@ -197,6 +230,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
         Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
+        Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

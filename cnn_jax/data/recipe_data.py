@@ -29,6 +29,7 @@ from cnn_jax.data.statistics import (
 )
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
+from cnn_jax.data.vocabulary import Vocabulary, with_training_words
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns, Data, Preprocess
 
@@ -47,15 +48,22 @@ class Preparation(NamedTuple):
     what: str
 
 
-def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class") -> Dataset:
+def read_data(
+    config: Data,
+    data_dir: Path | None = None,
+    *,
+    kind: Kind = "class",
+    vocabulary: Vocabulary | None = None,
+) -> Dataset:
     """The data of a recipe as they are, without a part cut from them.
 
     Args:
       config: the recipe's.
       data_dir: where TFDS sets lie.
       kind: of the targets, see `cnn_jax.data.fields`.
+      vocabulary: of a model that is given texts; by default all words of the set.
     """
-    if config.columns != Columns() and not config.name.startswith("csv:"):
+    if config.columns != Columns() and not config.name.startswith(("csv:", "text:")):
         raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
@@ -72,6 +80,8 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         data_dir=data_dir,
         kind=kind,
         columns=config.columns,
+        text=config.text,
+        vocabulary=vocabulary,
     )
 
 
@@ -92,7 +102,7 @@ def load_data(
       kind: of the targets, see `cnn_jax.data.fields`.
     """
     whole = read_data(config, data_dir, kind=kind)
-    found = in_parts(whole, config)
+    found = with_training_words(in_parts(whole, config))
     if remembered is None:
         return found
     now = Parts.of(found, remembered.kind)
@@ -181,6 +191,7 @@ def data_spec(
         facts=target_facts(train.targets),
         notes=notes,
         grey_range=dataset.grey_range,
+        words=dataset.words,
     )
 
 

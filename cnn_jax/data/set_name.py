@@ -8,7 +8,9 @@ from pathlib import Path
 
 from cnn_jax.errors import UserError, unknown
 
-_WITHOUT_TFDS = ("digits", "folder:PATH", "csv:FILE", "npz:FILE", "shapes")
+_WITHOUT_TFDS = (
+    "digits", "folder:PATH", "csv:FILE", "npz:FILE", "text:PATH", "shapes",
+)  # fmt: skip
 
 
 def unknown_set(name: str, catalog: Iterable[str]) -> UserError:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cnn_jax.data.catalog import fetch, load
 from cnn_jax.data.contents import digests
-from cnn_jax.data.dataset import Examples, Split
+from cnn_jax.data.dataset import Examples, Split, input_kind
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.folder import find_files
 from cnn_jax.data.images import UnreadableImage, central_square, decode, in_threads, resize
@@ -28,6 +28,7 @@ from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
+from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
@@ -155,6 +156,8 @@ def _found(
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind == "text" and colon:
+        return _texts(restored, name, path)
     if kind in ("csv", "npz") and colon:
         return _told(restored, name, path)
     if name in ("digits", "rotated_digits") or kind == "shapes":
@@ -187,6 +190,24 @@ def _told(
             "in this order"
         )
     return names, parts, list(notes)
+
+
+def _texts(
+    restored: Restored, name: str, path: str
+) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
+    """The same of texts, in the words that the model knows."""
+    kind, known, config = target_kind(restored.recipe), restored.spec, restored.recipe.data
+    if known.vocabulary is None:
+        raise UserError(f"{name} has texts, but the model was trained on {known.input_kind}")
+    parts, names, _, notes, _ = text_parts(
+        path, config.text, config.columns, kind, known.vocabulary
+    )
+    if kind != "class" and names != known.class_names:
+        raise UserError(
+            f"{name} has {_some(names)}, but the model tells {_some(known.class_names)}; it must "
+            "have the same in this order"
+        )
+    return names, dict[str, Source | Split](parts), notes
 
 
 def renamed_classes(
@@ -223,6 +244,10 @@ def _joined(
 ) -> Examples:
     """The examples of some parts as a model takes them."""
     held = [part for part in parts if isinstance(part, Split)]
+    if held and input_kind(held[0]) == "tokens":
+        targets = np.concatenate([part.targets for part in held])
+        tokens = np.concatenate([part.inputs for part in held])
+        return Split(tokens, targets if renamed is None else renamed[targets])
     if held:
         images = np.concatenate([in_shape(part.images, view) for part in held])
         targets = np.concatenate([part.targets for part in held])

@@ -24,6 +24,7 @@ from cnn_jax.models import (
     shufflenet_v2,
     simple_cnn,
     squeezenet,
+    text_cnn,
     vgg,
     wide_resnet,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "shufflenet_v2",
     "simple_cnn",
     "squeezenet",
+    "text_cnn",
     "vgg",
     "wide_resnet",
 ]

@@ -24,18 +24,20 @@ class Entry:
     Attributes:
       name: the name that `create` takes.
       module: its class, with the fields num_classes and dtype besides its options.
-      input_shape: (h, w, c) of the images of the paper, in pixels and channels.
+      input_shape: (h, w, c) of the images of the paper, in pixels and channels; of series (t, c).
       num_classes: the paper's number of classes.
       paper: where it was published.
       options: every option with its default.
+      input_kind: what it takes, see `cnn_jax.data.fields`.
     """
 
     name: str
     module: type[nn.Module]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
     paper: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    input_kind: str = "image"
 
 
 _entries: dict[str, Entry] = {}
@@ -45,9 +47,10 @@ def register(
     name: str,
     module: type[nn.Module],
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     num_classes: int,
     paper: str,
+    input_kind: str = "image",
     **options: Any,
 ) -> None:
     """Makes a model class known by name; one class may stand under several names.
@@ -55,10 +58,12 @@ def register(
     Args:
       name: the name that `create` takes.
       module: a class whose `__call__(x, *, train=False)` maps images (b, h, w, c) to float32
-        logits (b, k), with the fields num_classes and dtype.
-      input_shape: (h, w, c) of the images of the paper.
+        logits (b, k), with the fields num_classes and dtype; one of series takes (b, t, c), or a
+        dictionary of these as `series` and of `there` (b, t), 1 up to the end of each.
+      input_shape: (h, w, c) of the images of the paper, or (t, c) of its series.
       num_classes: the paper's number of classes.
       paper: author, year and address.
+      input_kind: what it takes: `image`, `series` or `tokens`.
       **options: fields of the class that differ from its defaults, such as
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
 
@@ -71,16 +76,16 @@ def register(
         raise UserError(f"a model {name!r} is registered already: {_origin(known.module)}")
     base = model_options.defaults(module)
     chosen = base | model_options.checked(name, module, options, base)
-    _entries[name] = Entry(name, module, input_shape, num_classes, paper, chosen)
+    _entries[name] = Entry(name, module, input_shape, num_classes, paper, chosen, input_kind)
 
 
 def _origin(module: type[nn.Module]) -> str:
     return f"{module.__module__}.{module.__qualname__}"
 
 
-def names() -> list[str]:
-    """The names of all models, sorted."""
-    return sorted(_entries)
+def names(input_kind: str | None = None) -> list[str]:
+    """The names of all models, or of those that take inputs of a kind, sorted."""
+    return sorted(name for name, each in _entries.items() if input_kind in (None, each.input_kind))
 
 
 def entry(name: str) -> Entry:

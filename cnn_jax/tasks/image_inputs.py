@@ -44,6 +44,7 @@ class ImageInputs(Inputs):
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
         recipe, spec = self.recipe, self.spec
+        self.check_kinds()
         augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
         side = min(output_shape(recipe.preprocess, spec.image_shape)[:2])
         if recipe.views == "six" and side < 2:

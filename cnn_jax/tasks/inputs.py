@@ -11,11 +11,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from cnn_jax import models
 from cnn_jax.batch import Batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.contract import Apply
+
+_OF_KIND = {"augment": "image", "preprocess": "image", "series": "series"}
+"""Groups of a recipe that are for inputs of one kind."""
+
+_PLURAL = {"image": "images", "series": "series", "tokens": "tokens"}
 
 
 @dataclass(frozen=True)
@@ -44,27 +50,40 @@ class Inputs(ABC):
     def example(self, *, evaluation: bool = False) -> Any:
         """Shapes and dtypes of one prepared example, without the batch's axis, as a tree."""
 
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Options of a model that follow from the data."""
+        return {}
+
     @abstractmethod
     def prepared(self, inputs: Any) -> Any:
         """Raw inputs (b, ...) as evaluation gives them to the model."""
 
-    def refuse_image_fields(self) -> None:
-        """Refuses what a recipe asks for that only images have.
+    def check_kinds(self) -> None:
+        """Refuses a model and fields of a recipe that are for inputs of other kinds.
 
         Raises:
-          UserError: there is such a field.
+          UserError: there is one.
         """
-        for group in ("augment", "preprocess"):
+        name = self.recipe.model.name
+        if (takes := models.entry(name).input_kind) != self.KIND:
+            raise UserError(
+                f"--model.name {name} takes inputs of the kind {takes}, and {self.spec.name} has "
+                f"{self.KIND}; models of these are {', '.join(models.names(self.KIND)) or 'none'}"
+            )
+        for group, kind in _OF_KIND.items():
             asked = getattr(self.recipe, group)
-            for each in dataclasses.fields(asked):
+            for each in dataclasses.fields(asked) if kind != self.KIND else ():
                 if getattr(asked, each.name) != each.default:
                     flag = f"--{group}.{each.name.replace('_', '-')}"
                     raise UserError(
-                        f"{flag} is for images, and {self.spec.name} has {self.KIND}; leave it out"
+                        f"{flag} is for {_PLURAL[kind]}, and {self.spec.name} has "
+                        f"{_PLURAL[self.KIND]}; leave it out"
                     )
-        if self.recipe.views != "none":
+        if self.KIND != "image" and self.recipe.views != "none":
             raise UserError(
-                f"--views {self.recipe.views} is for images, and {self.spec.name} has {self.KIND}"
+                f"--views {self.recipe.views} is for images, and {self.spec.name} has "
+                f"{_PLURAL[self.KIND]}"
             )
 
     def training_batch(

@@ -22,7 +22,7 @@ class SeriesInputs(Inputs):
 
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
-        self.refuse_image_fields()
+        self.check_kinds()
 
     def example(self, *, evaluation: bool = False) -> dict[str, jax.ShapeDtypeStruct]:
         """See `Inputs`."""
@@ -33,11 +33,31 @@ class SeriesInputs(Inputs):
         }
 
     def prepared(self, inputs: jax.Array) -> dict[str, Any]:
-        """See `Inputs`: each channel less its mean, in its deviations over the training part."""
+        """See `Inputs`: standardised as the recipe says; a channel that stands still is zero."""
         there = ~jnp.isnan(inputs[..., 0])
-        mean, std = (jnp.asarray(values, jnp.float32) for values in (self.spec.mean, self.spec.std))
-        values = (inputs - mean) / jnp.where(std > 0, std, 1.0)
+        values = jnp.where(there[..., None], inputs, 0.0)
+        how = self.recipe.series.standardise
+        if how == "train":
+            mean = jnp.asarray(self.spec.mean, jnp.float32)
+            values = (values - mean) / _safe(jnp.asarray(self.spec.std, jnp.float32))
+        elif how == "each":
+            values = _by_themselves(values, there[..., None])
         return {
             "series": jnp.where(there[..., None], values, 0.0),
             "there": there.astype(jnp.float32),
         }
+
+
+def _by_themselves(values: jax.Array, there: jax.Array) -> jax.Array:
+    """Each channel of each series less its mean, in its own (population) deviations."""
+    count = jnp.maximum(jnp.sum(there, 1, keepdims=True), 1)
+    mean = jnp.sum(values, 1, keepdims=True) / count
+    apart = jnp.where(there, values - mean, 0.0)
+    std = jnp.sqrt(jnp.sum(jnp.square(apart), 1, keepdims=True) / count)
+    # What stands still but for the rounding of its mean.
+    still = std <= 1e-6 * jnp.abs(mean)
+    return jnp.where(still, 0.0, apart / _safe(std))
+
+
+def _safe(std: jax.Array) -> jax.Array:
+    return jnp.where(std > 0, std, 1.0)
