@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Conv, Dense, Dropout, tap
+from cnn_jax.layers.basic import Dense, Dropout, tap
 from cnn_jax.layers.options import check_positive, check_rate
 from cnn_jax.models.registry import register
 
@@ -76,18 +76,11 @@ class TextCNN(nn.Module):
             raise UserError(f"text_cnn takes texts (b, t), not {x.shape}")
         vectors = WordVectors(self.vocabulary, self.embedding, self.dtype, name="words")(x)
         widest = max(self.windows)
-        vectors = jnp.pad(vectors, ((0, 0), (widest - 1, widest), (0, 0)))[:, :, None]
+        vectors = jnp.pad(vectors, ((0, 0), (widest - 1, widest), (0, 0)))
         found = []
         for width in self.windows:
-            conv = Conv(
-                self.maps,
-                (width, 1),
-                padding="VALID",
-                kernel_init=_within(0.01),
-                dtype=self.dtype,
-                name=f"conv{width}",
-            )
-            over_time = nn.relu(conv(vectors))[:, :, 0]
+            conv = WordConv(self.maps, width, dtype=self.dtype, name=f"conv{width}")
+            over_time = nn.relu(conv(vectors))
             # The first word of the window that decided, counted from the first of the text.
             tap(self, f"decided{width}", jnp.argmax(over_time, axis=1) - (widest - 1))
             found.append(jnp.max(over_time, axis=1))
@@ -120,6 +113,36 @@ class WordVectors(nn.Module):
         vectors = self.param("vectors", _within(0.25), shape, jnp.float32)
         there = (tokens != _PADDING)[..., None]
         return jnp.where(there, jnp.take(vectors, tokens, axis=0), 0).astype(self.dtype)
+
+
+class WordConv(nn.Module):
+    """A convolution along time: (b, t, c) -> (b, t - width + 1, features), computed in `dtype`.
+
+    It is one product of all windows, laid out one after the other, with the kernel: of few places
+    and many channels that is twice as fast as XLA's convolution on a CPU.
+
+    Attributes:
+      features: number of output maps.
+      width: of the windows in words.
+      dtype: what it computes in; parameters are float32.
+
+    Parameters: kernel (width, c, features), bias (features,).
+    """
+
+    features: int
+    width: int
+    dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The convolution of (b, t, c)."""
+        shape = self.width, x.shape[-1], self.features
+        kernel = self.param("kernel", _within(0.01), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        count = x.shape[1] - self.width + 1
+        windows = jnp.concatenate([x[:, i : i + count] for i in range(self.width)], axis=-1)
+        product = windows @ kernel.reshape(-1, self.features).astype(self.dtype)
+        return product + bias.astype(self.dtype)
 
 
 register(

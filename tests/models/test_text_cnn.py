@@ -49,7 +49,7 @@ def test_features_are_those_of_a_loop_over_windows(net):
     padded = np.pad(vectors, ((0, 0), (4, 4), (0, 0)))  # as the original
     expected, first = [], None
     for width in (3, 4, 5):
-        kernel, bias = params[f"conv{width}"]["kernel"][:, 0], params[f"conv{width}"]["bias"]
+        kernel, bias = params[f"conv{width}"]["kernel"], params[f"conv{width}"]["bias"]
         starts = range(padded.shape[1] - width + 1)
         maps = [np.einsum("bwc,wcf->bf", padded[:, i : i + width], kernel) for i in starts]
         maps = np.maximum(np.stack(maps, 1) + bias, 0)
