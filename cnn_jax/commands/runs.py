@@ -25,6 +25,7 @@ from cnn_jax.evaluation.predict import (
     predict_readable,
     write_csv,
 )
+from cnn_jax.evaluation.predict_text import deciding_windows, predict_texts, texts_of
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.restored import Restored, restore
@@ -81,13 +82,13 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images."""
+    """Name the most probable classes of images, or of texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP or WebP files; folders, with all that is in them; patterns such as '*.jpg';
-    `-` for standard input."""
+    `-` for standard input. Of a model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
@@ -105,6 +106,9 @@ class Predict:
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()
+        if restored.spec.input_kind == "tokens":
+            self._of_texts(restored)
+            return
         files, bad = pictures(self.images)
         names = restored.spec.class_names
         every, unreadable = predict_readable(restored, files, len(names))
@@ -115,7 +119,28 @@ class Predict:
         if bad:
             raise cannot_be_read(bad)
 
-    def _show(self, found: Sequence[Told]) -> None:
+    def _of_texts(self, restored: Restored) -> None:
+        """Prints the same of texts, and in JSON also the windows of words that decided."""
+        names = restored.spec.class_names
+        every = predict_texts(restored, texts_of(self.images, restored), len(names))
+        if self.csv is not None:
+            write_csv(self.csv, every, names)
+        best = [each.best(self.top) for each in every]
+        if self.json:
+            rows = [dataclasses.asdict(each) for each in best]
+            for row in rows:
+                row["text"] = text = row.pop("image")
+                windows = deciding_windows(restored, text)
+                row["windows"] = [dataclasses.asdict(each) for each in windows]
+            print_json(rows)
+            return
+        self._show(best, "text")
+        if len(best) == 1 and (windows := deciding_windows(restored, best[0].image)):
+            print(
+                "decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in windows)
+            )
+
+    def _show(self, found: Sequence[Told], what: str = "image") -> None:
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
             return
@@ -131,8 +156,8 @@ class Predict:
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
         words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
-        renamed = [dict(zip(("image", *words), row.values(), strict=True)) for row in rows]
-        print_rows(renamed, ("image", *words), as_json=False, empty="")
+        renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
+        print_rows(renamed, (what, *words), as_json=False, empty="")
 
     def _restored(self) -> Restored:
         if self.run.exists():

@@ -102,7 +102,7 @@ def predict_readable(
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    view, apply = view_of(restored), _Answers(restored)
+    view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None
     found: list[Told] = []
     bad: list[UnreadableImage] = []
@@ -118,7 +118,7 @@ def predict_readable(
         if good:
             rows = apply(np.stack([image for _, image in good]))
             found += [
-                _told(restored, str(file), row, top)
+                told(restored, str(file), row, top)
                 for (file, _), row in zip(good, rows, strict=True)
             ]
     return found, bad
@@ -181,7 +181,15 @@ def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
         return error
 
 
-def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
+def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
+    """What a row of answers says of an example.
+
+    Args:
+      restored: the model.
+      image: the file, or the text.
+      row: probabilities (k,) of classes or tags, or numbers.
+      top: how many classes are named, or all if there are fewer.
+    """
     names = restored.spec.class_names
     if kind_of(restored.recipe).NUMBERS:
         return Estimate(image, names, tuple(map(float, row)))
@@ -193,23 +201,24 @@ def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
     )
 
 
-class _Answers:
-    """What is told (n, k) of raw images (n, h, w, c), compiled once for each n."""
+class Answers:
+    """What is told (n, k) of raw inputs (n, ...), compiled once for each n."""
 
     def __init__(self, restored: Restored) -> None:
         task = make_task(restored.recipe, restored.spec)
         model = make_model(restored.recipe, task)
 
-        def told(variables: Any, images: Any) -> Any:
+        def answer(variables: Any, images: Any) -> Any:
             def apply(inputs: Any) -> Any:
                 return model.apply(variables, inputs, train=False)
 
             return task.answers(task.infer(apply, task.prepared(images)))
 
-        self._restored, self._told = restored, told
+        self._restored, self._told = restored, answer
         self._programs: dict[int, Any] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
+        """What is told (n, k) of raw inputs (n, ...)."""
         given = self._restored.variables, images
         if len(images) not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)

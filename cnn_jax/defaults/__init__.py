@@ -1,0 +1,1 @@
+"""What `cnn-jax train TASK` trains: a recipe for each task that suits the data given."""
