@@ -25,7 +25,12 @@ from cnn_jax.evaluation.predict import (
     predict_readable,
     write_csv,
 )
-from cnn_jax.evaluation.predict_text import deciding_windows, predict_texts, texts_of
+from cnn_jax.evaluation.predict_text import (
+    cut_texts,
+    deciding_windows,
+    predict_texts,
+    texts_of,
+)
 from cnn_jax.json_values import read_json
 from cnn_jax.pretrained.published import PUBLISHED, restore_published
 from cnn_jax.restored import Restored, restore
@@ -122,23 +127,24 @@ class Predict:
     def _of_texts(self, restored: Restored) -> None:
         """Prints the same of texts, and in JSON also the windows of words that decided."""
         names = restored.spec.class_names
-        every = predict_texts(restored, texts_of(self.images, restored), len(names))
+        texts = texts_of(self.images, restored)
+        every = predict_texts(restored, texts, len(names))
         if self.csv is not None:
             write_csv(self.csv, every, names)
         best = [each.best(self.top) for each in every]
         if self.json:
             rows = [dataclasses.asdict(each) for each in best]
-            for row in rows:
-                row["text"] = text = row.pop("image")
-                windows = deciding_windows(restored, text)
-                row["windows"] = [dataclasses.asdict(each) for each in windows]
+            windows = deciding_windows(restored, texts)
+            for row, each in zip(rows, windows, strict=True):
+                row["text"] = row.pop("image")
+                row["windows"] = [dataclasses.asdict(window) for window in each]
             print_json(rows)
             return
         self._show(best, "text")
-        if len(best) == 1 and (windows := deciding_windows(restored, best[0].image)):
-            print(
-                "decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in windows)
-            )
+        if cut := cut_texts(restored, texts):
+            print(cut)
+        if len(texts) == 1 and (found := deciding_windows(restored, texts)[0]):
+            print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
 
     def _show(self, found: Sequence[Told], what: str = "image") -> None:
         if self.json:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,24 @@ from cnn_jax.data.text_files import find_texts
 from cnn_jax.data.vocabulary import Vocabulary, by_frequency, encoded, words_of
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns, Text
+
+
+class TextParts(NamedTuple):
+    """Texts as words.
+
+    Attributes:
+      parts: by name, train among them.
+      names: of the classes or tags, or what the numbers are of.
+      words: the vocabulary.
+      notes: what a user should know of how they were read.
+      source: where they lie.
+    """
+
+    parts: dict[str, Split]
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+    notes: list[str]
+    source: Path
 
 
 def load_text(
@@ -42,16 +62,16 @@ def load_text(
     Raises:
       UserError: it cannot be read, or tells nothing of that kind.
     """
-    parts, names, words, notes, source = text_parts(path, config, columns, kind, vocabulary)
+    found = text_parts(path, config, columns, kind, vocabulary)
     dataset = Dataset(
         name=name or f"text:{path}",
-        class_names=names,
-        train=parts["train"],
-        validation=parts.get("validation"),
-        test=parts.get("test"),
-        source=str(source.resolve()),
-        notes=tuple(notes),
-        words=words,
+        class_names=found.names,
+        train=found.parts["train"],
+        validation=found.parts.get("validation"),
+        test=found.parts.get("test"),
+        source=str(found.source.resolve()),
+        notes=tuple(found.notes),
+        words=found.words,
     )
     return dataset if dataset.test is not None else cut_test(dataset)
 
@@ -62,12 +82,8 @@ def text_parts(
     columns: Columns,
     kind: Kind,
     vocabulary: Vocabulary | None = None,
-) -> tuple[dict[str, Split], tuple[str, ...], tuple[str, ...], list[str], Path]:
-    """The same as they are, no part cut from them.
-
-    Returns:
-      The parts, what is told of them, the words of the vocabulary, notes, and where they lie.
-    """
+) -> TextParts:
+    """The same as they are, no part cut from them; see `load_text`."""
     if config.longest < 1:
         raise UserError(f"--data.text.longest {config.longest} must be at least 1")
     found = find_texts(path, config.encoding, columns, kind)
@@ -102,7 +118,7 @@ def text_parts(
             f"{repeats:,} texts are repeats of the other {len(same):,}; where parts are cut, the "
             "same text stays in one"
         )
-    own = [None] * (len(ends) + 1)
+    own: Sequence[np.ndarray | None] = [None] * (len(ends) + 1)
     if groups is not None:
         places = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         own = np.split(places, ends)
@@ -114,4 +130,4 @@ def text_parts(
             strict=True,
         )
     }
-    return parts, names, vocabulary.words, notes, found.source
+    return TextParts(parts, names, vocabulary.words, notes, found.source)

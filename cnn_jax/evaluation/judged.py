@@ -199,15 +199,13 @@ def _texts(
     kind, known, config = target_kind(restored.recipe), restored.spec, restored.recipe.data
     if known.vocabulary is None:
         raise UserError(f"{name} has texts, but the model was trained on {known.input_kind}")
-    parts, names, _, notes, _ = text_parts(
-        path, config.text, config.columns, kind, known.vocabulary
-    )
-    if kind != "class" and names != known.class_names:
+    found = text_parts(path, config.text, config.columns, kind, known.vocabulary)
+    if kind != "class" and found.names != known.class_names:
         raise UserError(
-            f"{name} has {_some(names)}, but the model tells {_some(known.class_names)}; it must "
-            "have the same in this order"
+            f"{name} has {_some(found.names)}, but the model tells {_some(known.class_names)}; it "
+            "must have the same in this order"
         )
-    return names, dict[str, Source | Split](parts), notes
+    return found.names, dict[str, Source | Split](found.parts), found.notes
 
 
 def renamed_classes(

@@ -82,41 +82,51 @@ class Window:
     share: float
 
 
-def deciding_windows(restored: Restored, text: str, count: int = 3) -> list[Window]:
-    """The windows of a text that speak most for the class that is told of it.
+def deciding_windows(
+    restored: Restored, texts: Sequence[str], count: int = 3
+) -> list[list[Window]]:
+    """The windows of each text that speak most for the class that is told of it.
 
     Each map of a TextCNN has its maximum at one window, and the last layer is linear in the maxima:
     what a window adds is the sum over the maps that it decided.
 
     Args:
-      restored: a model with a maximum over time and a linear layer after it, such as `text_cnn`.
-      text: any.
-      count: how many at most, the strongest first.
+      restored: a model with a maximum over time and a linear layer after it, such as `text_cnn`;
+        of others there are no windows.
+      texts: n of them.
+      count: how many windows at most, the strongest first.
     """
-    assert restored.spec.vocabulary is not None
     task = make_task(restored.recipe, restored.spec)
     model = make_model(restored.recipe, task)
-    tokens = _tokens(restored, [text])
-    found = jax.device_get(
-        jax.jit(lambda variables, x: models.activations(model, variables, x))(
-            restored.variables, tokens
-        )
-    )
+    activations = jax.jit(lambda variables, x: models.activations(model, variables, x))
+    windows: list[list[Window]] = []
+    for start in range(0, len(texts), _BATCH):
+        part = texts[start : start + _BATCH]
+        found = jax.device_get(activations(restored.variables, _tokens(restored, part)))
+        windows += [
+            _windows(restored, text, {name: value[place] for name, value in found.items()}, count)
+            for place, text in enumerate(part)
+        ]
+    return windows
+
+
+def _windows(restored: Restored, text: str, found: dict[str, Any], count: int) -> list[Window]:
+    """The same of one text, from what the layers put out."""
     widths = [int(each[1]) for name in found if (each := _DECIDED.fullmatch(name))]
     if not widths:
         return []
     variables: Any = restored.variables
-    head = np.asarray(variables["params"]["head"]["kernel"])
-    logits = found["logits"][0]
+    head, logits = np.asarray(variables["params"]["head"]["kernel"]), found["logits"]
     if len(logits) > 1:
         towards = head[:, int(np.argmax(logits))] - head.mean(axis=1)
     else:
         towards = head[:, 0] * (1 if logits[0] > 0 else -1)
-    shares = np.split(found["embedding"][0] * towards, len(widths))
+    shares = np.split(found["embedding"] * towards, len(widths))
     adds: dict[tuple[int, int], float] = defaultdict(float)
     for width, each in zip(widths, shares, strict=True):
-        for place, share in zip(found[f"decided{width}"][0], each, strict=True):
+        for place, share in zip(found[f"decided{width}"], each, strict=True):
             adds[int(place), width] += float(share)
+    assert restored.spec.vocabulary is not None
     known = set(restored.spec.words)
     words = words_of(text, restored.recipe.data.text)[: restored.spec.vocabulary.length]
     written = [word if word in known else f"{word}?" for word in words]
@@ -125,6 +135,14 @@ def deciding_windows(restored: Restored, text: str, count: int = 3) -> list[Wind
         for (place, width), share in sorted(adds.items(), key=lambda item: -item[1])
     ]
     return [each for each in spoken if each.words and each.share > 0][:count]
+
+
+def cut_texts(restored: Restored, texts: Sequence[str]) -> str:
+    """How many texts are longer than the model takes, in words; empty if none is."""
+    assert restored.spec.vocabulary is not None
+    longest, config = restored.spec.vocabulary.length, restored.recipe.data.text
+    count = sum(len(words_of(text, config)) > longest for text in texts)
+    return f"{count:,} of {len(texts):,} texts are cut after {longest:,} words" if count else ""
 
 
 def _tokens(restored: Restored, texts: Sequence[str]) -> np.ndarray:

@@ -17,7 +17,7 @@ from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
 RANDOM = np.random.default_rng(0)
-FILLERS = "the a of film and it is was plot who".split()
+FILLERS = ["the", "a", "of", "film", "and", "it", "is", "was", "plot", "who"]
 
 
 def sentence(label):
@@ -59,7 +59,7 @@ def trained(tiny, changed, table, tmp_path_factory):
 
 
 def test_a_run_learns_and_keeps_its_vocabulary(trained):
-    recipe, experiment, folder, summary = trained
+    _, experiment, folder, summary = trained
     assert summary["test"]["accuracy"] > 0.9 and summary["test"]["examples"] >= 20
     stored = json.loads((folder / "data.json").read_text())
     assert set(stored["words"]) == {*FILLERS, "awful", "great"}
@@ -123,9 +123,8 @@ def test_texts_are_told_with_the_windows_that_decided(trained, tmp_path, capsys,
     good, bad = predict_texts(restored, ["Who is GREAT, unheard?", "the plot was awful"])
     assert (good.classes[0], bad.classes[0]) == ("good", "bad")
     assert good.probabilities[0] > 0.6 and sum(good.probabilities) == pytest.approx(1)
-    first = deciding_windows(restored, "the plot was awful of a unheard")[0]
+    first = deciding_windows(restored, ["the plot was awful of a unheard"])[0][0]
     assert "awful" in first.words and first.share > 0
-    assert deciding_windows(restored, "unheard")[:0] == []
 
     (tmp_path / "lines.txt").write_text("great film\n\nawful film\n")
     run = str(folder)
@@ -134,8 +133,9 @@ def test_texts_are_told_with_the_windows_that_decided(trained, tmp_path, capsys,
     assert [row["text"] for row in rows] == ["a great plot", "great film", "awful film"]
     assert [row["classes"] for row in rows] == [["good"], ["good"], ["bad"]]
     assert "great" in rows[0]["windows"][0]["words"]
-    command(["predict", run, "a great plot"])
+    command(["predict", run, "a great plot" + " of" * 20])
     shown = capsys.readouterr().out
+    assert "1 of 1 texts are cut after" in shown
     assert "text" in shown and "good" in shown and "decided by: " in shown
     with pytest.raises(SystemExit):
         command(["predict", run, str(tmp_path)])
