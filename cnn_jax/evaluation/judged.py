@@ -114,8 +114,9 @@ def judged_set(
     if split != "all" and split not in parts:
         raise UserError(f"{name} has no {split} split; it has {', '.join(parts)}, or give all")
     chosen = list(parts.values()) if split == "all" else [parts[split]]
+    _check_inputs(restored, name, chosen)
     renamed = renamed_classes(restored, name, class_names, chosen)
-    examples = _joined(chosen, renamed, view_of(restored), len(restored.spec.class_names))
+    examples = _joined(chosen, renamed, restored)
     seen = None
     if learnt is None:
         notes.append(NOT_REMEMBERED)
@@ -208,6 +209,17 @@ def _texts(
     return found.names, dict[str, Source | Split](found.parts), found.notes
 
 
+def _check_inputs(restored: Restored, name: str, parts: Sequence[Source | Split]) -> None:
+    """Refuses images for a model of series, and the other way round."""
+    for part in parts:
+        has = input_kind(part) if isinstance(part, Split) else "image"
+        if has != restored.spec.input_kind:
+            raise UserError(
+                f"{name} has inputs of the kind {has}, but the model was trained on "
+                f"{restored.spec.input_kind}, of {restored.spec.name}"
+            )
+
+
 def renamed_classes(
     restored: Restored,
     name: str,
@@ -238,20 +250,22 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _joined(
-    parts: Sequence[Source | Split], renamed: np.ndarray | None, view: View, classes: int
+    parts: Sequence[Source | Split], renamed: np.ndarray | None, restored: Restored
 ) -> Examples:
     """The examples of some parts as a model takes them."""
     held = [part for part in parts if isinstance(part, Split)]
-    if held and input_kind(held[0]) == "tokens":
-        targets = np.concatenate([part.targets for part in held])
-        tokens = np.concatenate([part.inputs for part in held])
-        return Split(tokens, targets if renamed is None else renamed[targets])
     if held:
-        images = np.concatenate([in_shape(part.images, view) for part in held])
+        inputs = np.concatenate([_as_taken(part.inputs, restored) for part in held])
         targets = np.concatenate([part.targets for part in held])
-        return Split(images, targets if renamed is None else renamed[targets])
-    sources = [part for part in parts if not isinstance(part, Split)]
-    return StreamedSplit(Joined(sources, renamed), classes, view, view)
+        return Split(inputs, targets if renamed is None else renamed[targets])
+    sources, view = [part for part in parts if not isinstance(part, Split)], view_of(restored)
+    return StreamedSplit(Joined(sources, renamed), len(restored.spec.class_names), view, view)
+
+
+def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
+    if restored.spec.input_kind == "tokens":
+        return inputs  # which are read so
+    return in_shape(inputs, view_of(restored))
 
 
 def in_memory(split: Examples) -> tuple[Examples, np.ndarray, list[UnreadableImage]]:

@@ -102,7 +102,7 @@ def predict_readable(
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    view, apply = view_of(restored), Answers(restored)
+    view, apply = view_of(restored), _Answers(restored)
     own = restored.recipe.data.grey_range is None
     found: list[Told] = []
     bad: list[UnreadableImage] = []
@@ -118,10 +118,29 @@ def predict_readable(
         if good:
             rows = apply(np.stack([image for _, image in good]))
             found += [
-                told(restored, str(file), row, top)
+                _told(restored, str(file), row, top)
                 for (file, _), row in zip(good, rows, strict=True)
             ]
     return found, bad
+
+
+def told_of(
+    restored: Restored, names: Sequence[str], inputs: np.ndarray, top: int = 5
+) -> list[Told]:
+    """What a model makes of examples that are held in memory.
+
+    Args:
+      restored: the model.
+      names: of the examples.
+      inputs: raw (n, ...), as in the data that it was trained on.
+      top: how many classes are named for each, or all if there are fewer.
+    """
+    apply, found = _Answers(restored), list[Told]()
+    for start in range(0, len(names), _BATCH):
+        rows = apply(inputs[start : start + _BATCH])
+        part = zip(names[start : start + _BATCH], rows, strict=True)
+        found += [_told(restored, name, row, top) for name, row in part]
+    return found
 
 
 def cannot_be_read(bad: Sequence[UnreadableImage]) -> UserError:
@@ -181,15 +200,7 @@ def _read(view: View, own: bool, file: Path) -> np.ndarray | UnreadableImage:
         return error
 
 
-def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
-    """What a row of answers says of an example.
-
-    Args:
-      restored: the model.
-      image: the file, or the text.
-      row: probabilities (k,) of classes or tags, or numbers.
-      top: how many classes are named, or all if there are fewer.
-    """
+def _told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
     names = restored.spec.class_names
     if kind_of(restored.recipe).NUMBERS:
         return Estimate(image, names, tuple(map(float, row)))
@@ -201,24 +212,23 @@ def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
     )
 
 
-class Answers:
-    """What is told (n, k) of raw inputs (n, ...), compiled once for each n."""
+class _Answers:
+    """What is told (n, k) of raw images (n, h, w, c), compiled once for each n."""
 
     def __init__(self, restored: Restored) -> None:
         task = make_task(restored.recipe, restored.spec)
         model = make_model(restored.recipe, task)
 
-        def answer(variables: Any, images: Any) -> Any:
+        def told(variables: Any, images: Any) -> Any:
             def apply(inputs: Any) -> Any:
                 return model.apply(variables, inputs, train=False)
 
             return task.answers(task.infer(apply, task.prepared(images)))
 
-        self._restored, self._told = restored, answer
+        self._restored, self._told = restored, told
         self._programs: dict[int, Any] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """What is told (n, k) of raw inputs (n, ...)."""
         given = self._restored.variables, images
         if len(images) not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)

@@ -18,7 +18,7 @@ from cnn_jax import models
 from cnn_jax.data.text_files import read_text
 from cnn_jax.data.vocabulary import encoded, words_of
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.predict import Answers, Told, told
+from cnn_jax.evaluation.predict import Told, told_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
 from cnn_jax.training.evaluator import make_model
@@ -61,12 +61,7 @@ def predict_texts(restored: Restored, texts: Sequence[str], top: int = 5) -> lis
       texts: each is cut where it is longer than those that the model was trained on.
       top: how many classes are named for each, or all if there are fewer.
     """
-    apply, found = Answers(restored), list[Told]()
-    for start in range(0, len(texts), _BATCH):
-        part = texts[start : start + _BATCH]
-        rows = apply(_tokens(restored, part))
-        found += [told(restored, text, row, top) for text, row in zip(part, rows, strict=True)]
-    return found
+    return told_of(restored, texts, _tokens(restored, texts), top)
 
 
 @dataclass(frozen=True)
