@@ -113,18 +113,18 @@ def with_training_words(dataset: Dataset) -> Dataset:
             notes.append(f"{name}: {', '.join(said)}")
         return Split(np.ascontiguousarray(tokens[:, :longest]), part.targets, part.groups)
 
-    parts = {
-        "train": of("train", train),
-        "validation": of("validation", dataset.validation),
-        "test": of("test", dataset.test),
-    }
+    learnt, validation = of("train", train), of("validation", dataset.validation)
+    assert learnt is not None
+    test = of("test", dataset.test)
     about = (
         f"the vocabulary is the {len(kept):,} words of the {len(train):,} training texts, of "
         f"{longest:,} words at most"
     )
     return dataclasses.replace(
         dataset,
-        **parts,
+        train=learnt,
+        validation=validation,
+        test=test,
         words=tuple(words[each] for each in kept),
         notes=(*dataset.notes, "; ".join([about, *notes])),
     )

@@ -74,33 +74,36 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
       UserError: it is no set of texts, or cannot be read.
     """
     # Reading needs JAX, which a help page need not wait for.
-    from cnn_jax.data.dataset import Split
-    from cnn_jax.data.recipe_data import read_data
+    from cnn_jax.data.splits import TEST_FRACTION
+    from cnn_jax.data.text import text_parts
 
-    if not data.name.startswith("text:"):
+    form, _, path = data.name.partition(":")
+    if form != "text" or not path:
         raise UserError(
             f"--data.name {data.name} is no set of texts; give text:PATH: a table with a text and "
             "its class a line, tables called train and test, or a folder with a file, or a folder "
             "of .txt files, for each class"
         )
-    found = read_data(data, data_dir, kind=kind)
-    counts = np.zeros(0)
+    # As it is: of numbers, no part can be cut in which every class is.
+    found = text_parts(path, data.text, data.columns, kind)
+    shares = {}
     if kind == "class":
-        counts = np.bincount(found.train.labels, minlength=len(found.class_names))
-        if _are_numbers(found.class_names, counts):
+        counts = np.bincount(found.parts["train"].labels, minlength=len(found.names))
+        if _are_numbers(found.names, counts):
             kind = "number"
-            found = read_data(data, data_dir, kind=kind)
-    train = found.train
-    assert isinstance(train, Split)
-    shares = counts / len(train) if kind == "class" else None
+            found = text_parts(path, data.text, data.columns, kind)
+        else:
+            there = counts[counts > 0] / counts.sum()
+            shares = {"largest": float(there.max()), "smallest": float(there.min())}
+    train = found.parts["train"]
+    cut = 1 if "test" in found.parts else 1 - TEST_FRACTION
     return TextFacts(
         kind,
-        len(train),
-        len(found.class_names),
+        round(cut * len(train)),
+        len(found.names),
         train.inputs.shape[1],
         len(found.words),
-        None if shares is None else float(shares.max()),
-        None if shares is None else float(shares[shares > 0].min()),
+        **shares,
     )
 
 

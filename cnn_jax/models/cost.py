@@ -34,9 +34,7 @@ def parameter_count(params: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def multiply_adds(
-    module: nn.Module, input_shape: tuple[int, int, int], variables: Any = None
-) -> int:
+def multiply_adds(module: nn.Module, input_shape: tuple[int, ...], variables: Any = None) -> int:
     """Multiply-adds of all convolutions and matrix products for one image at evaluation.
 
     As is customary, zeros that pad an image count like pixels, and biases, normalisation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -177,7 +178,7 @@ TORCH_NAMES: tuple[tuple[str, str], ...] = (
 
 
 def _efficientnet(
-    number: int, side: int, width: float, depth: float, dropout: float, **options: float
+    number: int, side: int, width: float, depth: float, dropout: float, **options: Any
 ) -> None:
     register(
         f"efficientnet_b{number}",
