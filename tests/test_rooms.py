@@ -30,6 +30,7 @@ ROOMS = (
     "run_folder",
     "restored",
     "pretrained",
+    "defaults",
     "runs",
     "evaluation",
     "report",

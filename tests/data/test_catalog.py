@@ -101,8 +101,8 @@ def test_mistakes(tmp_path):
 def test_catalog(tmp_path):
     rows = {row.name: row for row in catalog(tmp_path)}
     assert list(rows) == [
-        "digits", "shapes", "folder:PATH", "csv:FILE", "npz:FILE", "mnist", "fashion_mnist",
-        "cifar10",
+        "digits", "rotated_digits", "shapes", "folder:PATH", "csv:FILE", "npz:FILE", "text:PATH",
+        "mnist", "fashion_mnist", "cifar10",
     ]  # fmt: skip
     assert rows["cifar10"] == (
         "cifar10",
