@@ -109,7 +109,8 @@ def load_data(
     all_there = config.examples is not None or len(now.all()) == len(remembered.all())
     if remembered.same(now) or now.counts() != remembered.counts() or not all_there:
         return found
-    return remembered.applied(whole) or found
+    applied = remembered.applied(whole)
+    return found if applied is None else with_training_words(applied)
 
 
 def in_parts(whole: Dataset, config: Data) -> Dataset:
