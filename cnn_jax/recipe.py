@@ -14,102 +14,19 @@ import tyro
 
 from cnn_jax.duration import Duration, epochs, percent, steps
 from cnn_jax.own.parts import Part
+from cnn_jax.recipe_of_data import Columns as Columns
+from cnn_jax.recipe_of_data import Data as Data
+from cnn_jax.recipe_of_data import Interpolation as Interpolation
+from cnn_jax.recipe_of_data import Series as Series
+from cnn_jax.recipe_of_data import Text as Text
 
 Views = Literal["none", "mirror", "six"]
-Interpolation = Literal["bilinear", "bicubic"]
 
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
 Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
 """A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of `csv:FILE` hold what."""
-
-    targets: tuple[str, ...] = ()
-    """What is to be told of an image; by default every column that is nothing else. Tags stand in
-    one column, or each has a column of 1, 0, or nothing where it is unknown."""
-    file: str | None = None
-    """The image files, named from the table's folder or from one beside it; by default the column
-    that is called file, path, image or the like."""
-    split: str | None = None
-    """train, validation or test; by default the column that is called split or part. Without one
-    parts are cut."""
-    group: str | None = None
-    """Examples of one value, such as a person, stay in one part."""
-    names: str | None = None
-    """A file with a name a line: the classes or tags in this order. Tags that are not in it are
-    left out."""
-
-
-@dataclass(frozen=True)
-class Data(Part):
-    """What is learnt from."""
-
-    name: str = "mnist"
-    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH` or `ucr:NAME`. In Python also arrays (images, targets), or a function that returns
-    such a pair or what `cnn_jax.from_arrays` makes."""
-    columns: Columns = Columns()
-    validation: float = 0.1
-    """Part of the training examples held out for validation: a fraction below 1, or a count. 0
-    trains on all: nothing is validated, no checkpoint is best, and the last state is tested.
-    Not used where the set has a validation part of its own."""
-    test: float | None = None
-    """Part of the training examples cut for test where the set has no test part: a fraction below
-    1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
-    folds: int | None = None
-    """Deal the examples into so many folds, classes in proportion and groups whole, of which one is
-    the test part; for sets without one. `--folds` of the command line runs them all."""
-    fold: int = 1
-    """Which of the folds is the test part, from 1."""
-    examples: int | None = None
-    """Learn from so many of the training examples only, chosen by a fixed rule with the classes
-    in proportion; by default from all."""
-    image_size: int | None = None
-    """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size."""
-    skip_bad: bool = False
-    """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
-    grey_range: tuple[int, int] | None = None
-    """The values of 16-bit grey images of `folder:PATH` that are black and white: 0 4095 for 12
-    bits. By default 0 and the greatest value of as many bits as the training images need."""
-    full_depth: bool = False
-    """Keep all values of 16-bit PNG files, grey or RGB, instead of scaling them to 8 bits. TIFF
-    files always keep theirs: 8 or 16 bits or floats, of any number of channels."""
-    streaming: bool | None = None
-    """Read images from disk while the training runs, in processes that decode them, instead of
-    holding the set in memory. By default where one of the following three is given, or the pixels
-    are 8 GB or more."""
-    random_crop: tuple[float, float] | None = None
-    """Learn from a random part of each image, of an area between these two parts of the whole,
-    resized to `image_size`: 0.08 1 as in Inception (https://arxiv.org/abs/1409.4842)."""
-    random_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Least and greatest width over height of `random_crop`."""
-    central_crop: float | None = None
-    """Evaluate the square in the middle of each image, its side this part of the shorter side:
-    0.875 is 224 pixels of 256. By default the whole image, whatever its proportions; `random_crop`
-    comes before it in training."""
-    evaluation_size: int | None = None
-    """Side in pixels of images in evaluation, by default `image_size`."""
-    interpolation: Interpolation = "bilinear"
-    """How images that stream are resized; always antialiased."""
-    fill_missing: Literal["none", "linear"] = "none"
-    """What is done about values of `series:PATH` that are missing before the end of a series:
-    refuse them, or draw a line from one neighbour to the other."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """What is done to every series of numbers, in training and evaluation alike."""
-
-    standardise: Literal["train", "each", "none"] = "train"
-    """Subtract a mean and divide by a deviation of each channel: those of all training series,
-    which keeps what series differ by in level and size; those of each series, as papers do with
-    sets that are not so already; or neither."""
 
 
 @dataclass(frozen=True)
@@ -297,6 +214,11 @@ class Optimizer(Part):
     """Multiply the learning rate by this for every part of the model between a parameter and
     the last layer: early parts change less (https://arxiv.org/abs/1801.06146, section 3.2). Parts
     are what stands first in the paths, such as stem, stage1."""
+    max_norm: tuple[str, ...] = ()
+    """Greatest norm of the weights that lead to an output, as `pattern=norm`, such as
+    `^head/kernel$=3`: what is longer after an update is scaled down to it
+    (https://arxiv.org/abs/1207.0580). Of several patterns that are found in a path the first
+    counts."""
     clip_norm: float | None = None
     """Scale the gradient down to this global norm where it is larger."""
     accumulate: int = 1
@@ -381,10 +303,10 @@ class Recipe(Part):
 
     name: str
     """Name of the experiment, and by default of its run folder."""
-    data: Data = Data()
+    data: Data = field(default_factory=Data)
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
-    series: Series = Series()
+    series: Series = field(default_factory=Series)
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

@@ -16,6 +16,7 @@ ROOMS = (
     "duration",
     "json_values",
     "own",
+    "recipe_of_data",
     "recipe",
     "batch",
     "layers",

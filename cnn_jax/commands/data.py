@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task
+from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Task, Text
 from cnn_jax.terminal import say
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Reading:
     columns: Columns = field(default_factory=Columns)
     fill_missing: Literal["none", "linear"] = "none"
     """What is done about missing values of series: refuse them, or draw a line."""
+    text: Text = field(default_factory=Text)
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
@@ -121,6 +122,8 @@ class DataInfo:
         counts = found.pop("class_counts", {})
         for split, (least, most) in found.pop("lengths", {}).items():
             found[f"{split} lengths"] = f"{least}" if least == most else f"{least} to {most}"
+        for split, mean in found.pop("mean_lengths", {}).items():
+            found[f"{split} mean length"] = mean
         for split, count in found.pop("examples").items():
             found[f"{split} examples"] = count
         print_fields(found)
@@ -142,7 +145,7 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw images of a data set, with random changes beside them, as a PNG."""
+    """Draw images of a data set, with random changes beside them, as a PNG; of texts print some."""
 
     name: tyro.conf.Positional[str]
     """A data set."""
@@ -178,13 +181,12 @@ class DataShow:
             raise UserError(f"--seed {self.seed} must not be negative")
         dataset = self.data.load(self.name, self.data_dir)
         train = dataset.train
-        if (kind := input_kind(train)) == "series":
+        if (kind := input_kind(train)) == "tokens":
+            _show_texts(dataset, self.examples, self.seed)
+            return
+        if kind == "series":
             self._draw_series(dataset)
             return
-        if kind != "image":
-            raise UserError(
-                f"{self.name} has {kind}, which cannot be drawn; cnn-jax data info tells of them"
-            )
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
             places = np.random.default_rng(self.seed).permutation(len(train))[: self.examples]
@@ -240,6 +242,20 @@ class DataShow:
             sheet.save(self.output)
         except (OSError, ValueError) as error:
             raise UserError(f"--output {self.output} cannot be written: {error}") from None
+
+
+def _show_texts(dataset: Dataset, count: int, seed: int) -> None:
+    """Prints some texts of a set as a model is given them, with what is told of each."""
+    import numpy as np
+
+    from cnn_jax.data.dataset import Split
+
+    train, words = dataset.train, ("", "<unknown>", *dataset.words)
+    assert isinstance(train, Split)
+    for place in np.random.default_rng(seed).permutation(len(train))[:count]:
+        target = train.targets[place]
+        told = _title(target, dataset.class_names) if target.ndim else dataset.class_names[target]
+        print(f"{told}: {' '.join(words[each] for each in train.inputs[place]).rstrip()}")
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:

@@ -76,13 +76,14 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images."""
+    """Name the most probable classes of images, or of texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input."""
+    '*.jpg'; `-` for standard input. Of a model of texts: texts in quotes, or files with a text a
+    line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
@@ -106,6 +107,9 @@ class Predict:
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()
+        if restored.spec.input_kind == "tokens":
+            self._of_texts(restored)
+            return
         files, bad = pictures(self.images)
         names = restored.spec.class_names
         every, unreadable = predict_readable(restored, files, len(names))
@@ -116,7 +120,37 @@ class Predict:
         if bad:
             raise cannot_be_read(bad)
 
-    def _show(self, found: Sequence[Told]) -> None:
+    def _of_texts(self, restored: Restored) -> None:
+        """Prints the same of texts, and in JSON also the windows of words that decided."""
+        from cnn_jax.evaluation.predict import write_csv
+        from cnn_jax.evaluation.predict_text import (
+            cut_texts,
+            deciding_windows,
+            predict_texts,
+            texts_of,
+        )
+
+        names = restored.spec.class_names
+        texts = texts_of(self.images, restored)
+        every = predict_texts(restored, texts, len(names))
+        if self.csv is not None:
+            write_csv(self.csv, every, names)
+        best = [each.best(self.top) for each in every]
+        if self.json:
+            rows = [dataclasses.asdict(each) for each in best]
+            windows = deciding_windows(restored, texts)
+            for row, each in zip(rows, windows, strict=True):
+                row["text"] = row.pop("image")
+                row["windows"] = [dataclasses.asdict(window) for window in each]
+            print_json(rows)
+            return
+        self._show(best, "text")
+        if cut := cut_texts(restored, texts):
+            print(cut)
+        if len(texts) == 1 and (found := deciding_windows(restored, texts)[0]):
+            print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
+
+    def _show(self, found: Sequence[Told], what: str = "image") -> None:
         from cnn_jax.evaluation.predict import Estimate
 
         if self.json:
@@ -134,8 +168,8 @@ class Predict:
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
         words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
-        renamed = [dict(zip(("image", *words), row.values(), strict=True)) for row in rows]
-        print_rows(renamed, ("image", *words), as_json=False, empty="")
+        renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
+        print_rows(renamed, (what, *words), as_json=False, empty="")
 
     def _restored(self) -> Restored:
         from cnn_jax import models

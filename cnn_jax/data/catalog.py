@@ -20,9 +20,11 @@ from cnn_jax.data.series_files import Fill
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
+from cnn_jax.data.text import load_text
 from cnn_jax.data.ucr import NAMES, PACKAGE, fetch_ucr
+from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Columns
+from cnn_jax.recipe import Columns, Text
 from cnn_jax.user_path import user_path
 
 SERIES = ("series", "ucr")
@@ -47,13 +49,15 @@ def load(
     columns: Columns | None = None,
     test_part: float | None = None,
     fill_missing: Fill = "none",
+    text: Text | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
-        `shapes:n=2000,size=32,classes=6,channels=3`;
-        `folder:PATH`; `csv:FILE`; `npz:FILE`; `series:PATH`; `ucr:NAME`; or a name of the TFDS
+        `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; or a name of the TFDS
         catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
@@ -64,9 +68,11 @@ def load(
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
-      columns: which columns of `csv:FILE` hold what.
+      columns: which columns of `csv:FILE` or `text:PATH` hold what.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
+      text: how the texts of `text:PATH` become words.
+      vocabulary: of a model that is given texts; by default all words of the set.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -74,6 +80,19 @@ def load(
     """
     check_side("--data.image-size", image_size)
     form, colon, rest = name.partition(":")
+    if form == "text" and colon:
+        _refuse_for_texts(name, image_size, skip_bad, grey_range)
+        return load_text(
+            rest,
+            text or Text(),
+            columns or Columns(),
+            kind=kind,
+            name=name,
+            vocabulary=vocabulary,
+            test_part=test_part,
+        )
+    if text is not None and text != Text():
+        raise UserError(f"--data.text is for text:PATH, and {name} has no texts; leave it out")
     if form in SERIES and colon:
         _refuse_image_reading(name, image_size, skip_bad, grey_range)
         path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
@@ -153,6 +172,15 @@ def _refuse_image_reading(
             raise UserError(f"--data.{flag} is for images, and {name} has series; leave it out")
 
 
+def _refuse_for_texts(
+    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+) -> None:
+    given = {"image-size": image_size, "skip-bad": skip_bad or None, "grey-range": grey_range}
+    for flag, value in given.items():
+        if value is not None:
+            raise UserError(f"--data.{flag} is for images, and {name} has texts; leave it out")
+
+
 def _check_lies_somewhere(name: str) -> None:
     if name == GIVEN:
         raise UserError(
@@ -208,6 +236,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
+    if kind == "text" and colon:
+        text_at = user_path(rest)
+        if not text_at.exists():
+            raise UserError(f"{name}: there is no file or folder {rest}")
+        return Fetched(str(text_at.resolve()), True)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)
@@ -254,6 +287,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
+        Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

@@ -113,6 +113,8 @@ class Dataset:
       notes: what a user should know of how it was made, such as a part that was cut.
       grey_range: the values of 16-bit grey images that were read as black and white; None where
         there is no such image.
+      words: of texts, the vocabulary: the places of words begin with
+        `cnn_jax.data.vocabulary.FIRST`.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Dataset:
     source: str
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = None
+    words: tuple[str, ...] = ()
 
 
 def input_kind(examples: Examples) -> str:

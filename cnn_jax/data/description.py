@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Examples, Split, input_kind
+from cnn_jax.data.parts import parts_of
 from cnn_jax.data.statistics import (
     channel_mean_std,
     class_counts,
@@ -17,6 +18,7 @@ from cnn_jax.data.statistics import (
     value_range,
 )
 from cnn_jax.data.streaming import mean_std
+from cnn_jax.data.vocabulary import lengths
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -29,7 +31,11 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       its mean, std, least and most); mean and std (of each channel of the training images, in
       their own values). Of series it is series_shape [t, c] and no image_shape, and lengths has the
       least and greatest of each split.
+      their own values). Of texts neither image_shape nor mean and std, but vocabulary (how many
+      words there are), and lengths (least and most) and mean_lengths of each split in words.
     """
+    if input_kind(dataset.train) == "tokens":
+        return _of_texts(dataset)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     notes = list(dataset.notes)
@@ -68,6 +74,22 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         **_of_targets(dataset, splits),
         "mean": (low + mean * scale).tolist(),
         "std": (std * scale).tolist(),
+    }
+
+
+def _of_texts(dataset: Dataset) -> dict[str, Any]:
+    splits = {name: split for name, split in parts_of(dataset).items() if isinstance(split, Split)}
+    found = {name: lengths(split.inputs) for name, split in splits.items()}
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "notes": list(dataset.notes),
+        "vocabulary": len(dataset.words),
+        "lengths": {name: [int(each.min()), int(each.max())] for name, each in found.items()},
+        "mean_lengths": {name: round(float(each.mean()), 1) for name, each in found.items()},
+        "class_names": list(dataset.class_names),
+        "examples": {name: len(split) for name, split in splits.items()},
+        **_of_targets(dataset, dict(splits)),
     }
 
 

@@ -31,6 +31,7 @@ from cnn_jax.data.statistics import (
 )
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.streaming import mean_std, streamed
+from cnn_jax.data.vocabulary import Vocabulary, with_training_words
 from cnn_jax.errors import UserError
 from cnn_jax.own.values import Own
 from cnn_jax.recipe import Columns, Data, Preprocess
@@ -50,13 +51,20 @@ class Preparation(NamedTuple):
     what: str
 
 
-def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class") -> Dataset:
+def read_data(
+    config: Data,
+    data_dir: Path | None = None,
+    *,
+    kind: Kind = "class",
+    vocabulary: Vocabulary | None = None,
+) -> Dataset:
     """The data of a recipe as they are, without a part cut from them.
 
     Args:
       config: the recipe's.
       data_dir: where TFDS sets lie.
       kind: of the targets, see `cnn_jax.data.fields`.
+      vocabulary: of a model that is given texts; by default all words of the set.
 
     Raises:
       UserError: they cannot be had, or a field of the recipe is for other data.
@@ -70,7 +78,7 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         config = dataclasses.replace(config, test=0)
     if isinstance(config.name, Own):
         return _own(config, config.name.value, kind)
-    if config.columns != Columns() and not config.name.startswith("csv:"):
+    if config.columns != Columns() and not config.name.startswith(("csv:", "text:")):
         raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
@@ -90,6 +98,8 @@ def read_data(config: Data, data_dir: Path | None = None, *, kind: Kind = "class
         columns=config.columns,
         test_part=config.test,
         fill_missing=config.fill_missing,
+        text=config.text,
+        vocabulary=vocabulary,
     )
 
 
@@ -134,14 +144,15 @@ def load_data(
       kind: of the targets, see `cnn_jax.data.fields`.
     """
     whole = read_data(config, data_dir, kind=kind)
-    found = in_parts(whole, config)
+    found = with_training_words(in_parts(whole, config))
     if remembered is None:
         return found
     now = Parts.of(found, remembered.kind)
     all_there = config.examples is not None or len(now.all()) == len(remembered.all())
     if remembered.same(now) or now.counts() != remembered.counts() or not all_there:
         return found
-    return remembered.applied(whole) or found
+    applied = remembered.applied(whole)
+    return found if applied is None else with_training_words(applied)
 
 
 def in_parts(whole: Dataset, config: Data) -> Dataset:
@@ -225,6 +236,7 @@ def data_spec(
         facts=target_facts(train.targets),
         notes=notes,
         grey_range=dataset.grey_range,
+        words=dataset.words,
     )
 
 

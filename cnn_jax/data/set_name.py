@@ -9,7 +9,8 @@ from pathlib import Path
 from cnn_jax.errors import UserError, unknown
 
 _WITHOUT_TFDS = (
-    "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "shapes",
+    "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "text:PATH",
+    "shapes",
 )  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from cnn_jax.data.fields import CLASS, Field, tree_of
+from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.json_values import differences, to_json
 
 _SAME = 0.5 / 255
@@ -37,6 +39,7 @@ class DataSpec:
       grey_range: the values of 16-bit grey images that are black and white; None where there was
         no such image. Runs that were stored without it took the whole range.
       value_range: the values of the raw images that are 0 and 1 on the scale of `mean` and `std`.
+      words: of texts, the vocabulary, see `cnn_jax.data.vocabulary`.
     """
 
     name: str
@@ -54,6 +57,7 @@ class DataSpec:
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = (0, 65535)
     value_range: tuple[float, float] = (0, 255)
+    words: tuple[str, ...] = ()
 
     @property
     def input_kind(self) -> str:
@@ -69,6 +73,11 @@ class DataSpec:
     def evaluated_shape(self) -> tuple[int, ...]:
         """(h, w, c) of the raw images in evaluation."""
         return self.evaluation_shape or self.image_shape
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """What texts are encoded by for a model; None where it is given something else."""
+        return Vocabulary(self.words, self.image_shape[0]) if self.words else None
 
     def examples_of(self, count: int, *, evaluation: bool = False) -> tuple[Any, Any]:
         """Shapes and dtypes of the raw inputs and targets of so many examples, as trees."""
@@ -117,6 +126,9 @@ class DataSpec:
 def _compared(spec: DataSpec) -> dict[str, Any]:
     """The facts that a model depends on, as JSON, without what is said of them."""
     fields: dict[str, Any] = to_json(spec)
+    # Too many to be listed where they differ.
+    digest = sha256("\n".join(spec.words).encode()).hexdigest()[:12]
+    fields["words"] = f"{len(spec.words):,}, of sha256 {digest}" if spec.words else ""
     return {name: value for name, value in fields.items() if name not in ("notes", "statistics")}
 
 

@@ -88,7 +88,7 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
     splits = _splits(file, lines, places.split, header)
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
-    listed = _listed_names(columns.names)
+    listed = listed_names(columns.names)
     class_names, targets, notes = TARGETS[kind](file, titles, cells, listed)
     groups = None
     if places.group is not None:
@@ -215,7 +215,12 @@ def _splits(file: Path, lines: list[list[str]], place: int | None, header: list[
     return np.array(found, object)
 
 
-def _listed_names(path: str | None) -> list[str] | None:
+def listed_names(path: str | None) -> list[str] | None:
+    """The lines of a file with a name each; None where there is none.
+
+    Raises:
+      UserError: it cannot be read, or holds no names, or one twice.
+    """
     if path is None:
         return None
     try:

@@ -29,6 +29,7 @@ from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
+from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
@@ -166,6 +167,8 @@ def _found(
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind == "text" and colon:
+        return _texts(restored, name, path)
     if kind in ("csv", "npz", *SERIES) and colon:
         return _told(restored, name, path, data_dir)
     if name in ("digits", "rotated_digits") or kind == "shapes":
@@ -203,6 +206,22 @@ def _told(
             "in this order"
         )
     return names, parts, list(notes)
+
+
+def _texts(
+    restored: Restored, name: str, path: str
+) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
+    """The same of texts, in the words that the model knows."""
+    kind, known, config = target_kind(restored.recipe), restored.spec, restored.recipe.data
+    if known.vocabulary is None:
+        raise UserError(f"{name} has texts, but the model was trained on {known.input_kind}")
+    found = text_parts(path, config.text, config.columns, kind, known.vocabulary)
+    if kind != "class" and found.names != known.class_names:
+        raise UserError(
+            f"{name} has {_some(found.names)}, but the model tells {_some(known.class_names)}; it "
+            "must have the same in this order"
+        )
+    return found.names, dict[str, Source | Split](found.parts), found.notes
 
 
 def _check_inputs(restored: Restored, name: str, parts: Sequence[Source | Split]) -> None:
@@ -259,6 +278,8 @@ def _joined(
 
 
 def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
+    if restored.spec.input_kind == "tokens":
+        return inputs  # which are read so
     if restored.spec.input_kind == "series":
         return of_length(inputs, restored.spec.image_shape)
     return in_shape(inputs, view_of(restored))

@@ -35,7 +35,8 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    if kind not in ("csv", "folder", "npz", "series") or not config.name.startswith(f"{kind}:"):
+    forms = ("csv", "folder", "npz", "series", "text")
+    if kind not in forms or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
     return user_path(path).resolve() == user_path(ours).resolve()
@@ -128,7 +129,7 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "npz", "series"):
+    if form not in ("csv", "folder", "npz", "series", "text"):
         return config.name
     places = [user_path(path)]
     if parts is not None and _lies(form, Path(parts.place)):
@@ -154,7 +155,13 @@ def _given(restored: Restored, config: Data, data_dir: Path | None) -> dict[str,
     """The parts as they lie on disk now, none of them cut."""
     kind, _, path = config.name.partition(":")
     if kind != "folder":
-        return parts_of(read_data(config, data_dir, kind=target_kind(restored.recipe)))
+        read = read_data(
+            config,
+            data_dir,
+            kind=target_kind(restored.recipe),
+            vocabulary=restored.spec.vocabulary,
+        )
+        return parts_of(read)
     # By the rules of judging: what has come since may have another size, or a new class.
     files, known = find_files(path, judged=True), restored.spec.class_names
     labels = [known.index(name) if name in known else -1 for name in files.class_names]

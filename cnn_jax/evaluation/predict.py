@@ -147,6 +147,25 @@ def _predict_series(
     return found, bad
 
 
+def told_of(
+    restored: Restored, names: Sequence[str], inputs: np.ndarray, top: int = 5
+) -> list[Told]:
+    """What a model makes of examples that are held in memory.
+
+    Args:
+      restored: the model.
+      names: of the examples.
+      inputs: raw (n, ...), as in the data that it was trained on.
+      top: how many classes are named for each, or all if there are fewer.
+    """
+    apply, found = Answers(restored), list[Told]()
+    for start in range(0, len(names), _BATCH):
+        rows = apply(inputs[start : start + _BATCH])
+        part = zip(names[start : start + _BATCH], rows, strict=True)
+        found += [told(restored, name, row, top) for name, row in part]
+    return found
+
+
 def cannot_be_read(bad: Sequence[UnreadableImage]) -> UserError:
     """What is said of images that cannot be read."""
     if len(bad) == 1:

@@ -27,6 +27,7 @@ from cnn_jax.models import (
     shufflenet_v2,
     simple_cnn,
     squeezenet,
+    text_cnn,
     vgg,
     wide_resnet,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "shufflenet_v2",
     "simple_cnn",
     "squeezenet",
+    "text_cnn",
     "vgg",
     "wide_resnet",
 ]

@@ -70,7 +70,7 @@ def register(
       input_shape: (h, w, c) of the images of the paper, or (t, c) of its series.
       num_classes: the paper's number of classes.
       paper: author, year and address.
-      input_kind: what it takes: `image` or `series`.
+      input_kind: what it takes: `image`, `series` or `tokens`.
       **options: fields of the class that differ from its defaults, such as
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
 

@@ -17,6 +17,7 @@ import optax.contrib
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.optimisation.frozen import frozen_mask
+from cnn_jax.optimisation.max_norm import max_norm
 from cnn_jax.optimisation.parameter_rules import (
     decay_of,
     durations_of,
@@ -231,6 +232,8 @@ def make_optimizer(
         raise UserError(f"the optimizer {config.name} does not take {given}: {error}") from None
     if config.factors or config.layer_decay is not None:
         steps.append(optax.stateless(functools.partial(_scaled, factor_of(config, parts))))
+    if config.max_norm:
+        steps.append(max_norm(config.max_norm))
     optimizer = optax.chain(*steps)
     if config.until:
         assert to_steps is not None

@@ -85,7 +85,7 @@ def check_factors(config: Optimizer, params: Any) -> None:
     """
     names = parameter_paths(params)
     decaying = [name for name in names if re.search(config.decay, name)]
-    for flag in ("factors", "decay_factors", "until"):
+    for flag in ("factors", "decay_factors", "until", "max_norm"):
         decay = flag == "decay_factors"
         there = decaying if decay else names
         for rule in getattr(config, flag):

@@ -80,6 +80,11 @@ class Task(Protocol):
         """How many numbers the model gives an example."""
         ...
 
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Options of a model that follow from the data, for a model that has them."""
+        ...
+
     def check(self, model: nn.Module) -> None:
         """Checks the recipe against the data, before anything is compiled.
 

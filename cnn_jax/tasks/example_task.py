@@ -84,6 +84,11 @@ class ExampleTask(ABC):
         """How what the model is given is prepared and changed."""
         return inputs_of(self.recipe, self.spec)
 
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """See `Task`."""
+        return self.inputs.model_options
+
     def check(self, model: nn.Module) -> None:
         """See `Task`."""
         self.inputs.check(model)

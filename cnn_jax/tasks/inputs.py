@@ -50,6 +50,11 @@ class Inputs(ABC):
     def example(self, *, evaluation: bool = False) -> Any:
         """Shapes and dtypes of one prepared example, without the batch's axis, as a tree."""
 
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Options of a model that follow from the data."""
+        return {}
+
     @abstractmethod
     def prepared(self, inputs: Any) -> Any:
         """Raw inputs (b, ...) as evaluation gives them to the model."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from cnn_jax.data.vocabulary import FIRST
 from cnn_jax.tasks.inputs import Inputs
 
 
@@ -17,6 +20,11 @@ class TokenInputs(Inputs):
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
         self.check_kinds()
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """See `Inputs`: of how many words there are vectors, padding and unknown words included."""
+        return {"vocabulary": FIRST + len(self.spec.words)}
 
     def example(self, *, evaluation: bool = False) -> jax.ShapeDtypeStruct:
         """See `Inputs`."""

@@ -210,6 +210,13 @@ def make_model(recipe: Recipe, task: Task) -> nn.Module:
     for name, instead in {**reserved, **models.NOT_OPTIONS}.items():
         if name in recipe.model.options:
             raise UserError(f"--model.options {name}=... is no option of a model: {instead}")
+    known = models.entry(recipe.model.name).options
+    found = {name: value for name, value in task.model_options.items() if name in known}
+    for name in found:
+        if name in recipe.model.options:
+            raise UserError(
+                f"--model.options {name}=... is no option of a run: it follows from the data"
+            )
     return models.create(
-        recipe.model.name, task.outputs, dtype=recipe.model.dtype, **recipe.model.options
+        recipe.model.name, task.outputs, dtype=recipe.model.dtype, **recipe.model.options, **found
     )

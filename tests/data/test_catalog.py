@@ -102,7 +102,7 @@ def test_catalog(tmp_path):
     rows = {row.name: row for row in catalog(tmp_path)}
     assert list(rows) == [
         "digits", "rotated_digits", "shapes", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH",
-        "ucr:NAME", "mnist", "fashion_mnist", "cifar10",
+        "ucr:NAME", "text:PATH", "mnist", "fashion_mnist", "cifar10",
     ]  # fmt: skip
     assert rows["cifar10"] == (
         "cifar10",

@@ -94,6 +94,7 @@ PAPERS = {
     "resnet56": 853_018,
     "resnet110": 1_727_962,
     "simple_cnn": 856_074,
+    "text_cnn": 360_902 + 18_767 * 300,
     "wide_resnet28_10": 36_479_194,
     "wide_resnet40_4": 8_949_210,
 }

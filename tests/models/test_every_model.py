@@ -1,4 +1,4 @@
-"""What holds for every entry of the registry.
+"""What holds for every entry of the registry that takes numbers, and not words.
 
 Entries at their full size are only traced, once each, which computes nothing. What depends on the
 class alone is asked of one entry, and what needs numbers of the configurations of `TINY`.
@@ -36,7 +36,8 @@ BATCH = 4
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 F32, BF16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
 # One entry for every class, the first.
-ONE_EACH = {models.entry(name).module: name for name in reversed(models.names())}
+NAMES = sorted({*models.names()} - {*models.names("tokens")})
+ONE_EACH = {models.entry(name).module: name for name in reversed(NAMES)}
 
 
 # Configurations of which tests of their families see to most.
@@ -119,7 +120,7 @@ def trace(name, shape, dtype, train):
 # A fixture of the module's scope, so that the tests of one model stand together.
 @pytest.fixture(
     scope="module",
-    params=[slow_if(name not in ONE_EACH.values(), name) for name in models.names()],
+    params=[slow_if(name not in ONE_EACH.values(), name) for name in NAMES],
 )
 def traced(request):
     """An entry in bfloat16 at evaluation of the paper's images."""

@@ -1,0 +1,258 @@
+"""Files that hold texts, and which part and class each is of: what `text:PATH` finds."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnn_jax.data.text_table import TextTable, read_text_table
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import Columns
+from cnn_jax.user_path import user_path
+
+_PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_TABLES = (".tsv", ".csv", ".tab")
+_UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
+_NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FoundTexts:
+    """Texts with what is told of each.
+
+    Attributes:
+      titles: of the columns of the cells.
+      texts: of each part.
+      cells: of each part, a row of cells a text.
+      groups: of each part, what each text belongs to; None where there is no such column.
+      source: where they lie.
+      notes: what a user should know of how they were found.
+    """
+
+    titles: list[str]
+    texts: dict[str, list[str]]
+    cells: dict[str, list[list[str]]]
+    groups: dict[str, list[str]] | None
+    source: Path
+    notes: list[str] = field(default_factory=list)
+
+
+def find_texts(path: str | Path, encoding: str, columns: Columns, kind: str) -> FoundTexts:
+    """The texts of a table, or of a folder.
+
+    A folder holds tables called train, test and perhaps validation; or folders so called, or
+    none; with a folder of documents a class; or with a file a class, a line an example; or one
+    table.
+
+    Args:
+      path: of the table or the folder.
+      encoding: of every file.
+      columns: which columns of a table hold what.
+      kind: of the targets, see `cnn_jax.data.fields`.
+
+    Raises:
+      UserError: there is nothing, or something that cannot be read.
+    """
+    place = user_path(path)
+    if place.is_file():
+        return _of_tables(place, {"": [place]}, encoding, columns, kind, [])
+    if not place.is_dir():
+        raise UserError(f"text:{path}: there is no such file or folder")
+    notes: list[str] = []
+    folders, files = _inside(place, notes)
+    if parts := _by_part(place, files):
+        return _of_tables(place, parts, encoding, columns, kind, notes)
+    if parts := _by_part(place, folders):
+        named = {part: _class_files(each[0], notes) for part, each in parts.items()}
+        return _of_classes(place, named, encoding, columns, kind, notes)
+    tables = [file for file in files if file.suffix.lower() in _TABLES]
+    if len(tables) == 1 and not folders:
+        notes += _left_out([file for file in files if file not in tables])
+        return _of_tables(place, {"": tables}, encoding, columns, kind, notes)
+    return _of_classes(place, {"train": _class_files(place, notes)}, encoding, columns, kind, notes)
+
+
+def read_text(file: Path, encoding: str) -> str:
+    """What is written in a file.
+
+    Raises:
+      UserError: it cannot be read, or not in that encoding.
+    """
+    try:
+        codec = codecs.lookup(encoding)
+        # A mark that begins a file of Windows is no letter.
+        name = "utf-8-sig" if codec.name == "utf-8" else codec.name
+        return file.read_bytes().decode(name)
+    except (LookupError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            line = 1 + error.object[: error.start].count(b"\n")
+            others = " or ".join(
+                each for each in ("utf-8", "cp1252", "latin-1") if each != encoding
+            )
+            raise UserError(
+                f"{file} is not written in {encoding}: byte {error.start:,}, in line {line:,}, is "
+                f"0x{error.object[error.start]:02x}. Say how it is written by "
+                f"--data.text.encoding, such as {others}"
+            ) from None
+        raise UserError(
+            f"--data.text.encoding {encoding!r} is no encoding of text; valid are utf-8, latin-1, "
+            "cp1252 and others that Python knows"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _inside(folder: Path, notes: list[str]) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder, without what holds no data."""
+    there = sorted(folder.iterdir())
+    files = [each for each in there if each.is_file()]
+    odd = [file for file in files if _NO_DATA.fullmatch(file.name)]
+    notes += _left_out([file for file in odd if not file.name.startswith(".")])
+    folders = [each for each in there if each.is_dir() and not each.name.startswith((".", "__"))]
+    return folders, [file for file in files if file not in odd]
+
+
+def _left_out(files: Sequence[Path]) -> list[str]:
+    names = ", ".join(file.name for file in files[:5]) + ", ..." * (len(files) > 5)
+    return [f"left out {names}"] if files else []
+
+
+def _by_part(folder: Path, places: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files or folders by the part that their names tell; empty where none is of the train part."""
+    found: dict[str, list[Path]] = {}
+    for place in places:
+        words = re.split(r"[^a-z]+", place.name.lower())
+        for part in {_PARTS[word] for word in words if word in _PARTS}:
+            found.setdefault(part, []).append(place)
+    if "train" not in found:
+        return {}
+    for part, each in found.items():
+        if len(each) > 1:
+            raise UserError(
+                f"{folder} has several for the {part} part: {', '.join(one.name for one in each)}; "
+                "give a folder with one of each part"
+            )
+    return found
+
+
+def _of_tables(
+    source: Path,
+    files: dict[str, list[Path]],
+    encoding: str,
+    columns: Columns,
+    kind: str,
+    notes: list[str],
+) -> FoundTexts:
+    """The texts of one table whose rows say their parts, or of one table a part."""
+    tables: dict[str, TextTable] = {}
+    for part, (file,) in files.items():
+        table = read_text_table(file, read_text(file, encoding), columns, kind)
+        notes += table.notes
+        if tables and table.titles != (titles := next(iter(tables.values())).titles):
+            raise UserError(
+                f"{file} tells {', '.join(table.titles) or 'nothing'} of its texts, and the other "
+                f"files of {source} tell {', '.join(titles)}; leave it out or correct it"
+            )
+        tables[part] = table
+    texts: dict[str, list[str]] = {}
+    cells: dict[str, list[list[str]]] = {}
+    groups: dict[str, list[str]] = {}
+    for part, table in tables.items():
+        for place, text in enumerate(table.texts):
+            own = part or _part(table, place)
+            texts.setdefault(own, []).append(text)
+            cells.setdefault(own, []).append(table.cells[place])
+            if table.groups is not None:
+                groups.setdefault(own, []).append(table.groups[place])
+    if "train" not in texts:
+        raise UserError(f"{source} holds no row of the train part")
+    first = next(iter(tables.values()))
+    return FoundTexts(
+        first.titles, texts, cells, groups if first.groups is not None else None, source, notes
+    )
+
+
+def _part(table: TextTable, place: int) -> str:
+    if table.splits is None:
+        return "train"
+    word = table.splits[place].strip().lower()
+    if word not in _PARTS:
+        raise UserError(
+            f"row {place + 2} of {table.file} is of the part {table.splits[place]!r}; valid are "
+            f"{', '.join(_PARTS)}. If the column says something else, name another by "
+            "--data.columns.split"
+        )
+    return _PARTS[word]
+
+
+def _class_files(folder: Path, notes: list[str]) -> dict[str, list[Path]]:
+    """The files of each class: those of a folder that is called so, or one of its own."""
+    folders, files = _inside(folder, notes)
+    without = [each.name for each in folders if each.name.lower() in _UNLABELLED]
+    notes += [f"left out the folder {name}, which tells no class" for name in without]
+    found = {each.name: sorted(each.rglob("*.txt")) for each in folders if each.name not in without}
+    empty = [name for name, each in found.items() if not each]
+    found = {name: each for name, each in found.items() if each}
+    if len(found) > 1:
+        notes += [f"left out the folder {name}, which has no .txt files" for name in empty]
+        return found
+    if len(files) > 1 and not any(file.suffix.lower() in _TABLES for file in files):
+        return dict(zip(_names(files), [[file] for file in files], strict=True))
+    held = ", ".join(each.name for each in [*folders, *files][:9]) or "nothing"
+    raise UserError(
+        f"{folder} holds {held}; it must hold one table (.tsv or .csv), tables called train and "
+        "test, a folder of .txt files for each class, or a file for each class with a text a line"
+    )
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """The classes that files are called by: what their names do not share."""
+    words = [file.name.split(".") for file in files]
+    shared = set.intersection(*map(set, words))
+    return [".".join(word for word in each if word not in shared) for each in words]
+
+
+def _of_classes(
+    source: Path,
+    parts: dict[str, dict[str, list[Path]]],
+    encoding: str,
+    columns: Columns,
+    kind: str,
+    notes: list[str],
+) -> FoundTexts:
+    given = [name for name in ("targets", "text", "split", "group") if getattr(columns, name)]
+    if given:
+        raise UserError(
+            f"--data.columns.{given[0]} is of tables, and {source} holds a file or a folder for "
+            "each class; leave it out"
+        )
+    if kind != "class":
+        raise UserError(
+            f"{source} holds a file or a folder for each class, and the task learns {kind}; a "
+            "table can have these"
+        )
+    texts: dict[str, list[str]] = {part: [] for part in parts}
+    cells: dict[str, list[list[str]]] = {part: [] for part in parts}
+    for part, classes in parts.items():
+        alone = Counter(len(files) for files in classes.values()) == {1: len(classes)}
+        for name, files in classes.items():
+            for file in files:
+                text = read_text(file, encoding)
+                # A file for the whole class has a text a line; the last line has an end too.
+                found = text.rstrip("\r\n").split("\n") if alone else [text]
+                texts[part] += found
+                cells[part] += [[name]] * len(found)
+    return FoundTexts(["class"], texts, cells, None, source, notes)

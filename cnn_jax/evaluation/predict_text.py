@@ -1,0 +1,146 @@
+"""What a model makes of a user's own texts, and which of their windows decided."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax import models
+from cnn_jax.data.text_files import read_text
+from cnn_jax.data.vocabulary import encoded, words_of
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.predict import Told, told_of
+from cnn_jax.restored import Restored
+from cnn_jax.tasks import make_task
+from cnn_jax.training.evaluator import make_model
+
+_BATCH = 128
+_DECIDED = re.compile(r"decided(\d+)")
+
+
+def texts_of(words: Sequence[Path], restored: Restored) -> list[str]:
+    """The texts that the words of a command line stand for.
+
+    Args:
+      words: texts; files with a text a line; `-` for standard input, a text a line.
+      restored: the model, whose texts were written in an encoding.
+
+    Raises:
+      UserError: a file cannot be read, or there is no text.
+    """
+    encoding, found = restored.recipe.data.text.encoding, []
+    for word in words:
+        if str(word) == "-":
+            lines = sys.stdin.read().split("\n")
+        elif os.path.isfile(word):  # noqa: PTH113 - a Path's method raises where it may not look
+            lines = read_text(word, encoding).split("\n")
+        elif os.path.isdir(word):  # noqa: PTH112
+            raise UserError(f"{word} is a folder; give a text, or a file with a text a line")
+        else:
+            lines = [str(word)]
+        found += [line.rstrip("\r") for line in lines if line.strip()]
+    if not found:
+        raise UserError(f"{' '.join(map(str, words))}: there is no text")
+    return found
+
+
+def predict_texts(restored: Restored, texts: Sequence[str], top: int = 5) -> list[Told]:
+    """Predicts the classes or tags of texts, or the numbers that belong to them.
+
+    Args:
+      restored: the model.
+      texts: each is cut where it is longer than those that the model was trained on.
+      top: how many classes are named for each, or all if there are fewer.
+    """
+    return told_of(restored, texts, _tokens(restored, texts), top)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Words that decided.
+
+    Attributes:
+      words: in their order; those that the model does not know are marked.
+      share: what they add to the first class's logit, less what they add to the mean of all.
+    """
+
+    words: str
+    share: float
+
+
+def deciding_windows(
+    restored: Restored, texts: Sequence[str], count: int = 3
+) -> list[list[Window]]:
+    """The windows of each text that speak most for the class that is told of it.
+
+    Each map of a TextCNN has its maximum at one window, and the last layer is linear in the maxima:
+    what a window adds is the sum over the maps that it decided.
+
+    Args:
+      restored: a model with a maximum over time and a linear layer after it, such as `text_cnn`;
+        of others there are no windows.
+      texts: n of them.
+      count: how many windows at most, the strongest first.
+    """
+    task = make_task(restored.recipe, restored.spec)
+    model = make_model(restored.recipe, task)
+    activations = jax.jit(lambda variables, x: models.activations(model, variables, x))
+    windows: list[list[Window]] = []
+    for start in range(0, len(texts), _BATCH):
+        part = texts[start : start + _BATCH]
+        found = jax.device_get(activations(restored.variables, _tokens(restored, part)))
+        windows += [
+            _windows(restored, text, {name: value[place] for name, value in found.items()}, count)
+            for place, text in enumerate(part)
+        ]
+    return windows
+
+
+def _windows(restored: Restored, text: str, found: dict[str, Any], count: int) -> list[Window]:
+    """The same of one text, from what the layers put out."""
+    widths = [int(each[1]) for name in found if (each := _DECIDED.fullmatch(name))]
+    if not widths:
+        return []
+    variables: Any = restored.variables
+    head, logits = np.asarray(variables["params"]["head"]["kernel"]), found["logits"]
+    if len(logits) > 1:
+        towards = head[:, int(np.argmax(logits))] - head.mean(axis=1)
+    else:
+        towards = head[:, 0] * (1 if logits[0] > 0 else -1)
+    shares = np.split(found["embedding"] * towards, len(widths))
+    adds: dict[tuple[int, int], float] = defaultdict(float)
+    for width, each in zip(widths, shares, strict=True):
+        for place, share in zip(found[f"decided{width}"], each, strict=True):
+            adds[int(place), width] += float(share)
+    assert restored.spec.vocabulary is not None
+    known = set(restored.spec.words)
+    words = words_of(text, restored.recipe.data.text)[: restored.spec.vocabulary.length]
+    written = [word if word in known else f"{word}?" for word in words]
+    spoken = [
+        Window(" ".join(written[max(place, 0) : max(place + width, 0)]), share)
+        for (place, width), share in sorted(adds.items(), key=lambda item: -item[1])
+    ]
+    return [each for each in spoken if each.words and each.share > 0][:count]
+
+
+def cut_texts(restored: Restored, texts: Sequence[str]) -> str:
+    """How many texts are longer than the model takes, in words; empty if none is."""
+    assert restored.spec.vocabulary is not None
+    longest, config = restored.spec.vocabulary.length, restored.recipe.data.text
+    count = sum(len(words_of(text, config)) > longest for text in texts)
+    return f"{count:,} of {len(texts):,} texts are cut after {longest:,} words" if count else ""
+
+
+def _tokens(restored: Restored, texts: Sequence[str]) -> np.ndarray:
+    assert restored.spec.vocabulary is not None
+    config = restored.recipe.data.text
+    return encoded([words_of(text, config) for text in texts], restored.spec.vocabulary)
