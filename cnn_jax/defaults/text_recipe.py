@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from cnn_jax.defaults.facts import Chosen
 from cnn_jax.duration import epochs
@@ -68,6 +66,8 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
       UserError: it is no set of texts, or cannot be read.
     """
     # Reading needs JAX, which a help page need not wait for.
+    import numpy as np
+
     from cnn_jax.data.splits import TEST_FRACTION
     from cnn_jax.data.text import text_parts
 
@@ -101,7 +101,7 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
     )
 
 
-def _are_numbers(names: tuple[str, ...], counts: np.ndarray) -> bool:
+def _are_numbers(names: tuple[str, ...], counts: Any) -> bool:
     """Whether what was read as classes are numbers, hardly any of which comes twice."""
     try:
         for name in names:
