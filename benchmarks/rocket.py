@@ -4,7 +4,10 @@ Random convolutions, of which the largest value and the share of positive ones a
 (Dempster, Petitjean, Webb 2020, https://arxiv.org/abs/1910.13051), and a ridge regression on them
 whose strength is chosen by leaving one out.
 
-python benchmarks/rocket.py ucr:GunPoint ucr:ArrowHead --seeds 3
+python benchmarks/rocket.py ucr:ItalyPowerDemand ucr:GunPoint ucr:ArrowHead --seeds 1
+
+On two cores with other jobs beside it: 96.89 % in 25 s, 100.00 % in 17 s and 80.57 % in 23 s (n=1);
+published are 96.96 ± 0.10, 100.00 and 81.43 ± 0.94 (n=10).
 """
 
 from __future__ import annotations

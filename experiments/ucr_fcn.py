@@ -1,6 +1,16 @@
-"""Nets for series on the sets of the UCR archive: FCN, as Wang et al. trained it.
+"""A fully convolutional net for series on sets of the UCR archive.
 
-Wang, Yan, Oates 2016, https://arxiv.org/abs/1611.06455.
+Wang, Yan, Oates 2016, https://arxiv.org/abs/1611.06455, who train for 2,000 epochs. Here it is 600
+steps of 16 series, with the learning rate falling as a cosine. All training series are learnt from,
+and the last state is tested: nothing is chosen. `--model.name resnet1d` is the paper's other net.
+The sets are `ucr:NAME`, or the archive's own files as `series:FOLDER`.
+
+Command: python experiments/ucr_fcn.py --data.name ucr:ItalyPowerDemand --seeds 3
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 20 seconds a seed, with other jobs beside it
+Expected: test accuracy 95.98 ± 0.06 % (n=3); published for a re-run of the paper's recipe
+96.29 ± 0.11 % (n=5)
+
+On GunPoint, `--data.name ucr:GunPoint`, it was 99.33 % (n=1), and 100 % is published.
 """
 
 from cnn_jax import (

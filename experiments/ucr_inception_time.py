@@ -2,7 +2,14 @@
 
 Ismail Fawaz et al. 2020, https://arxiv.org/abs/1909.04939, whose InceptionTime averages five such
 nets after 1,500 epochs. Here it is 600 steps of 16 series, with the learning rate falling as a
-cosine. All training series are learnt from, and the last state is tested: nothing is chosen.
+cosine. All training series are learnt from, and the last state is tested: nothing is chosen. The
+sets are `ucr:NAME`, or the archive's own files as `series:FOLDER`.
+
+Command: python experiments/ucr_inception_time.py --data.name ucr:ItalyPowerDemand --seeds 3
+Hardware and time: two CPU cores (AMD EPYC, AVX2), a minute a seed, with other jobs beside it
+Expected: test accuracy 96.60 ± 0.26 % (n=3); published for one such net 96.42 ± 0.53 % (n=5)
+
+On GunPoint it was 100.00 % (n=1) after 150 steps: `--data.name ucr:GunPoint --duration 150steps`.
 """
 
 from cnn_jax import (
