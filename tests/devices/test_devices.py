@@ -210,6 +210,7 @@ print(json.dumps(together))
 """
 
 
+@pytest.mark.slow
 def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, on_one, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", AT_ONCE, json.dumps(to_json(recipe)), str(tmp_path / "seeds")],

@@ -251,6 +251,7 @@ cp -r "$OLDPWD_RUN" "$KEPT"
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(recipe, undisturbed, note, tmp_path):
     """On a file system of a quarter of a megabyte, which then is given more."""
     path, kept = tmp_path / "small", tmp_path / "kept"

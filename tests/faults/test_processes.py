@@ -60,7 +60,7 @@ slow = pytest.mark.slow
         pytest.param(8, 1, (), marks=slow),
         pytest.param(1, 8, (), marks=slow),
         pytest.param(4, 2, (), marks=slow),
-        ((2, 1), 1, ()),
+        pytest.param((2, 1), 1, (), marks=slow),
         pytest.param((2, 2), 2, ("--parallel.fsdp", "2"), marks=slow),
         pytest.param(8, 4, ("--parallel.fsdp", "4"), marks=slow),
     ],

@@ -48,6 +48,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
     note(f"{number.name} in {phase}", 1, f"status 75 after {seconds:.1f} s, same end")
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_too(recipe, tmp_path):
     path = tmp_path / "run"
     stopped = runs.run(recipe, path, moment=f"step:30:{int(signal.SIGINT)}:0")

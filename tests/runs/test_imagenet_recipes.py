@@ -65,7 +65,7 @@ def small(recipe, changed):
     ("name", "sizes"),
     [
         pytest.param("imagenet2012_resnet50", (224, 224), marks=pytest.mark.slow),
-        ("imagenet2012_resnet50_a3", (160, 224)),
+        pytest.param("imagenet2012_resnet50_a3", (160, 224), marks=pytest.mark.slow),
     ],
 )
 def test_a_recipe_runs(name, sizes, data_dir, changed, tmp_path):

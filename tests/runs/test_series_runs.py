@@ -12,9 +12,9 @@ from cnn_jax.data import load
 from cnn_jax.data.recipe_data import data_spec
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predict import predict
-from cnn_jax.launch import result_line
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.runs.launched import result_line
 from cnn_jax.tasks.series_inputs import SeriesInputs
 from cnn_jax.training.stop import Stopped, StopRequest
 
