@@ -179,6 +179,7 @@ def losses_of_layouts(recipe, *names):
     return found
 
 
+@pytest.mark.slow
 def test_layouts_give_the_losses_of_one_device(recipe):
     """Explicit averaging, and sharded parameters with batch statistics of groups; with mixup and
     dropout."""
