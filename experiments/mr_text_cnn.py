@@ -5,6 +5,12 @@ epochs, a tenth of the training part to choose the epoch by, and weights of the 
 than 3. A test part of a tenth is cut by a fixed rule, so that a run is one fold of its ten.
 
 Put the 10,662 sentences of rt-polarity into a file with a line `label<TAB>text` each.
+
+Command: python experiments/mr_text_cnn.py --data.name text:mr/all.tsv
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 28 s an epoch with little beside it; this run had
+  other jobs beside it and took 58 minutes
+Expected: test accuracy 74.4 % (n=1) on 1,066 sentences, with a standard error of 1.3;
+  published is 76.1, the mean of ten folds, which have not been run here
 """
 
 from cnn_jax import Data, Model, Optimizer, Recipe, Schedule, epochs, main
