@@ -10,8 +10,8 @@ Hardware and time: two CPU cores (AMD EPYC, AVX2), a minute a seed, with other j
 Expected: test accuracy 96.60 ± 0.26 % (n=3); published for one such net 96.42 ± 0.53 % (n=5)
 
 With `--data.name ucr:GunPoint` 99.67 % (100.00 and 99.33, n=2), where 100 % is published; with
-`--data.name ucr:ArrowHead` 82.29 % (n=1), where 84.69 ± 2.54 % (n=5) is. These took four and seven
-minutes a seed or more.
+`--data.name ucr:ArrowHead` 82.29 % (n=1), where 84.69 ± 2.54 % (n=5) is. Their times were not
+taken.
 """
 
 from cnn_jax import (
