@@ -20,6 +20,9 @@ from rich.console import Console
 from cnn_jax import models, steps, train
 from cnn_jax.json_values import read_json, to_json
 
+# `.ci/run` runs this file by its name.
+pytestmark = pytest.mark.slow
+
 NETS = {
     # Batch norm, and convolutions of enough maps for Winograd's tiles.
     "tiles": ("simple_cnn", (8, 8, 3), {"widths": (32, 32), "hidden": (), "norm": "batch"}),

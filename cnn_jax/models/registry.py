@@ -111,7 +111,7 @@ def entry(name: str) -> Entry:
         if isinstance(found, Entry):
             return dataclasses.replace(found, own=name)
         check_class(name, found)
-        return Entry(name, found, (0, 0, 0), 0, "", model_options.defaults(found), name)
+        return Entry(name, found, (0, 0, 0), 0, "", model_options.defaults(found), own=name)
     if name not in _entries:
         raise unknown("model", name, _entries)
     return _entries[name]

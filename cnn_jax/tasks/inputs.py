@@ -66,10 +66,12 @@ class Inputs(ABC):
           UserError: there is one.
         """
         name = self.recipe.model.name
-        if (takes := models.entry(name).input_kind) != self.KIND:
+        found = models.entry(name)
+        # A class of a user's own may take any; what it cannot take it says when it is applied.
+        if found.own is None and found.input_kind != self.KIND:
             raise UserError(
-                f"--model.name {name} takes inputs of the kind {takes}, and {self.spec.name} has "
-                f"{self.KIND}; models of these are {', '.join(models.names(self.KIND)) or 'none'}"
+                f"--model.name {name} takes inputs of the kind {found.input_kind}, and "
+                f"{self.spec.name} has {self.KIND}; models of these are {', '.join(models.names(self.KIND)) or 'none'}"
             )
         for group, kind in _OF_KIND.items():
             asked = getattr(self.recipe, group)

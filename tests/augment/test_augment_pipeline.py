@@ -141,6 +141,7 @@ def test_a_batch_depends_on_the_key_alone():
     assert np.abs(one.inputs - other.inputs).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_compiled_or_not_is_the_same():
     images, labels = map(jnp.asarray, raw())
     key = jax.random.fold_in(RUN, 2)

@@ -16,6 +16,9 @@ from cnn_jax.json_values import to_json
 from cnn_jax.layers.cpu import norm as cpu_norm
 from cnn_jax.runs.experiment import Experiment
 
+# `.ci/run` runs this file by its name.
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -179,7 +182,6 @@ def losses_of_layouts(recipe, *names):
     return found
 
 
-@pytest.mark.slow
 def test_layouts_give_the_losses_of_one_device(recipe):
     """Explicit averaging, and sharded parameters with batch statistics of groups; with mixup and
     dropout."""
@@ -191,7 +193,6 @@ def test_layouts_give_the_losses_of_one_device(recipe):
     assert found["groups, fsdp"]["part"] < 0.3
 
 
-@pytest.mark.slow
 def test_other_layouts_give_them_too(recipe):
     found = losses_of_layouts(recipe, "one", "fsdp", "groups, one", "groups, pmap")
     assert found["fsdp"]["part"] < 0.4
@@ -211,7 +212,6 @@ print(json.dumps(together))
 """
 
 
-@pytest.mark.slow
 def test_seeds_at_once_have_a_device_each_and_equal_single_runs(recipe, on_one, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", AT_ONCE, json.dumps(to_json(recipe)), str(tmp_path / "seeds")],

@@ -18,14 +18,10 @@ from cnn_jax import Model, Preprocess
 
 PHASES = {"compile": "1", "step": "22", "evaluation": "3", "save": "6"}
 """The phases, and the how manieth time each is hit."""
-QUICK = 4
-"""SIGTERM in an evaluation is tried by `make test` as well."""
-CASES = [
-    pytest.param(phase, number, marks=[] if index == QUICK else [pytest.mark.slow])
-    for index, (phase, number) in enumerate(
-        itertools.product(PHASES, (signal.SIGTERM, signal.SIGUSR1))
-    )
-]
+CASES = list(itertools.product(PHASES, (signal.SIGTERM, signal.SIGUSR1)))
+
+# `.ci/run` runs two of these by their names.
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("phase", "number"), CASES)
@@ -48,7 +44,6 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
     note(f"{number.name} in {phase}", 1, f"status 75 after {seconds:.1f} s, same end")
 
 
-@pytest.mark.slow
 def test_ctrl_c_saves_too(recipe, tmp_path):
     path = tmp_path / "run"
     stopped = runs.run(recipe, path, moment=f"step:30:{int(signal.SIGINT)}:0")
@@ -57,7 +52,6 @@ def test_ctrl_c_saves_too(recipe, tmp_path):
     assert "Traceback" not in stopped.stderr
 
 
-@pytest.mark.slow
 def test_after_a_second_ctrl_c_the_run_goes_on_from_what_was_saved(recipe, undisturbed, tmp_path):
     path = tmp_path / "run"
     number = int(signal.SIGINT)
@@ -70,7 +64,6 @@ def test_after_a_second_ctrl_c_the_run_goes_on_from_what_was_saved(recipe, undis
     runs.assert_same(path, undisturbed)
 
 
-@pytest.mark.slow
 def test_a_run_whose_output_goes_nowhere_comes_to_its_end(recipe, undisturbed, tmp_path):
     """The disk of its log is full, and its terminal closed."""
     path = tmp_path / "run"
@@ -83,7 +76,6 @@ def test_a_run_whose_output_goes_nowhere_comes_to_its_end(recipe, undisturbed, t
     runs.assert_same(path, undisturbed)
 
 
-@pytest.mark.slow
 def test_a_long_compilation_is_not_waited_for(recipe, note, tmp_path):
     """The compiler works for half a minute on this one, and hears no signal."""
     path = tmp_path / "run"
@@ -105,7 +97,7 @@ def half_written(path: Path) -> bool:
     return any("tmp" in p.name for p in (path / "checkpoints").glob("*"))
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, 20])
 def test_killed_at_random_moments_the_run_comes_to_the_same_end(
     times, recipe, undisturbed, note, tmp_path
 ):

@@ -135,6 +135,7 @@ def test_other_series_are_judged_and_predicted(learnt, folder, tmp_path, capsys)
         evaluate(run, dataset="digits")
 
 
+@pytest.mark.slow
 def test_numbers_of_series_are_learnt(recipe, changed, folder, tmp_path):
     fields = {
         "data.name": f"series:{folder}/Level",
