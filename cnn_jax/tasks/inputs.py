@@ -69,9 +69,10 @@ class Inputs(ABC):
         found = models.entry(name)
         # A class of a user's own may take any; what it cannot take it says when it is applied.
         if found.own is None and found.input_kind != self.KIND:
+            there = ", ".join(models.names(self.KIND)) or "none"
             raise UserError(
                 f"--model.name {name} takes inputs of the kind {found.input_kind}, and "
-                f"{self.spec.name} has {self.KIND}; models of these are {', '.join(models.names(self.KIND)) or 'none'}"
+                f"{self.spec.name} has {self.KIND}; models of these are {there}"
             )
         for group, kind in _OF_KIND.items():
             asked = getattr(self.recipe, group)
