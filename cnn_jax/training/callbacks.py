@@ -61,7 +61,7 @@ class Callback:
 
         Args:
           step: the updates made.
-          values: numbers, such as `accuracy`.
+          values: numbers, such as the loss.
         """
 
     def saving(self, step: int) -> None:
