@@ -30,8 +30,7 @@ that a pixel of the image has so many times fewer of, along each side."""
 class Body(nn.Module):
     """Maps of a net of the registry: (b, h, w, c) -> one (b, h', w', c') for each of `at`.
 
-        maps = Body("resnet18", at=(8, 16, 32), name="body")(x, train=train)
-        maps[16]
+        eighths, sixteenths = Body("resnet18", at=(8, 16), name="body")(x, train=train)
 
     What comes after the last of them is neither computed nor has parameters. Parameters and batch
     statistics have the paths that they have in the net, so that weights of the net fit.
@@ -57,17 +56,17 @@ class Body(nn.Module):
         Raises:
           UserError: the net has no maps there, or cannot be a body.
         """
-        self.names = {str(at): self._name(at) for at in self.at}
+        self.names = [self._name(at) for at in self.at]
         self.net = body_net(self.model, self.options, self.output_stride, self.dtype)
         nn.share_scope(self, self.net)
 
-    def __call__(self, x: jax.Array, *, train: bool = False) -> dict[At, jax.Array]:
-        """The maps by what was asked for.
+    def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, ...]:
+        """The maps in the order of `at`.
 
         Raises:
           UserError: the net has no such point, or refuses the images.
         """
-        wanted = set(self.names.values())
+        wanted = set(self.names)
         found: dict[str, jax.Array] = {}
 
         def keep(name: str, value: jax.Array) -> bool:
@@ -79,7 +78,7 @@ class Body(nn.Module):
         for name in wanted - set(found):
             known = points(self.model, self.options).values()
             raise unknown(f"point of the body {self.model}:", name, list(known))
-        return {at: found[self.names[str(at)]] for at in self.at}
+        return tuple(found[name] for name in self.names)
 
     def _name(self, at: At) -> str:
         if isinstance(at, str) and at != FEATURES:
