@@ -25,8 +25,9 @@ Views = Literal["none", "mirror", "six"]
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
-Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
-"""A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
+Code = str | None
+"""A function of one's own: a value in Python, FILE.py:NAME on a command line. A recipe holds its
+name, see `cnn_jax.own.values`."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ class Init:
     both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
+    code: tuple[str, ...] = ()
+    """Of a run folder: files to use for code of its own that has changed, moved or gone since."""
 
 
 @dataclass(frozen=True)
@@ -337,9 +340,10 @@ class Recipe(Part):
     parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
-    metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    metrics: tuple[str, ...] = ()
     """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
-    which evaluation takes the mean. One with an attribute `higher = True` is better if larger."""
+    which evaluation takes the mean. One with an attribute `higher = True` is better if larger. On
+    a command line each is written FILE.py:NAME, as any code of your own."""
 
     def __post_init__(self) -> None:
         """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""

@@ -137,10 +137,14 @@ def _batch(facts: ImageFacts) -> int:
     return min(32, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
 
 
-def _changes(task: str, strong: bool) -> Augment:
+def _changes(facts: ImageFacts, strong: bool) -> Augment:
     """What photographs may be changed by without another answer."""
     colour = 0.2 if strong else 0.1
-    return Augment(mirror="random", brightness=colour, contrast=colour, saturation=colour)
+    # Files are read with three channels, also grey ones.
+    coloured = facts.channels == 3 or facts.files
+    return Augment(
+        mirror="random", brightness=colour, contrast=colour, saturation=colour * coloured
+    )
 
 
 def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
@@ -148,7 +152,7 @@ def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
     rounds = _rounds(facts, least=5, most=40)
     tiny = facts.side < TINY
     size = _DRAWN_UP_SIZE if tiny else _LEARNT_SIZE
-    augment = _changes(task, strong=not tiny)
+    augment = _changes(facts, strong=not tiny)
     if facts.files and not tiny:
         # What is told of a whole picture need not show in a small part of it.
         least = 0.35 if task in _TELLS_CLASSES else 0.6
@@ -192,7 +196,7 @@ def _scratch(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
     symbols = facts.side < TINY and facts.channels == 1
     # Digits and letters are not the same in a mirror.
     augment = dataclasses.replace(
-        Augment() if symbols else _changes(task, strong=False),
+        Augment() if symbols else _changes(facts, strong=False),
         translation=0.08,
         rotation=10.0,
         scale=0.1,
