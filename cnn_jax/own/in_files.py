@@ -39,8 +39,8 @@ def with_files(recipe: T) -> T:
             if new:
                 changed[field.name] = dataclasses.replace(value, **new)
         elif field.name == "metrics":
-            changed[field.name] = new = tuple(map(_found, value))
-            for each in new:
+            changed[field.name] = metrics = tuple(map(_found, value))
+            for each in metrics:
                 if type(each) is str:
                     raise UserError(f"--metrics {each} is not written FILE.py:NAME")
     return dataclasses.replace(recipe, **changed)
