@@ -65,7 +65,7 @@ class Evaluate:
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen")
+        hidden = ("versions", "devices", "notes", "unseen", "details")
         print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
         for note in found["notes"]:
             print(note)

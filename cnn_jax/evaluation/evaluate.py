@@ -66,7 +66,7 @@ def evaluate(
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen)
+    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, details=True)
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {
