@@ -88,6 +88,9 @@ class Predict:
     """best, latest, or a step."""
     top: int = 5
     """How many classes are named for each image."""
+    output: Path | None = None
+    """Folder of what is written of each image where a model tells what is where in it, such as its
+    mask; by default ./predictions."""
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
@@ -112,7 +115,7 @@ class Predict:
             return
         files, bad = pictures(self.images)
         names = restored.spec.class_names
-        every, unreadable = predict_readable(restored, files, len(names))
+        every, unreadable = predict_readable(restored, files, len(names), self.output)
         bad += unreadable
         if self.csv is not None:
             write_csv(self.csv, every, names)
@@ -151,7 +154,7 @@ class Predict:
             print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
 
     def _show(self, found: Sequence[Told], what: str = "image") -> None:
-        from cnn_jax.evaluation.predict import Estimate
+        from cnn_jax.evaluation.predict import Estimate, Shares
 
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
@@ -162,12 +165,14 @@ class Predict:
         for each in found:
             if isinstance(each, Estimate):
                 told = zip(each.names, map("{:.4g}".format, each.numbers), strict=True)
+            elif isinstance(each, Shares):
+                told = zip(each.classes, map("{:.2%}".format, each.shares), strict=True)
             else:
                 told = zip(each.classes, map("{:.2%}".format, each.probabilities), strict=True)
             for rank, (name, value) in enumerate(told):
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
-        words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
+        words = found[0].WORDS
         renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
         print_rows(renamed, (what, *words), as_json=False, empty="")
 
