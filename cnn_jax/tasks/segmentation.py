@@ -57,6 +57,7 @@ class Segmentation(ExampleTask):
     HEADLINE = (MEAN_IOU, CLASS_ACCURACY, GLOBAL_ACCURACY)
     LOSSES = _LOSSES
     KINDS = ("mask",)
+    OUTPUT = "pixels"
     OPTIONS: ClassVar[Mapping[str, Any]] = {"window": None, "auxiliary": 0.4}
 
     def __post_init__(self) -> None:
