@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
-from cnn_jax.recipe import Views
+from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
     from cnn_jax.evaluation.predict import Told
@@ -39,6 +39,8 @@ class Evaluate:
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
     """Views of an image whose logits are averaged, by default those of the recipe."""
+    options: Options = field(default_factory=dict)
+    """Options of the task as `name=value`, which take the place of those of the recipe."""
     workers: int | None = None
     """Processes that read a set that streams, by default as many as there are processors."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
@@ -61,17 +63,35 @@ class Evaluate:
             self.workers,
             self.skip_bad,
             self.code,
+            self.options,
         )
         if self.json:
             print_json(found)
             return
         hidden = ("versions", "devices", "notes", "unseen", "details")
-        print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
+        shown = {k: v for k, v in found.items() if k not in hidden and "/" not in k}
+        print_fields({k: metric_text(k, v) for k, v in shown.items()})
+        _print_parts(found)
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
             print("without them:")
             print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
+
+
+def _print_parts(found: Mapping[str, Any]) -> None:
+    """Prints a row for each part, such as a class, that has metrics of its own: `iou/car`."""
+    rows: dict[str, dict[str, Any]] = {}
+    names: list[str] = []
+    for key, value in found.items():
+        what, slash, part = key.partition("/")
+        if slash:
+            rows.setdefault(part, {"of": part})[what] = value
+            names += [what] * (what not in names)
+    if rows:
+        columns = ("of", *names)
+        filled = [{each: row.get(each) for each in columns} for row in rows.values()]
+        print_rows(filled, columns, as_json=False, empty="")
 
 
 @dataclass(frozen=True)

@@ -191,9 +191,10 @@ class Segmentation(ExampleTask):
             "global_accuracy": float(right.sum() / everything) if everything else 0.0,
             "classes_absent": int((true == 0).sum()),
         }
-        for name, value in zip(self.spec.class_names, iou, strict=True):
-            if np.isfinite(value):
-                found[f"iou/{name}"] = float(value)
+        for what, values in (("iou", iou), ("accuracy", recall)):
+            for name, value in zip(self.spec.class_names, values, strict=True):
+                if np.isfinite(value):
+                    found[f"{what}/{name}"] = float(value)
         return found
 
     def details(self, sums: Mapping[str, Any]) -> dict[str, Any]:
