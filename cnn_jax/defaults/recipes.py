@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cnn_jax.defaults.facts import Chosen, ImageFacts
+from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
+from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
@@ -232,6 +234,7 @@ DEFAULTS: dict[str, Default] = {
     "binary": Default("one of two classes", _image_facts, choose_for_images),
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
+    "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
