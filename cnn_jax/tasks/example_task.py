@@ -38,6 +38,7 @@ class ExampleTask(ABC):
     LOSSES: ClassVar[tuple[str, ...]]
     KINDS: ClassVar[tuple[str, ...]]
     NUMBERS: ClassVar[bool] = False
+    OUTPUT: ClassVar[str] = "vector"  # see cnn_jax.models.OUTPUT_KINDS
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
 
     recipe: Recipe

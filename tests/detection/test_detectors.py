@@ -6,13 +6,13 @@ import json
 import math
 import re
 
+import family_checks
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import FOLDER
 from drawn import CLASSES, HEIGHT, WIDTH, images, summary, tensor, truth
-from family_checks import quick_shapes
 from flax import traverse_util
 
 from cnn_jax import models
@@ -47,11 +47,19 @@ RAW = {
 }
 
 
-def counted(name, classes, *, trained, **options):
+@functools.cache
+def variables_of(name, classes):
+    """Shapes of a whole detector."""
+    # Or parts of a body that were seen in another net would be passed over, with their points.
+    family_checks._layers_seen.clear()
+    return family_checks.quick_shapes(models.create(name, classes), (128, 128, 3))
+
+
+def counted(name, classes, *, frozen):
     """Parameters of a detector, all or those that are trained."""
-    module = models.create(name, classes, **options)
-    flat = traverse_util.flatten_dict(quick_shapes(module, (128, 128, 3))["params"], sep="/")
-    left = [v for k, v in flat.items() if not trained or not re.search(module.frozen, k)]
+    module = models.create(name, classes, frozen_norm=frozen)
+    flat = traverse_util.flatten_dict(variables_of(name, classes)["params"], sep="/")
+    left = [v for k, v in flat.items() if not frozen or not re.search(module.frozen, k)]
     return sum(math.prod(each.shape) for each in left)
 
 
@@ -71,18 +79,12 @@ def counted(name, classes, *, trained, **options):
     ],
 )
 def test_counts_are_those_of_torchvision(name, classes, frozen, count):
-    assert counted(name, classes, trained=frozen, frozen_norm=frozen) == count
-
-
-@functools.cache
-def trained_shapes(name):
-    module = models.create(name, 90 if name.startswith("faster") else 91)
-    return quick_shapes(module, (128, 128, 3))
+    assert counted(name, classes, frozen=frozen) == count
 
 
 @pytest.mark.parametrize("name", list(np.load(FOLDER / "names.npz")))
 def test_every_tensor_of_torchvision_has_its_place(name):
-    wanted = paths(trained_shapes(name))
+    wanted = paths(variables_of(name, 90 if name.startswith("faster") else 91))
     theirs = json.loads(str(np.load(FOLDER / "names.npz")[name]))
     naming = best_naming(name, theirs, wanted, name)
     table = NameTable(naming.names)
@@ -315,7 +317,7 @@ def test_a_wrong_option_is_named(option, value, message):
 def test_a_body_without_the_maps_says_which_it_has():
     module = models.create("retinanet", 3, body="lenet5_relu")
     with pytest.raises(UserError, match="lenet5_relu"):
-        quick_shapes(module, (64, 64, 3))
+        shapes(module, (64, 64, 3))
 
 
 def test_detectors_are_entries_of_their_own_kind():
