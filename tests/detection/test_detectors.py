@@ -174,8 +174,8 @@ def test_outputs_losses_and_detections_are_those_of_torchvision(name):
     parts = jax.jit(functools.partial(net.losses, size=SIZE))(
         trained, truth(), key=jax.random.key(0)
     )
-    assert tuple(parts) == net.PARTS
-    found = np.stack(list(parts.values()), axis=1)
+    assert parts.keys() == set(net.PARTS)
+    found = np.stack([parts[part] for part in net.PARTS], axis=1)
     np.testing.assert_allclose(found, REFERENCES[f"{name}_losses"], rtol=2e-4)
 
     if name == "faster_rcnn":
@@ -212,50 +212,58 @@ def drawn_outputs(name):
             return random.integers(-1, CLASSES, leaf.shape).astype(np.int32)
         if last in ("truth", "boxes") and name == "faster_rcnn":
             low = random.uniform(0, 60, (*leaf.shape[:2], 2))
-            return np.concatenate([low, low + random.uniform(5, 30, low.shape)], -1, np.float32)
+            return np.float32(np.concatenate([low, low + random.uniform(5, 30, low.shape)], -1))
         return random.normal(0, 1, leaf.shape).astype(np.float32)
 
     return module, jax.tree_util.tree_map_with_path(value, shaped)
 
 
+def padded(order=(0, 1, 2), value=0.0):
+    """The truth, its boxes in another order, and two places more."""
+    boxes, classes, there = (each[:, np.array(order)] for each in truth().values())
+    return {
+        "boxes": np.pad(boxes, ((0, 0), (0, 2), (0, 0)), constant_values=value),
+        "classes": np.pad(classes, ((0, 0), (0, 2))),
+        "there": np.pad(there, ((0, 0), (0, 2))),
+    }
+
+
 @functools.cache
-def loss_function(name):
+def losses_of(name):
+    """Maps (outputs, truth) to the losses of a small detector and their gradient."""
     module, _ = drawn_outputs(name)
-    return jax.jit(
-        jax.value_and_grad(
-            lambda outputs, truth: sum(
-                jnp.sum(part)
-                for part in module.losses(outputs, truth, SIZE, jax.random.key(1)).values()
-            ),
-            allow_int=True,
-        )
-    )
+
+    def total(outputs, truth):
+        parts = module.losses(outputs, truth, SIZE, jax.random.key(1))
+        return sum(map(jnp.sum, parts.values())), parts
+
+    compiled = jax.jit(jax.grad(total, has_aux=True, allow_int=True))
+    return lambda outputs, truth: jax.device_get(compiled(outputs, truth))
 
 
 @pytest.mark.parametrize("name", list(NETS))
 def test_losses_of_nothing_and_of_boxes_without_area_are_finite(name):
     _, outputs = drawn_outputs(name)
-    flat = {**truth(), "boxes": np.float32([[[9, 9, 9, 50], [50, 50, 20, 20], [0, 0, 0, 0]]] * 2)}
-    for each in (truth(), {**truth(), "there": np.zeros((2, 3), bool)}, flat):
-        value, gradient = loss_function(name)(outputs, each)
-        assert np.isfinite(value) and value > 0
+    flat = np.float32([[9, 9, 9, 50], [50, 50, 20, 20], [0, 0, 0, 0], [4, 4, 4, 4], [9, 9, 0, 20]])
+    everything = {**padded(), "boxes": np.stack([flat, flat]), "there": np.ones((2, 5), bool)}
+    nothing = {**padded(), "there": np.zeros((2, 5), bool)}
+    for wanted in (padded(), nothing, everything):
+        gradient, parts = losses_of(name)(outputs, wanted)
+        assert all(np.isfinite(part).all() for part in parts.values())
         leaves = [leaf for leaf in jax.tree.leaves(gradient) if leaf.dtype == np.float32]
-        assert all(np.isfinite(leaf).all() for leaf in leaves)
+        assert leaves and all(np.isfinite(leaf).all() for leaf in leaves)
+    assert parts["class_loss"].min() > 0
 
 
 @pytest.mark.parametrize("name", list(NETS))
 def test_losses_do_not_change_with_padding_nor_with_the_rest_of_the_batch(name):
     module, outputs = drawn_outputs(name)
-    losses = functools.partial(module.losses, size=SIZE, key=jax.random.key(1))
-    both = losses(outputs, truth())
-    order = np.array([2, 0, 1])
-    wider = {key: np.concatenate([v[:, order], 0 * v[:, :2]], axis=1) for key, v in truth().items()}
-    padded = losses(outputs, wider)
-    alone = losses(
-        jax.tree.map(lambda leaf: leaf[:1], outputs), {k: v[:1] for k, v in truth().items()}
-    )
+    _, both = losses_of(name)(outputs, padded())
+    _, others = losses_of(name)(outputs, padded((2, 0, 1), value=7.0))
+    twice = jax.tree.map(lambda leaf: np.stack([leaf[0], leaf[0]]), (outputs, padded()))
+    _, alone = losses_of(name)(*twice)
     for part in module.PARTS:
-        np.testing.assert_allclose(padded[part], both[part], rtol=1e-5)
+        np.testing.assert_allclose(others[part], both[part], rtol=1e-5)
         np.testing.assert_allclose(alone[part][0], both[part][0], rtol=1e-5)
 
 
