@@ -150,6 +150,9 @@ class Init:
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
     its modules with our paths."""
+    body: bool = False
+    """The source is a net that classifies images; take it for the body of the model, which has one
+    of that name, and leave the rest at its random values."""
     new_head: bool = False
     """Begin the layer that gives the logits anew, its kernel at zero: for other classes."""
     matching: bool = False
