@@ -160,7 +160,10 @@ class Shapes(NamedTuple):
     @property
     def kernel_by_patches(self) -> bool:
         """Whether the gradient with respect to the kernel is to be."""
-        return self.one_patch or self.pixels <= FEW_FOR_KERNEL
+        # Of few maps to many the shifted gradient is more to write than patches are.
+        fans_out = self.strides != (1, 1) and MANY_FEATURES <= self.channels <= self.features / 4
+        few = self.pixels <= FEW_FOR_KERNEL or (fans_out and self.pixels <= 4 * self.features)
+        return self.one_patch or few
 
     @property
     def kernel_by_xla(self) -> bool:
