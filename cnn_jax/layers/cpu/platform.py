@@ -11,6 +11,8 @@ from flax import linen as nn
 from cnn_jax.layers.basic import BatchNorm, Conv
 from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
 from cnn_jax.layers.cpu.norm import cpu_normalise
+from cnn_jax.layers.cpu.regions import cpu_cut
+from cnn_jax.layers.roi_align import RoiAlign
 from cnn_jax.layers.upsampling import TransposedConv
 
 
@@ -46,6 +48,8 @@ def layers_for(
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
+        if alone and isinstance(module, RoiAlign) and name == "cut":
+            return cpu_cut(*args, side=module.side)
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
