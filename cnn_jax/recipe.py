@@ -149,6 +149,9 @@ class Init:
     both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
+    words: str | None = None
+    """A file of word vectors, in the text of GloVe or word2vec or as word2vec's `.bin`: words that
+    it has begin with its vectors, others at random. Their length is `embedding` of the model."""
 
 
 @dataclass(frozen=True)

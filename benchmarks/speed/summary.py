@@ -79,7 +79,7 @@ def disagreements(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def compared(row: dict[str, Any], mode: str, other: str) -> Spread | None:
-    """Images a second of ours over another's, if both were measured."""
+    """Examples a second of ours over another's, if both were measured."""
     found = row["implementations"]
     ours, theirs = (found.get(name, {}).get(mode) for name in ("ours", other))
     return Spread.of(ratios(ours, theirs)) if ours and theirs else None
@@ -115,7 +115,7 @@ _MODES = (("Training steps", "train"), ("Evaluation", "evaluate"))
 
 def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str, Any]) -> str:
     lines = [
-        f"{title}, images/s; ours over the others, median (lowest–highest) of n rounds",
+        f"{title}, examples/s; ours over the others, median (lowest–highest) of n rounds",
         "",
         "| net | batch | dtype | ours | PyTorch | flax | ours / PyTorch | ours / flax | n | "
         "GFLOP/s | of a product's in float32 |",
@@ -130,7 +130,7 @@ def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str,
         lines.append(
             _line(
                 row["net"],
-                f"{row['batch']}×{row['side']}²",
+                f"{row['batch']}×{row['side']}" + "²" * (row.get("kind", "image") == "image"),
                 row["dtype"],
                 *cells,
                 *(spread or "–" for spread in against),
@@ -153,7 +153,7 @@ def _speed(row: dict[str, Any], mode: str, name: str) -> str:
 
 def _loops(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "The whole training loop over the step alone, images/s of ours",
+        "The whole training loop over the step alone, examples/s of ours",
         "",
         "| net | dtype | step | loop | loop / step | n |",
         "|---|---|---:|---:|---:|---:|",
