@@ -11,6 +11,8 @@ from flax import linen as nn
 from cnn_jax.layers.basic import BatchNorm, Conv
 from cnn_jax.layers.cpu.convolution import cpu_convolve
 from cnn_jax.layers.cpu.norm import cpu_normalise
+from cnn_jax.layers.cpu.words import convolve_words
+from cnn_jax.layers.text import WordConv
 
 
 def layers_for(
@@ -20,6 +22,7 @@ def layers_for(
     convolutions: bool = True,
     winograd: bool = True,
     normalisation: bool = True,
+    words: bool = True,
 ) -> AbstractContextManager[Any]:
     """Within it models are traced with the layers that are fast on a platform.
 
@@ -32,6 +35,7 @@ def layers_for(
       convolutions: whether convolutions are among them.
       winograd: whether those of `winograd` are.
       normalisation: whether batch normalisation is.
+      words: whether convolutions over words are; only where one device has the whole batch.
     """
 
     def replace(
@@ -44,6 +48,8 @@ def layers_for(
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
+        if words and isinstance(module, WordConv) and name == "convolve" and devices == 1:
+            return convolve_words(*args, **kwargs)
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
