@@ -66,16 +66,16 @@ def _lines(
         size = size or len(cells) - 1
         # A few words of GloVe have blanks in them.
         word = b" ".join(cells[:-size]).decode(errors="replace")
-        if len(cells) > size and word not in places:
+        if len(cells) > size > 0 and word not in places:
             continue
         try:
-            vector = np.array(cells[-size:], np.float32) if len(cells) > size else None
+            vector = np.array(cells[-size:], np.float32) if len(cells) > size > 0 else None
         except ValueError:
             vector = None
         if vector is None or not np.isfinite(vector).all():
             raise UserError(
-                f"line {number:,} of --init.words {file} is not a word with {size} finite numbers "
-                "behind it; files are read in the text of GloVe or word2vec, and as word2vec's .bin"
+                f"line {number:,} of --init.words {file} is not a word with "
+                f"{size or 'its'} finite numbers behind it; files are read in the text of GloVe or word2vec, and as word2vec's .bin"
             )
         yield word, vector
 

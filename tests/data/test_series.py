@@ -144,13 +144,16 @@ def test_the_next_values_and_the_speaker_stand_in_columns(tmp_path):
     for columns, message in (
         (Columns(group="speaker"), r"column of .* in --data.columns.group: .*speaker"),
         (Columns(split="t0"), r"--data.columns.split is not for series"),
-        (Columns(targets=("next", "after")), "a class stands in one; give --task.name regression"),
+        (
+            Columns(targets=("next", "after"), group="who"),
+            "a class stands in one; give --task.name regression",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             load(f"series:{file}", columns=columns)
     (tmp_path / "a_TRAIN.csv").write_text("who,t,class\nx,1,a\ny,2,b\n")
     (tmp_path / "a_TEST.csv").write_text("who,t,class\ny,1,a\n")
-    with pytest.raises(UserError, match=r"examples of one who in .* are both in the train and in"):
+    with pytest.raises(UserError, match=r"examples of one who in .* are both in the test and in"):
         load(f"series:{tmp_path}/a", columns=Columns(group="who"))
     # What is to be predicted has no next values yet.
     new = tmp_path / "new.csv"

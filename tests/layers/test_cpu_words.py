@@ -5,13 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.layers.cpu import words as cpu_words
 from cnn_jax.layers.cpu.platform import layers_for
 from cnn_jax.layers.cpu.words import convolve_words
 from cnn_jax.layers.text import WordConv
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_words_too():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu_words, "LEAST", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
-def conv():
+def conv(few_words_too):
     """A layer with its parameters, and its value and derivatives by both ways."""
     layer = WordConv(5, 3)
     random = np.random.default_rng(0)

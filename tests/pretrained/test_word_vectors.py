@@ -41,10 +41,8 @@ def test_words_are_found_in_every_form(tmp_path, name, content):
     file = tmp_path / name
     file.write_bytes(content)
     places, vectors = read_word_vectors(file, PLACES)
-    wanted = [word for word in VECTORS if word in PLACES and (" " not in word or b". ." in content)]
-    assert places.tolist() == [
-        PLACES[word] for word in wanted if "bin" not in name or " " not in word
-    ]
+    # A word with a blank in it can only stand in text.
+    assert places.tolist() == ([2, 3] if "bin" in name else [2, 3, 5])
     for place, vector in zip(places, vectors, strict=True):
         word = next(word for word, each in PLACES.items() if each == place)
         np.testing.assert_array_equal(vector, np.float32(VECTORS[word]))

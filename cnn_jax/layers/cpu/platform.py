@@ -49,7 +49,8 @@ def layers_for(
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
         if words and isinstance(module, WordConv) and name == "convolve" and devices == 1:
-            return convolve_words(*args, **kwargs)
+            found = convolve_words(*args, **kwargs)
+            return method(*args, **kwargs) if found is None else found
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()

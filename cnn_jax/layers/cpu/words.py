@@ -15,13 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-EIGHTHS = (1, 2, 3, 4, 6, 8)
+EIGHTHS = (1, 3, 8)
 """Parts of a batch that is full of words for which there is a program each, in eighths: the first
 that suffices is run."""
 
+LEAST = 2**24
+"""Multiplications from which on programs to choose from are worth compiling."""
 
-def convolve_words(x: jax.Array, there: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution of (b, t, c) with (w, c, f) along time: -> (b, t - w + 1, f).
+
+def convolve_words(x: jax.Array, there: jax.Array, kernel: jax.Array) -> jax.Array | None:
+    """The convolution of (b, t, c) with (w, c, f) along time: -> (b, t - w + 1, f), where it pays.
 
     Args:
       x: vectors of words, zero where there is no word.
@@ -30,6 +33,8 @@ def convolve_words(x: jax.Array, there: jax.Array, kernel: jax.Array) -> jax.Arr
     """
     batch, times, channels = x.shape
     width, _, features = kernel.shape
+    if batch * times * kernel.size < LEAST:
+        return None
     written = jnp.moveaxis(kernel, 1, 0).reshape(channels, -1)
     flat = x.reshape(batch * times, channels)
     products = products_of_rows(flat, there.reshape(-1), written)
