@@ -75,7 +75,8 @@ def _lines(
         if vector is None or not np.isfinite(vector).all():
             raise UserError(
                 f"line {number:,} of --init.words {file} is not a word with "
-                f"{size or 'its'} finite numbers behind it; files are read in the text of GloVe or word2vec, and as word2vec's .bin"
+                f"{size or 'its'} finite numbers behind it; files are read in the text "
+                "of GloVe or word2vec, and as word2vec's .bin"
             )
         yield word, vector
 
