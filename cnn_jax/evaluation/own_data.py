@@ -35,7 +35,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    forms = ("csv", "folder", "npz", "series", "text")
+    forms = ("csv", "folder", "masks", "npz", "series", "text")
     if kind not in forms or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
@@ -129,7 +129,7 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "npz", "series", "text"):
+    if form not in ("csv", "folder", "masks", "npz", "series", "text"):
         return config.name
     places = [user_path(path)]
     if parts is not None and _lies(form, Path(parts.place)):

@@ -61,6 +61,9 @@ class UNet(nn.Module):
       num_classes: number of logits.
       width: maps of the first level, doubled by every further one.
       depth: number of levels.
+      patch: side of the squares of pixels that the first level takes as one, and whose logits the
+        last gives at once (sub-pixel convolution, Shi et al. 2016,
+        https://arxiv.org/abs/1609.05158): with 2 all maps have a quarter of the places.
       norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate of the smallest maps.
       remat: compute the inside of pairs a second time for the gradient, instead of keeping it.
@@ -70,13 +73,14 @@ class UNet(nn.Module):
     num_classes: int
     width: int = 64
     depth: int = 5
+    patch: int = 1
     norm: NormKind = "batch"
     dropout: float = 0.0
     remat: bool = False
     dtype: DTypeLike = "float32"
 
     def __post_init__(self) -> None:
-        check_positive(self, "width", "depth")
+        check_positive(self, "width", "depth", "patch")
         check_rate(self, "dropout")
         super().__post_init__()
 
@@ -87,12 +91,14 @@ class UNet(nn.Module):
         Raises:
           UserError: the images are too small to be halved between all levels.
         """
-        side = 2 ** (self.depth - 1)
+        side = self.patch * 2 ** (self.depth - 1)
+        height, width = x.shape[1:3]
         check_images(x, smallest=(side, side), model=f"unet with depth={self.depth}")
         pair = functools.partial(
             rematerialised(DoubleConv, self.remat), norm=self.norm, dtype=self.dtype
         )
         levels = []
+        x = as_patches(x, self.patch)
         for level in range(1, self.depth + 1):
             if level > 1:
                 x = max_pool(x, 2)
@@ -105,14 +111,37 @@ class UNet(nn.Module):
             x = jnp.concatenate([before, grown(x, before.shape[1:3])], axis=-1)
             x = pair(maps, name=f"up{level}")(x, train)
         head = Conv(
-            self.num_classes,
+            self.num_classes * self.patch**2,
             1,
             kernel_init="pytorch",
             bias_init="pytorch",
             dtype=self.dtype,
             name="head",
         )
-        return head(x).astype(jnp.float32)
+        logits = as_pixels(head(x), self.patch)[:, :height, :width]
+        return logits.astype(jnp.float32)
+
+
+def as_patches(x: jax.Array, side: int) -> jax.Array:
+    """Squares of pixels as one place: (b, h, w, c) -> (b, h / side, w / side, side * side * c).
+
+    Where a side is no multiple zeros are added at the bottom or right.
+    """
+    if side == 1:
+        return x
+    batch, height, width, maps = x.shape
+    x = jnp.pad(x, ((0, 0), (0, -height % side), (0, -width % side), (0, 0)))
+    x = x.reshape(batch, x.shape[1] // side, side, x.shape[2] // side, side, maps)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, x.shape[1], x.shape[3], -1)
+
+
+def as_pixels(x: jax.Array, side: int) -> jax.Array:
+    """Undoes `as_patches`, but for what it has added."""
+    if side == 1:
+        return x
+    batch, height, width, maps = x.shape
+    x = x.reshape(batch, height, width, side, side, maps // side**2)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * side, width * side, -1)
 
 
 _unet = functools.partial(

@@ -53,6 +53,7 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,
+        code=[user_path(file) for file in init.code],
     )
     return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
 
