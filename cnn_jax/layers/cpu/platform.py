@@ -44,7 +44,8 @@ def layers_for(
         if convolutions and isinstance(module, Conv) and name == "convolve":
             return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
         if convolutions and isinstance(module, TransposedConv) and name == "spread":
-            return cpu_spread(*args, module.strides, winograd=winograd, alone=alone)
+            x, kernel = args
+            return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
