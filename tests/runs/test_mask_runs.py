@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cnn_jax import Augment, Checkpoints, Data, Loss, Model, Task, UserError, steps, train
+from cnn_jax import Augment, Checkpoints, Data, Loss, Model, Task, UserError, load, steps, train
 from cnn_jax.__main__ import main as command
 from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
@@ -126,6 +126,11 @@ def test_masks_that_are_predicted_score_what_evaluation_found(learnt, folder, tm
         shown = Image.open(out / f"{file.stem}_over.png")
         assert (shown.size, shown.mode) == (image.size, "RGB")
     assert right / total == summary["test"]["global_accuracy"]
+    model = load(top / "whole")
+    for file in sorted((folder / "test").iterdir())[:1]:
+        np.testing.assert_array_equal(model.predict(file), np.asarray(Image.open(out / file.name)))
+        (mask,) = model.predict([np.asarray(Image.open(file))])
+        np.testing.assert_array_equal(mask, model.predict(file))
 
 
 def test_another_set_is_judged_by_the_names_of_its_classes(learnt, folder, tmp_path):
@@ -167,7 +172,7 @@ def test_a_default_recipe_suits_the_size_and_number_of_images(folder):
     assert facts == (18, 24, 24, False, 3)
     found = choose_for_masks("segmentation", "x", Data("masks:x"), facts)
     assert found.recipe.data.image_size == 24
-    assert found.recipe.augment.crop_size == (16, 16)
+    assert found.recipe.augment.crop_size == (32, 32)
     large = facts._replace(examples=600, height=1200, width=1600, same_size=True, channels=1)
     found = choose_for_masks("segmentation", "x", Data("masks:x"), large)
     assert found.recipe.data.image_size == 320 and found.recipe.augment.saturation == 0
