@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnn_jax.augment.views import Views
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
+from cnn_jax.evaluation.saved_records import has_records, write_records
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -48,7 +51,7 @@ def evaluate(
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
-      `evaluations/`.
+      `evaluations/`, with the records that they are made of where the task keeps some.
 
     Raises:
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
@@ -66,7 +69,8 @@ def evaluate(
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen)
+    kept: dict[str, np.ndarray] = {}
+    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, kept=kept)
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {
@@ -86,7 +90,9 @@ def evaluate(
     if recipe.views != restored.recipe.views:
         name += f"-views-{recipe.views}"
     try:
-        folder.write_evaluation(name, found)
+        file = folder.write_evaluation(name, found)
+        if has_records(kept):
+            write_records(file.with_suffix(".npz"), kept)
     except OSError as error:
         # What was found is worth more than the file.
         print(f"not written beside the run: {error.strerror}", file=sys.stderr)
