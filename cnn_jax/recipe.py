@@ -17,6 +17,7 @@ from cnn_jax.own.parts import Part
 from cnn_jax.recipe_of_data import Columns as Columns
 from cnn_jax.recipe_of_data import Data as Data
 from cnn_jax.recipe_of_data import Interpolation as Interpolation
+from cnn_jax.recipe_of_data import Masks as Masks
 from cnn_jax.recipe_of_data import Series as Series
 from cnn_jax.recipe_of_data import Text as Text
 
@@ -53,6 +54,12 @@ class Augment(Part):
     """Pad by so many pixels, then crop the old size at a random place."""
     pad_mode: Literal["zero", "reflect"] = "zero"
     """What `pad_crop` pads with."""
+    crop_size: tuple[int, int] | None = None
+    """Learn from a part of this height and width, at a random place of each image, where masks or
+    boxes are told; beyond the image it shows the mean colour, of which nothing is told."""
+    crop_scale: tuple[float, float] | None = None
+    """Resize by a factor between these two, drawn anew for each image, before `crop_size` is cut
+    or, without one, the size of the images."""
     mirror: Literal["none", "random", "alternating"] = "none"
     """Mirror left-right at random, or at random in the first epoch and in turn thereafter
     (https://arxiv.org/abs/2404.00498, section 3.6)."""

@@ -50,13 +50,25 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """How the masks of `masks:PATH` are read."""
+
+    classes: str | None = None
+    """A file that names the classes, and perhaps their values and colours; by default classes.txt,
+    classes.csv or classes.json beside the masks."""
+    ignore: tuple[int, ...] | None = None
+    """Values of pixels that are left out of loss and score; by default 255, and those of classes
+    that are called void, unlabeled or ignore."""
+
+
+@dataclass(frozen=True)
 class Data(Part):
     """What is learnt from."""
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME` or `text:PATH`. In Python also arrays (images, targets), or a function
-    that returns such a pair or what `cnn_jax.from_arrays` makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH` or `masks:PATH`. In Python also arrays (images, targets),
+    or a function that returns such a pair or what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -75,7 +87,8 @@ class Data(Part):
     in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size."""
+    images differ in size. Of `masks:PATH` the longer side of the size that images are scaled to
+    fit."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None
@@ -105,6 +118,7 @@ class Data(Part):
     """What is done about values of `series:PATH` that are missing before the end of a series:
     refuse them, or draw a line from one neighbour to the other."""
     text: Text = Text()
+    masks: Masks = Masks()
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,4 @@ class Stream(enum.IntEnum):
     TRIVIAL_AUGMENT = 12
     ERASE = 13
     OWN = 14
+    CROP = 15

@@ -81,7 +81,7 @@ class Evaluate:
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen")
+        hidden = ("versions", "devices", "notes", "unseen", "details")
         shown = {k: v for k, v in found.items() if k not in hidden}
         print_fields({k: metric_text(k, v) for k, v in shown.items() if "/" not in k})
         print_by_name(shown)

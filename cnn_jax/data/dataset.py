@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
@@ -115,6 +115,7 @@ class Dataset:
         there is no such image.
       words: of texts, the vocabulary: the places of words begin with
         `cnn_jax.data.vocabulary.FIRST`.
+      facts: what else is to be known of the targets, such as the colours of classes.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = None
     words: tuple[str, ...] = ()
+    facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def input_kind(examples: Examples) -> str:

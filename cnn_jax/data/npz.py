@@ -24,7 +24,7 @@ _PARTS = {
     "test": "test",
 }
 _INPUTS = {"images", "image", "x", "inputs", "data", "imgs", "series"}
-_TARGETS = {"labels", "label", "y", "targets", "target"}
+_TARGETS = {"labels", "label", "y", "targets", "target", "masks", "mask"}
 _NAMES = "class_names"
 
 

@@ -100,6 +100,7 @@ def read_data(
         fill_missing=config.fill_missing,
         text=config.text,
         vocabulary=vocabulary,
+        masks=config.masks,
     )
 
 
@@ -233,7 +234,7 @@ def data_spec(
         value_range=values,
         inputs=inputs,
         targets=targets,
-        facts=target_facts(train.targets),
+        facts={**target_facts(train.targets, len(dataset.class_names)), **dataset.facts},
         notes=notes,
         grey_range=dataset.grey_range,
         words=dataset.words,

@@ -27,6 +27,8 @@ def strata(targets: Any) -> np.ndarray:
     kind = field_of(targets).kind
     if kind == "class":
         return targets
+    if kind == "mask":
+        return np.zeros(len(targets), np.int64)
     if kind == "tags":
         there = targets == 1
         counts = there.sum(axis=0)

@@ -70,7 +70,9 @@ def evaluate(
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
     kept: dict[str, np.ndarray] = {}
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, kept=kept)
+    metrics = evaluator(
+        restored.variables, data.examples, chosen=restored.chosen, details=True, kept=kept
+    )
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {

@@ -21,6 +21,17 @@ Apply = Callable[[Any], Any]
 """The net with its parameters laid out: inputs (b, ...) -> outputs (b, ...). In training it carries
 batch statistics and random streams from one application to the next."""
 
+
+def with_auxiliary(apply: Apply, inputs: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The net's outputs in training, and those of its auxiliary heads, if it has any.
+
+    They are the activations called `aux_logits`, `aux1_logits` and so on, see
+    `cnn_jax.models.googlenet`.
+    """
+    found = getattr(apply, "with_auxiliary", None)
+    return (apply(inputs), ()) if found is None else found(inputs)
+
+
 LossFn = Callable[[Apply, Batch, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 """(apply, batch, key) -> the loss of each example (b,), and named parts (b,) that are shown."""
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.data.fields import COMPANIONS
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.own.values import Own
@@ -50,7 +51,7 @@ class ExampleTask(ABC):
           UserError: they do not, or an option is unknown.
         """
         name = self.recipe.task.name
-        kinds = [each.kind for each in self.spec.targets.values()]
+        kinds = [each.kind for each in self.spec.targets.values() if each.kind not in COMPANIONS]
         if len(kinds) != 1 or kinds[0] not in self.KINDS:
             raise UserError(
                 f"--task.name {name} learns {' or '.join(self.KINDS)}, but {self.spec.name} has "
@@ -59,6 +60,11 @@ class ExampleTask(ABC):
         for option in self.recipe.task.options:
             if option not in self.OPTIONS:
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the model gives an example."""
+        return (self.outputs,)
 
     def own_loss(self, taken: int = 2) -> Callable[..., jax.Array] | None:
         """The loss of a user's own, with its options, if the recipe has one.
@@ -129,6 +135,10 @@ class ExampleTask(ABC):
     def infer(self, apply: Apply, inputs: Any) -> Any:
         """See `Task`."""
         return self.inputs.infer(apply, inputs)
+
+    def details(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """What an evaluation stores besides the metrics, and no table shows."""
+        return {}
 
     def choose(self, records: Mapping[str, Any]) -> dict[str, Any]:
         """See `Task`."""

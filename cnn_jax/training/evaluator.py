@@ -127,6 +127,7 @@ class Evaluator:
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
         kept: dict[str, np.ndarray] | None = None,
+        details: bool = False,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, each counted once.
 
@@ -137,6 +138,7 @@ class Evaluator:
           chosen: what was chosen on the validation part, where the task has chosen something.
           choose: choose it on this split; it comes back as the metric `chosen`, if there is any.
           kept: is given the sums and records that the metrics are made of.
+          details: give what the task stores besides, as `details`, if there is any.
 
         Returns:
           The metrics of the task and the count of examples, or None if given up.
@@ -165,6 +167,8 @@ class Evaluator:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
+        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+            metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 
     def _batches(self, split: Examples) -> Generator[tuple[Any, Any, np.ndarray]]:

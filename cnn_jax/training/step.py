@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ Layout = Callable[[Any], Any]
 OWN = "own:"
 """Before the names of sums of a user's own metrics, which may be those of the task."""
 
+_AUXILIARY = re.compile(r"aux\d*_logits")
+
 _LOSS_STREAM = 2**31
 """Folded into a step's key for what a loss draws itself: far from the parts of a batch."""
 
@@ -45,6 +48,16 @@ class _Applied:
         self.batch_stats = batch_stats
 
     def __call__(self, inputs: Any) -> Any:
+        return self._applied(inputs, ["batch_stats"])[0]
+
+    def with_auxiliary(self, inputs: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The outputs, and those of auxiliary heads: the activations `aux_logits` and the like."""
+        outputs, changed = self._applied(inputs, ["batch_stats", "intermediates"])
+        found = changed.get("intermediates", {})
+        names = sorted(name for name in found if _AUXILIARY.fullmatch(name))
+        return outputs, tuple(found[name][0] for name in names)
+
+    def _applied(self, inputs: Any, mutable: list[str]) -> tuple[Any, Any]:
         key = jax.random.fold_in(self._key, self._times) if self._times else self._key
         self._times += 1
         outputs, changed = self._model.apply(
@@ -52,10 +65,10 @@ class _Applied:
             inputs,
             train=True,
             rngs={"dropout": key},
-            mutable=["batch_stats"],
+            mutable=mutable,
         )
         self.batch_stats = changed.get("batch_stats", {})
-        return outputs
+        return outputs, changed
 
 
 def make_objective(
