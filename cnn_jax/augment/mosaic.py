@@ -6,6 +6,8 @@ boxes: worth most where images are few.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
@@ -28,12 +30,10 @@ def mosaic(
     key: jax.Array,
     images: jax.Array,
     contents: jax.Array,
-    boxes: jax.Array,
-    there: jax.Array,
-    others: dict[str, jax.Array],
+    targets: Mapping[str, jax.Array],
     probability: float,
     fill: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, dict[str, jax.Array]]:
+) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Puts four images of a batch in the place of some of them.
 
     Each of the four is resized by a factor, and any part of it that is as large as its quarter is
@@ -43,16 +43,16 @@ def mosaic(
       key: a PRNG key.
       images: (b, h, w, c) float32.
       contents: (b, 2) int32, rows and columns of each that are no filling, from its upper left.
-      boxes: (b, n, 4) float32, top, left, bottom, right in their pixels.
-      there: (b, n) bool, which of these are boxes.
-      others: arrays (b, n, ...) of what is told of each box.
+      targets: `boxes` (b, n, 4) float32, top, left, bottom, right in their pixels; `there` (b, n)
+        bool, which of these are boxes; and (b, n, ...) what else is told of each box.
       probability: that an image is replaced.
       fill: (c,) the colour of what none of the four covers.
 
     Returns:
-      Images of the same shape; boxes, there and others with room for `ROOM` times as many boxes
-      an image. Where four images have more, the largest are kept.
+      Images of the same shape, and targets with room for `ROOM` times as many boxes an image.
+      Where four images have more, the largest are kept.
     """
+    boxes, there = targets["boxes"], targets["there"]
     batch, height, width, _ = images.shape
     n = boxes.shape[1]
     most = ROOM * n
@@ -107,9 +107,9 @@ def mosaic(
 
     told = {
         name: merged(jnp.concatenate([each[partner] for *_, partner in found], axis=1), each)
-        for name, each in others.items()
+        for name, each in targets.items()
     }
-    return made, merged(boxes_of, boxes), merged(there_of, there), told
+    return made, {**told, "boxes": merged(boxes_of, boxes), "there": merged(there_of, there)}
 
 
 def _reading(scale: jax.Array, start: jax.Array) -> jax.Array:

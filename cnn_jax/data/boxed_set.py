@@ -18,6 +18,7 @@ from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.voc import find_voc
 from cnn_jax.data.yolo import find_yolo
+from cnn_jax.errors import UserError
 
 FORMS: dict[str, Callable[..., FoundBoxes]] = {
     "coco": find_coco,
@@ -113,18 +114,19 @@ def boxed(
     notes = list(found.notes)
     if bad:
         notes.append(left_out(name, bad, skip_bad))
-    clean = mended(every, sizes, name, relative=found.relative)
+    none = np.arange(0)
+    told = [each if keep else each.at(none) for each, keep in zip(every, good, strict=True)]
+    clean = mended(told, sizes, name, relative=found.relative)
     most = max((len(each.boxes) for each in clean.objects), default=0)
     targets = padded(clean.objects, max(1, most))
     parts, start = {}, 0
     for part, listed in found.parts.items():
         places = np.arange(start, start := start + len(listed))
-        whole = slice(int(places[0]), start)
-        if good[places].all():
-            parts[part] = Split(images[whole], {key: each[whole] for key, each in targets.items()})
-        else:
-            kept = places[good[places]]
-            parts[part] = Split(images[kept], {key: each[kept] for key, each in targets.items()})
+        # A slice of all takes no memory, unlike some of them.
+        kept = slice(start - len(listed), start) if good[places].all() else places[good[places]]
+        if not good[places].any():
+            raise UserError(f"no image in the {part} part of {name} can be read")
+        parts[part] = Split(images[kept], {key: each[kept] for key, each in targets.items()})
     return Dataset(
         name=name,
         class_names=found.class_names,

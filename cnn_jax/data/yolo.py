@@ -64,7 +64,7 @@ def find_yolo(path: str | Path, name: str, *, skip_bad: bool = False) -> FoundBo
     parts = {part: _labelled(images, len(names), bad, notes) for part, images in listed.items()}
     if bad:
         notes.append(left_out(name, bad, skip_bad))
-    return FoundBoxes(names, parts, str(top.resolve()), tuple(notes), relative=True)
+    return FoundBoxes(names, parts, str(place.resolve()), tuple(notes), relative=True)
 
 
 def _yaml_file(top: Path) -> Path | None:

@@ -13,6 +13,7 @@ import numpy as np
 from cnn_jax.augment.views import Views
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
+from cnn_jax.evaluation.judged_boxes import of_examples
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
 from cnn_jax.evaluation.saved_records import has_records, write_records
 from cnn_jax.restored import restore
@@ -68,6 +69,7 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
+    spec = of_examples(spec, data.examples)
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
     kept: dict[str, np.ndarray] = {}
     metrics = evaluator(

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from cnn_jax.data.fitting import content
 from drawn_objects import (
     COLOURS,
     IMAGES,
@@ -19,6 +18,7 @@ from drawn_objects import (
 
 from cnn_jax.data import load
 from cnn_jax.data.boxed_set import DIFFICULT, load_boxes
+from cnn_jax.data.fitting import content
 from cnn_jax.errors import UserError
 
 WRITERS = {"voc": voc, "coco": coco, "yolo": yolo}
