@@ -1,0 +1,53 @@
+"""Maps cut out under boxes against torchvision's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from drawn import boxes, summary
+from references.synthetic import uniform
+
+from cnn_jax.detection.roi_align import levels, roi_align
+
+STRIDES = (8, 16, 32)
+MAPS = [
+    uniform(f"maps{place}", (2, 480 // stride, 640 // stride, 3))
+    for place, stride in enumerate(STRIDES)
+]
+REGIONS = np.stack([boxes(f"regions{n}", 12, 480, 640) * 1.5 - 60 for n in range(2)])
+
+
+def cut(maps, regions):
+    return jax.vmap(lambda maps, regions: roi_align(maps, STRIDES, regions, 7))(maps, regions)
+
+
+def test_maps_are_those_of_torchvision(torchvision_parts):
+    found = np.asarray(jax.jit(cut)(MAPS, REGIONS)).reshape(24, 7, 7, 3)
+    assert len(set(np.asarray(levels(REGIONS[0], STRIDES)).tolist())) == 3
+    for ours, theirs in zip(found, torchvision_parts["regions"], strict=True):
+        np.testing.assert_allclose(summary(ours), theirs, atol=2e-5)
+
+
+def test_a_box_of_224_pixels_is_read_from_the_map_of_stride_16():
+    sides = jnp.float32([10, 111, 113, 223, 225, 449, 2000])
+    square = jnp.stack([0 * sides, 0 * sides, sides, sides], axis=1)
+    assert levels(square, (4, 8, 16, 32)).tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert levels(square, STRIDES).tolist() == [0, 0, 0, 0, 1, 2, 2]
+
+
+def test_of_a_slope_the_middles_of_the_cells_are_told():
+    rows = jnp.arange(20.0)[:, None, None] * jnp.ones((1, 20, 1))
+    found = roi_align([rows], [8], jnp.float32([[16, 16, 72, 128]]), 7)
+    np.testing.assert_allclose(found[0, :, 3, 0], 2 + np.arange(7) + 0.5, rtol=1e-6)
+
+
+def test_gradients_go_to_the_maps_and_not_to_the_boxes():
+    def total(maps, regions):
+        return cut(maps, regions).sum()
+
+    of_maps, of_boxes = jax.grad(total, argnums=(0, 1))(MAPS, REGIONS)
+    assert not of_boxes.any()
+    # Each cell of a box that lies inside is a mean of pixels: its weights add up to one.
+    inside = jnp.float32([[100, 100, 300, 300]])
+    alone = jax.grad(lambda maps: roi_align(maps, STRIDES, inside, 7).sum())([m[0] for m in MAPS])
+    np.testing.assert_allclose(sum(each.sum() for each in alone), 7 * 7 * 3, rtol=1e-5)
+    assert all(np.isfinite(each).all() for each in of_maps)
