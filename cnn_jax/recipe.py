@@ -159,6 +159,9 @@ class Init:
     both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
+    body: bool = False
+    """The source is a net that classifies, and its weights are for the body of a detector or
+    another net that has one; of `imagenet` they are so by themselves."""
 
 
 @dataclass(frozen=True)

@@ -105,17 +105,17 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     found = default.choose(task, _run_name(task, data.name), Data(data.name), facts, weights)
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
-        _check_weights(launch.recipe.model.name)
+        _check_weights(launch.recipe.model)
     if dataclasses.replace(launch.recipe, data=found.recipe.data) != found.recipe:
         found = found._replace(why=f"{found.why}. Flags given change it")
     return launch, found
 
 
-def _check_weights(model: str) -> None:
+def _check_weights(model: Model) -> None:
     with importing():
-        from cnn_jax.pretrained.published import weights_file
+        from cnn_jax.pretrained.published import body_of, weights_file
     try:
-        weights_file(model)
+        weights_file(body_of(model) or model.name)
     except UserError as error:
         raise UserError(
             f"{error}\nThe default recipe begins with ImageNet's weights; --init-from none begins "

@@ -29,9 +29,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
       how many examples are of a class, or have a tag, or how many boxes are of it), or numbers (of
       each split, for each number its mean, std, least and most); mean and std (of each channel of
-      the training images, in their own values). Of series it is series_shape [t, c] and no image_shape, and lengths has the
-      least and greatest of each split.
-      their own values). Of texts neither image_shape nor mean and std, but vocabulary (how many
+      the training images, in their own values). Of series it is series_shape [t, c] and no
+      image_shape, and lengths has the least and greatest of each split. Of texts neither image_shape nor mean and std, but vocabulary (how many
       words there are), and lengths (least and most) and mean_lengths of each split in words.
     """
     if input_kind(dataset.train) == "tokens":
