@@ -108,12 +108,12 @@ class Predict:
     """best, latest, or a step."""
     top: int = 5
     """How many classes are named for each image."""
+    output: Path | None = None
+    """Folder of what is written of each image where a model tells what is where in it: its mask, or
+    a file of what was found and the image with that drawn; by default ./predictions."""
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
-    output: Path = Path("predictions")
-    """The folder that is written to where places in images are told: a file of them, and the images
-    with these drawn on."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
@@ -136,10 +136,16 @@ class Predict:
             return
         files, bad = pictures(self.images)
         if (kind := placed_kind(restored)) is not None:
-            self._placed(PLACED[kind](restored, files, self.output, self.top), bad)
+            if self.csv is not None:
+                raise UserError(
+                    f"--csv {self.csv} is for what is told of whole images; of places in them a "
+                    "file is written to --output"
+                )
+            output = self.output or Path("predictions")
+            self._placed(PLACED[kind](restored, files, output, self.top), bad)
             return
         names = restored.spec.class_names
-        every, unreadable = predict_readable(restored, files, len(names))
+        every, unreadable = predict_readable(restored, files, len(names), self.output)
         bad += unreadable
         if self.csv is not None:
             write_csv(self.csv, every, names)
@@ -151,11 +157,6 @@ class Predict:
         """Prints what was found in pictures, and what was written of it."""
         from cnn_jax.evaluation.predict import cannot_be_read
 
-        if self.csv is not None:
-            raise UserError(
-                f"--csv {self.csv} is for what is told of whole pictures; what is told of places "
-                "in them is written to --output"
-            )
         if self.json:
             print_json(found.rows)
         else:
@@ -197,7 +198,7 @@ class Predict:
             print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
 
     def _show(self, found: Sequence[Told], what: str = "image") -> None:
-        from cnn_jax.evaluation.predict import Estimate
+        from cnn_jax.evaluation.predict import Estimate, Shares
 
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
@@ -208,12 +209,14 @@ class Predict:
         for each in found:
             if isinstance(each, Estimate):
                 told = zip(each.names, map("{:.4g}".format, each.numbers), strict=True)
+            elif isinstance(each, Shares):
+                told = zip(each.classes, map("{:.2%}".format, each.shares), strict=True)
             else:
                 told = zip(each.classes, map("{:.2%}".format, each.probabilities), strict=True)
             for rank, (name, value) in enumerate(told):
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
-        words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
+        words = found[0].WORDS
         renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
         print_rows(renamed, (what, *words), as_json=False, empty="")
 

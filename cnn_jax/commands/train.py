@@ -18,7 +18,7 @@ from cnn_jax.defaults.recipes import DEFAULTS, Default
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
-from cnn_jax.recipe import Data
+from cnn_jax.recipe import Data, Model
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.user_path import user_path
 
