@@ -212,6 +212,14 @@ def load(
     )
 
 
+def told_kind(name: str) -> Kind | None:
+    """The kind of targets that all sets of such a name have; None where they may have several."""
+    form, colon, _ = name.partition(":")
+    if not colon:
+        return None
+    return "boxes" if form in FORMS else {"masks": "mask"}.get(form)
+
+
 def _refuse_image_reading(
     name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
 ) -> None:
