@@ -93,6 +93,33 @@ def boxed(
     Raises:
       UserError: an image cannot be read, or they take too much memory.
     """
+
+    def read(place: int, shape: tuple[int, int, int]) -> Framed:
+        return read_framed(every[place].image, shape, fit)
+
+    every = [each for part in found.parts.values() for each in part]
+    return held(found, name, side, read, skip_bad=skip_bad, max_bytes=max_bytes)
+
+
+def held(
+    found: FoundBoxes,
+    name: str,
+    side: int,
+    read: Callable[[int, tuple[int, int, int]], Framed],
+    *,
+    skip_bad: bool,
+    max_bytes: int | None = None,
+) -> Dataset:
+    """The same of images that a function reads: of (place among all, shape).
+
+    Args:
+      found: what is told of the images.
+      name: of the set.
+      side: of the square that they are brought to, in pixels.
+      read: gives an image, or raises UnreadableImage.
+      skip_bad: leave out images that cannot be read.
+      max_bytes: that the images may take.
+    """
     check_side("--data.image-size", side)
     shape = side, side, 3
     every = [each for part in found.parts.values() for each in part]
@@ -103,11 +130,11 @@ def boxed(
 
     def put(place: int) -> UnreadableImage | None:
         try:
-            read = read_framed(every[place].image, shape, fit)
+            image = read(place, shape)
         except UnreadableImage as error:
             good[place] = False
             return error
-        images[place], sizes[place] = read.pixels, read.size
+        images[place], sizes[place] = image.pixels, image.size
         return None
 
     bad = [error for error in in_threads(put, [(at,) for at in range(len(every))]) if error]

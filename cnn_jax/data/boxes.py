@@ -185,7 +185,7 @@ def mended(
             else:
                 other.append(file)
         boxes = boxes * scale
-        areas = each.areas * scale[0] * scale[1]
+        areas = each.areas * (1.0 if relative else scale[0] * scale[1])
         limits = np.array([width, height, width, height], np.float64)
         inside = np.clip(boxes, 0, limits)
         fault = np.full(len(boxes), "", "U12")

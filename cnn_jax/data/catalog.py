@@ -145,7 +145,7 @@ def load(
             max_bytes=max_bytes,
             test_part=test_part,
         )
-    if fit != "letterbox":
+    if fit != "letterbox" and kind != "boxes":
         raise UserError(f"--data.fit {fit} is for sets of boxes, and {name} has none; leave it out")
     if masks is not None and masks != Masks():
         raise UserError(f"--data.masks is for masks:PATH, and {name} has no masks; leave it out")
@@ -176,6 +176,17 @@ def load(
     has = "number" if name == "rotated_digits" else "class"
     if kind != has:
         what = {"class": "classes", "number": "numbers"}[has]
+        if kind == "boxes" and not colon and name not in ("digits", "rotated_digits", "shapes"):
+            from cnn_jax.data.tfds_boxes import load_tfds_boxes
+
+            return load_tfds_boxes(
+                name,
+                image_size=image_size,
+                fit=fit,
+                data_dir=data_dir,
+                max_bytes=max_bytes,
+                test_part=test_part,
+            )
         raise UserError(
             f"{name} has {what}, and the task learns {kind}; "
             + ("masks:PATH" if kind == "mask" else BOXED if kind == "boxes" else "csv:FILE")
@@ -307,9 +318,10 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not text_at.exists():
             raise UserError(f"{name}: there is no file or folder {rest}")
         return Fetched(str(text_at.resolve()), True)
+    from cnn_jax.data.tfds_boxes import usable
     from cnn_jax.data.tfds_sets import fetch_tfds
 
-    builder, already_there = fetch_tfds(name, data_dir)
+    builder, already_there = fetch_tfds(name, data_dir, usable)
     return Fetched(str(builder.data_dir), already_there)
 
 

@@ -28,7 +28,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       name; source (where it lies); notes; image_shape [h, w, c]; class_names (of classes, tags or
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
       how many examples are of a class, or have a tag; of boxes how many there are, of masks how
-      many pixels), or numbers (of each split, for each number its mean, std, least and most); mean and
+      many pixels), or numbers (of each split, for each its mean, std, least and most); mean and
       std (of each channel of the training images, in their own values). Of series it is
       series_shape [t, c] and no image_shape, and lengths has the least and greatest of each split.
       Of texts neither image_shape nor mean and std, but vocabulary (how many

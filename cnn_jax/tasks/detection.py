@@ -114,10 +114,12 @@ class Detection(ExampleTask):
         """See `Task`: `BoxRecords`, in pixels of the files."""
         images, targets = batch.inputs, batch.targets
         told = self._net.decode(outputs, images.shape[1:3])
-        sizes = targets["size"]
-        limits = jnp.tile(sizes, 2)[:, None].astype(jnp.float32)
+        boxes = told.boxes
+        if "size" in targets:
+            limits = jnp.tile(targets["size"], 2)[:, None].astype(jnp.float32)
+            boxes = jnp.clip(boxes / self._scale(targets["size"], images), 0.0, limits)
         found = BoxRecords(
-            boxes=jnp.clip(told.boxes / self._scale(sizes, images), 0.0, limits),
+            boxes=boxes,
             scores=told.scores,
             classes=jnp.where(told.there, told.classes, -1),
             true_boxes=targets["boxes"],
