@@ -111,7 +111,7 @@ def _listed(
 ) -> dict[str, list[Path]]:
     root = file.parent
     if isinstance(given := facts.get("path"), str):
-        root = next((each for each in (Path(given), root / given) if each.is_dir()), root)
+        root = next((each for each in (root / given, Path(given)) if each.is_dir()), root)
     parts: dict[str, list[Path]] = {}
     for key in _YAML_PARTS:
         words = facts.get(key)
