@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -56,11 +57,13 @@ def box_sheet(
     fields = fields_of(shown.targets)
     mean, std = np.array(spec.mean), np.array(spec.std)
 
-    def changed(epoch: jax.Array, augment: recipe.Augment) -> tuple[jax.Array, Any]:
+    def changed(
+        augment: recipe.Augment, epoch: int, images: jax.Array, targets: Any
+    ) -> tuple[jax.Array, Any]:
         batch = joint_batch(
             jax.random.fold_in(run_key, epoch),
-            jnp.asarray(shown.images),
-            jax.tree.map(jnp.asarray, shown.targets),
+            images,
+            targets,
             fields,
             jnp.full(count, epoch),
             jnp.asarray(chosen, jnp.int32),
@@ -72,10 +75,11 @@ def box_sheet(
         )
         return denormalise(batch.inputs, mean, std), batch.targets
 
-    step = jax.jit(lambda epoch: changed(epoch, augment))
-    plain = changed(jnp.int32(0), recipe.Augment())
-    columns = [_with_boxes(*plain, spec), *(
-        _with_boxes(*step(jnp.int32(epoch)), spec) for epoch in range(variants)
+    # As arguments: within the program they would be folded as constants, which takes minutes.
+    arrays = jnp.asarray(shown.images), jax.tree.map(jnp.asarray, shown.targets)
+    step = jax.jit(functools.partial(changed, augment))
+    columns = [_with_boxes(*changed(recipe.Augment(), 0, *arrays), spec), *(
+        _with_boxes(*step(epoch, *arrays), spec) for epoch in range(variants)
     )]  # fmt: skip
     height, width = (max(column.shape[axis] for column in columns) for axis in (1, 2))
     white = np.full(3, 255, np.uint8)

@@ -31,7 +31,7 @@ def run(tmp_path_factory):
         "boxes",
         data=Data(f"voc:{top / 'set'}", image_size=32, validation=8, test=8),
         task=Task("detection"),
-        augment=Augment(mosaic=0.5, mirror="random", crop_scale=(0.8, 1.2)),
+        augment=Augment(mirror="random"),
         model=Model(
             "fcos",
             options={
