@@ -26,8 +26,9 @@ Views = Literal["none", "mirror", "six"]
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
-Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
-"""A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
+Code = str | None
+"""A function of one's own: a value in Python, FILE.py:NAME on a command line. A recipe holds its
+name, see `cnn_jax.own.values`."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,9 @@ class Init:
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
     its modules with our paths."""
+    body: bool = False
+    """The source is a net that classifies images; take it for the body of the model, which has one
+    of that name, and leave the rest at its random values."""
     new_head: bool = False
     """Begin the layer that gives the logits anew, its kernel at zero: for other classes."""
     matching: bool = False
@@ -159,9 +163,8 @@ class Init:
     both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
-    body: bool = False
-    """The source is a net that classifies, and its weights are for the body of a detector or
-    another net that has one; of `imagenet` they are so by themselves."""
+    code: tuple[str, ...] = ()
+    """Of a run folder: files to use for code of its own that has changed, moved or gone since."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,8 @@ class Task(Part):
 
     name: str = "classification"
     """classification (one class of several), binary (one of two, by one logit), tagging (any
-    number of tags) or regression (numbers). In Python also a class of your own, such as one
-    derived from these."""
+    number of tags), regression (numbers) or segmentation (the class of each pixel). In Python also
+    a class of your own, such as one derived from these."""
     options: Options = field(default_factory=dict)
     """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
 
@@ -184,12 +187,15 @@ class Loss(Part):
     """By default the task's own. Classification: cross_entropy, binary_cross_entropy (summed over
     classes), squared_error (half, summed over classes), or map, the maximum a posteriori criterion
     of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
-    asymmetric. Regression: squared_error (half), absolute_error, huber or bins. In Python also a
-    function of your own, of the arguments that these have (`cnn_jax.tasks.losses`)."""
+    asymmetric. Regression: squared_error (half), absolute_error, huber or bins. Segmentation:
+    cross_entropy, focal, dice, lovasz, or cross_entropy_dice and cross_entropy_lovasz, which are
+    sums of two. In Python also a function of your own, of the arguments that these have
+    (`cnn_jax.tasks.losses`)."""
     label_smoothing: float = 0.0
     """Part of the target probability that is spread evenly over all classes."""
     options: Options = field(default_factory=dict)
-    """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber."""
+    """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber, or
+    `weights=median_frequency` of segmentation."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +313,8 @@ class Checkpoints(Part):
     """How many of the best by `metric` are kept."""
     metric: str | None = None
     """The validation metric that says which is best, by default the task's own: accuracy of
-    classification, map of tagging, mae of regression. One of your own by its function's name."""
+    classification, map of tagging, mae of regression, mean_iou of segmentation. One of your own by
+    its function's name."""
 
 
 @dataclass(frozen=True)
@@ -350,9 +357,10 @@ class Recipe(Part):
     parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
-    metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    metrics: tuple[str, ...] = ()
     """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
-    which evaluation takes the mean. One with an attribute `higher = True` is better if larger."""
+    which evaluation takes the mean. One with an attribute `higher = True` is better if larger. On
+    a command line each is written FILE.py:NAME, as any code of your own."""
 
     def __post_init__(self) -> None:
         """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""

@@ -206,7 +206,8 @@ def drawn_geometry(
         padding = config.pad_crop
         corners = geometry.crop_corners(stream(Stream.PAD_CROP), batch, padding)
         shift = (corners - padding).astype(jnp.float32)
-        total = total @ jnp.eye(3).at[None, :2, 2].set(shift)
+        whole = jnp.broadcast_to(jnp.eye(3), (batch, 3, 3))
+        total = total @ whole.at[:, :2, 2].set(shift)
     if config.mirror != "none":
         if config.mirror == "random":
             which = jax.random.bernoulli(stream(Stream.MIRROR), shape=(batch,))

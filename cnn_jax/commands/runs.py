@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ from cnn_jax.commands.output import (
 )
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
-from cnn_jax.recipe import Views
+from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
     from cnn_jax.data.images import UnreadableImage
@@ -47,6 +47,8 @@ class Evaluate:
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
     """Views of an image whose logits are averaged, by default those of the recipe."""
+    options: Options = field(default_factory=dict)
+    """Options of the task as `name=value`, which take the place of those of the recipe."""
     workers: int | None = None
     """Processes that read a set that streams, by default as many as there are processors."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
@@ -74,6 +76,7 @@ class Evaluate:
                 self.workers,
                 self.skip_bad,
                 self.code,
+                self.options,
             )
             if self.records is None
             else metrics_of(self.run, self.records, self.code)

@@ -31,8 +31,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       many pixels), or numbers (of each split, for each its mean, std, least and most); mean and
       std (of each channel of the training images, in their own values). Of series it is
       series_shape [t, c] and no image_shape, and lengths has the least and greatest of each split.
-      Of texts neither image_shape nor mean and std, but vocabulary (how many
-      words there are), and lengths (least and most) and mean_lengths of each split in words.
+      Of texts neither image_shape nor mean and std, but vocabulary (how many words there are), and
+      lengths (least and most) and mean_lengths of each split in words.
     """
     if input_kind(dataset.train) == "tokens":
         return _of_texts(dataset)

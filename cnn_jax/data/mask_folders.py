@@ -65,7 +65,7 @@ class _Folder(NamedTuple):
     split: str | None
 
 
-def find_pairs(top: Path, *, skip_bad: bool = False) -> FoundPairs:
+def find_pairs(top: Path, *, skip_bad: bool = False, judged: bool = False) -> FoundPairs:
     """The images of a folder with the mask of each.
 
     It holds folders `train`, `val`, `test` beside `trainannot`, `valannot`, `testannot` (or
@@ -77,6 +77,7 @@ def find_pairs(top: Path, *, skip_bad: bool = False) -> FoundPairs:
     Args:
       top: the folder.
       skip_bad: leave out images without a mask.
+      judged: nothing is learnt from them: any parts will do.
 
     Raises:
       UserError: there is no such folder, it is not laid out so, or images have no mask.
@@ -116,7 +117,7 @@ def find_pairs(top: Path, *, skip_bad: bool = False) -> FoundPairs:
     if without:
         notes.append(_listed(without, "images have no mask and are left out"))
     parts = {part: parts[part] for part in PARTS if parts.get(part)}
-    if "train" not in parts:
+    if not parts or ("train" not in parts and not judged):
         there = f"only {', '.join(parts)}" if parts else "no images with masks"
         raise UserError(f"{top} holds {there}; there must be images of a train part")
     return FoundPairs(parts, tuple(dict.fromkeys(masks.values())), tuple(notes))

@@ -193,8 +193,9 @@ def coding_of(
         if there != list(range(len(there))):
             told = ", ".join(f"{value} for {place}" for place, value in enumerate(there))
             notes.append(f"values of the masks are taken for classes in their order: {told}")
-    if void & set(values.tolist()):
-        told = ", ".join(map(str, sorted(void & set(values.tolist()))))
+    told_by_name = set(table.void) if table is not None and ignore is None else set()
+    if left := sorted((void & set(values.tolist())) - told_by_name):
+        told = ", ".join(map(str, left))
         notes.append(f"pixels of the value {told} are void: left out of loss and score")
     palette = _common_palette(contents)
     colours: tuple[Colour, ...] = ()

@@ -87,7 +87,7 @@ def load_masks(
     check_side("--data.image-size", image_size)
     top, name = user_path(path), name or f"masks:{path}"
     found = find_pairs(top, skip_bad=skip_bad)
-    table = _table(top, found, config)
+    table = table_of(top, found, config.classes)
     read = read_pairs(
         found,
         name,
@@ -118,12 +118,22 @@ def load_masks(
     return cut_test(dataset, test_part)
 
 
-def _table(top: Path, found: FoundPairs, config: Masks) -> ClassTable | None:
-    if config.classes is not None:
-        return read_classes(user_path(config.classes))
+def table_of(top: Path, found: FoundPairs, file: str | None) -> ClassTable | None:
+    """The classes as a file names them, by default one beside the masks; None where there is none.
+
+    Args:
+      top: the folder of a set.
+      found: what lies in it.
+      file: the file, if it is given.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    if file is not None:
+        return read_classes(user_path(file))
     folders = [top, *found.folders, *(folder.parent for folder in found.folders)]
-    file = find_table_file(list(dict.fromkeys(folders)))
-    return None if file is None else read_classes(file)
+    beside = find_table_file(list(dict.fromkeys(folders)))
+    return None if beside is None else read_classes(beside)
 
 
 def read_pairs(
@@ -133,7 +143,9 @@ def read_pairs(
     ignore: Sequence[int] | None,
     *,
     image_size: int | None = None,
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int, ...] | None = None,
+    fill: np.ndarray | None = None,
+    channels: int | None = None,
     skip_bad: bool = False,
     grey_range: GreyRange | None = None,
     full_depth: bool = False,
@@ -148,6 +160,8 @@ def read_pairs(
       ignore: values of which nothing is known.
       image_size: the longer side of the common size.
       shape: height and width of the common size, where a model gives it.
+      fill: the colour (c,) beside images, by default the mean of the training part.
+      channels: of the images, by default as many as any has.
       skip_bad: leave out what cannot be read.
       grey_range: as of `load_masks`.
       full_depth: as of `load_masks`.
@@ -172,7 +186,8 @@ def read_pairs(
         stored = seen.sizes
     contents: list[Content] = [masks[place] for place in range(len(pairs))]
     # An EXIF orientation may still turn some by a quarter, which then fit all the same.
-    common = shape or common_shape(stored[training, :2], image_size)
+    given = None if shape is None else (shape[0], shape[1])
+    common = given or common_shape(stored[training, :2], image_size)
     largest = tuple(int(side) for side in np.max([each.shape for each in contents], axis=0))
     check_size(name, len(pairs), (*common, int(stored[:, 2].max())), max_bytes)
     check_size(f"the masks of {name}", len(pairs), (*largest, 1), max_bytes)
@@ -191,12 +206,14 @@ def read_pairs(
     held = common == sizes[0] and len(set(sizes)) == 1
     if not held:
         notes.append(_scaled(sizes, common))
-    channels = max(image.shape[2] for _, image in images.values())
+    channels = channels or max(image.shape[2] for _, image in images.values())
     pictures = [
         in_channels(images[place][1], channels, str(pair.image))
         for place, (_, pair) in enumerate(pairs)
     ]
-    fill = _mean_colour([pictures[place] for place in np.flatnonzero(training)])
+    if fill is None:
+        fill = mean_colour([pictures[place] for place in np.flatnonzero(training)])
+    fill = (np.rint(fill) if pictures[0].dtype.kind == "u" else fill).astype(pictures[0].dtype)
     parts: dict[str, Split] = {}
     for part in found.parts:
         places = [place for place, (of, _) in enumerate(pairs) if of == part]
@@ -211,7 +228,7 @@ def read_pairs(
             size = np.array([sizes[place] for place in places], np.int32)
             targets = {"mask": targets, "size": size}
         parts[part] = Split(pixels, targets)
-    notes += [*coding.notes, *seen.depths.notes(), *_absent(coding, parts["train"])]
+    notes += [*coding.notes, *seen.depths.notes(), *_absent(coding, parts.get("train"))]
     return Read(parts, coding, seen.depths.grey_range, tuple(notes))
 
 
@@ -284,16 +301,16 @@ def _scaled(sizes: Sequence[tuple[int, int]], common: tuple[int, int]) -> str:
     )
 
 
-def _mean_colour(images: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean (c,) over all pixels, of the dtype of the images."""
+def mean_colour(images: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean (c,) float64 over all pixels of images (h, w, c)."""
     total = sum(image.sum(axis=(0, 1), dtype=np.float64) for image in images)
     count = sum(image.shape[0] * image.shape[1] for image in images)
-    mean: np.ndarray = np.asarray(total) / count
-    dtype = images[0].dtype
-    return (np.rint(mean) if dtype.kind == "u" else mean).astype(dtype)
+    return np.asarray(total) / count
 
 
-def _absent(coding: Coding, train: Split) -> list[str]:
+def _absent(coding: Coding, train: Split | None) -> list[str]:
+    if train is None:
+        return []
     masks = train.targets["mask"] if isinstance(train.targets, dict) else train.targets
     counts = np.zeros(256, np.int64)
     for mask in masks:

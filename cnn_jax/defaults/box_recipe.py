@@ -138,7 +138,7 @@ def choose_for_boxes(
             saturation=0.2,
         ),
         model=_model(learnt),
-        init=Init("imagenet") if learnt else Init(),
+        init=Init("imagenet", body=True) if learnt else Init(),
         optimizer=Optimizer(
             "adamw",
             learning_rate=1e-3,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.augment.views import Views
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.fields import fields_of, is_spatial
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
-from cnn_jax.evaluation.judged_boxes import of_examples
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
 from cnn_jax.evaluation.saved_records import has_records, write_records
 from cnn_jax.restored import restore
@@ -31,6 +32,7 @@ def evaluate(
     workers: int | None = None,
     skip_bad: bool = False,
     code: Sequence[Path] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
@@ -49,6 +51,8 @@ def evaluate(
       workers: processes that read a set that streams, by default as many as there are processors.
       skip_bad: leave out image files of another set that cannot be read.
       code: as of `restore`.
+      options: of the task, which take the place of those of the recipe, such as `window` of
+        segmentation.
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
@@ -62,6 +66,9 @@ def evaluate(
     recipe, spec, parts = restored.recipe, restored.spec, folder.parts()
     if views is not None:
         recipe = dataclasses.replace(recipe, views=views)
+    if options:
+        task = dataclasses.replace(recipe.task, options={**recipe.task.options, **options})
+        recipe = dataclasses.replace(recipe, task=task)
     if dataset is None or is_own(recipe.data, dataset, parts):
         data = own_part(restored, split, data_dir, parts)
     elif lies_in(restored, dataset, parts):
@@ -69,7 +76,9 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
-    spec = of_examples(spec, data.examples)
+    if is_spatial(spec.targets) and isinstance(data.examples, Split):
+        # Masks are as large as the largest image, boxes as many as in the fullest.
+        spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
     kept: dict[str, np.ndarray] = {}
     metrics = evaluator(
@@ -83,6 +92,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "step": restored.step,
         "views": recipe.views,
+        **({"options": dict(options)} if options else {}),
         **metrics,
         "unseen": unseen,
         "notes": list(data.notes),
@@ -93,6 +103,8 @@ def evaluate(
     name = f"{name}-{data.split}-step{restored.step}"
     if recipe.views != restored.recipe.views:
         name += f"-views-{recipe.views}"
+    for option, value in (options or {}).items():
+        name += f"-{option}-{value}"
     try:
         file = folder.write_evaluation(name, found)
         if has_records(kept):

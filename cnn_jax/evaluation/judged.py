@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image
 
@@ -34,6 +33,7 @@ from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged_boxes import judged_boxes
+from cnn_jax.evaluation.judged_masks import joined_targets, judged_masks
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
@@ -175,6 +175,9 @@ def _found(
         return restored.spec.class_names, dict(boxes), said
     if kind == "text" and colon:
         return _texts(restored, name, path)
+    if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
+        masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
+        return restored.spec.class_names, dict(masks), told
     if kind in ("csv", "npz", *SERIES) and colon:
         return _told(restored, name, path, data_dir)
     if name in ("digits", "rotated_digits") or kind == "shapes":
@@ -277,7 +280,7 @@ def _joined(
     held = [part for part in parts if isinstance(part, Split)]
     if held:
         inputs = np.concatenate([_as_taken(part.inputs, restored) for part in held])
-        targets = jax.tree.map(lambda *each: np.concatenate(each), *[part.targets for part in held])
+        targets = joined_targets(held)
         return Split(inputs, targets if renamed is None else renamed[targets])
     sources, view = [part for part in parts if not isinstance(part, Split)], view_of(restored)
     return StreamedSplit(Joined(sources, renamed), len(restored.spec.class_names), view, view)

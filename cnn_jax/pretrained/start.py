@@ -9,9 +9,9 @@ from flax import traverse_util
 
 from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
-from cnn_jax.pretrained.body_weights import load_body
+from cnn_jax.pretrained.body_weights import body_name, load_body
 from cnn_jax.pretrained.matching import HEAD, paths
-from cnn_jax.pretrained.published import IMAGENET, body_of, weights_file
+from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import Variables
@@ -35,24 +35,25 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
             raise UserError("--init.names is for weights of another naming: give --init-from")
         if init.matching:
             raise UserError("--init.matching is for weights from elsewhere: give --init-from")
+        if init.body:
+            raise UserError("--init.body is for weights from elsewhere: give --init-from")
         return None
-    path, body = user_path(init.source), body_of(recipe.model)
+    path = user_path(init.source)
     if init.source == IMAGENET:
-        path = weights_file(body or recipe.model.name)
+        path = weights_file(body_name(recipe.model) if init.body else recipe.model.name)
     template = on_host(program.mesh, program.init(recipe.seed).variables)
-    if init.body or (init.source == IMAGENET and body is not None):
-        if body is None:
-            raise UserError(f"--init.body: {recipe.model.name} has no body; leave it out")
-        names = None if init.names is None else user_path(init.names)
-        return load_body(path, body, template, names=names, checkpoint=init.checkpoint)
+    names = None if init.names is None else user_path(init.names)
+    if init.body:
+        return load_body(path, recipe.model, template, names=names, checkpoint=init.checkpoint)
     loaded = load(
         path,
         recipe.model.name,
         template,
-        names=None if init.names is None else user_path(init.names),
+        names=names,
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,
+        code=[user_path(file) for file in init.code],
     )
     return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
 

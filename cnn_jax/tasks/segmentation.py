@@ -57,6 +57,7 @@ class Segmentation(ExampleTask):
     HEADLINE = (MEAN_IOU, CLASS_ACCURACY, GLOBAL_ACCURACY)
     LOSSES = _LOSSES
     KINDS = ("mask",)
+    OUTPUT = "pixels"
     OPTIONS: ClassVar[Mapping[str, Any]] = {"window": None, "auxiliary": 0.4}
 
     def __post_init__(self) -> None:
@@ -190,9 +191,10 @@ class Segmentation(ExampleTask):
             "global_accuracy": float(right.sum() / everything) if everything else 0.0,
             "classes_absent": int((true == 0).sum()),
         }
-        for name, value in zip(self.spec.class_names, iou, strict=True):
-            if np.isfinite(value):
-                found[f"iou/{name}"] = float(value)
+        for what, values in (("iou", iou), ("accuracy", recall)):
+            for name, value in zip(self.spec.class_names, values, strict=True):
+                if np.isfinite(value):
+                    found[f"{what}/{name}"] = float(value)
         return found
 
     def details(self, sums: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Which box an anchor, a point or a proposal is to learn, and which of them are drawn."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from drawn import boxes
 
@@ -10,12 +9,20 @@ from cnn_jax.detection.matching import BACKGROUND, BETWEEN, matched, points_matc
 from cnn_jax.detection.proposals import sampled
 from cnn_jax.detection.sampling import balanced
 
+# A program for each function: eagerly every operation would be compiled.
+matched = jax.jit(matched, static_argnames=("foreground", "background", "keep_best"))
+points_matched = jax.jit(points_matched)
+sampled = jax.jit(sampled, static_argnames=("count", "share", "foreground"))
+balanced = jax.jit(balanced, static_argnames=("count", "share"))
+overlaps = jax.jit(overlaps)
+
 SOME, OTHERS = boxes("some", 40), boxes("others", 25)
+QUALITY = np.asarray(overlaps(OTHERS, SOME))
 SHARES = {"foreground": 0.5, "background": 0.4}
 
 
 def test_matches_are_those_of_torchvision(torchvision_parts):
-    quality, there = overlaps(OTHERS, SOME), jnp.ones(25, bool)
+    quality, there = QUALITY, np.ones(25, bool)
     np.testing.assert_array_equal(matched(quality, there, **SHARES), torchvision_parts["matched"])
     best = matched(quality, there, **SHARES, keep_best=True)
     np.testing.assert_array_equal(best, torchvision_parts["matched_best"])
@@ -24,30 +31,30 @@ def test_matches_are_those_of_torchvision(torchvision_parts):
 
 def test_padding_changes_no_match():
     padded = np.concatenate([SOME[:5], OTHERS])
-    there = jnp.arange(30) >= 5
+    there = np.arange(30) >= 5
     found = matched(overlaps(padded, SOME), there, **SHARES, keep_best=True)
-    alone = matched(overlaps(OTHERS, SOME), jnp.ones(25, bool), **SHARES, keep_best=True)
+    alone = matched(QUALITY, np.ones(25, bool), **SHARES, keep_best=True)
     np.testing.assert_array_equal(np.where(found >= 0, found - 5, found), alone)
 
 
 def test_without_boxes_all_is_background():
-    found = matched(overlaps(OTHERS, SOME), jnp.zeros(25, bool), **SHARES, keep_best=True)
+    found = matched(QUALITY, np.zeros(25, bool), **SHARES, keep_best=True)
     assert set(np.asarray(found).tolist()) == {BACKGROUND}
 
 
 def test_a_box_that_no_anchor_touches_takes_none():
-    far = jnp.float32([[500, 500, 600, 600], [5, 5, 5, 5]])
-    found = matched(overlaps(far, SOME), jnp.ones(2, bool), **SHARES, keep_best=True)
+    far = np.float32([[500, 500, 600, 600], [5, 5, 5, 5]])
+    found = matched(overlaps(far, SOME), np.ones(2, bool), **SHARES, keep_best=True)
     assert set(np.asarray(found).tolist()) == {BACKGROUND}
 
 
 def places(row, column, stride, boxes, ranges=(0, np.inf)):
     found = points_matched(
-        jnp.float32([[row, column]]),
-        jnp.float32([stride]),
-        jnp.float32([ranges]),
-        jnp.float32(boxes),
-        jnp.ones(len(boxes), bool),
+        np.float32([[row, column]]),
+        np.float32([stride]),
+        np.float32([ranges]),
+        np.float32(boxes),
+        np.ones(len(boxes), bool),
     )
     return int(found[0])
 
@@ -66,41 +73,45 @@ def test_a_point_learns_the_smallest_box_near_whose_centre_it_lies():
 
 
 def test_a_sample_has_its_share_of_positive_ones_and_is_filled_up():
-    positive = jnp.arange(200) < 30
-    negative = (jnp.arange(200) >= 50) & (jnp.arange(200) < 150)
+    positive = np.arange(200) < 30
+    negative = (np.arange(200) >= 50) & (np.arange(200) < 150)
     key = jax.random.key(0)
-    chosen, filled = balanced(key, positive, negative, 64, 0.25)
+    chosen, filled = jax.device_get(balanced(key, positive, negative, count=64, share=0.25))
     assert filled.all() and len(set(chosen.tolist())) == 64
     assert positive[chosen].sum() == 16 and negative[chosen].sum() == 48
-    again, _ = balanced(key, positive, negative, 64, 0.25)
-    other, _ = balanced(jax.random.key(1), positive, negative, 64, 0.25)
+    again, _ = balanced(key, positive, negative, count=64, share=0.25)
+    other, _ = balanced(jax.random.key(1), positive, negative, count=64, share=0.25)
     np.testing.assert_array_equal(chosen, again)
     assert set(other.tolist()) != set(chosen.tolist())
 
 
 def test_a_sample_of_too_few_leaves_places_empty():
-    positive, negative = jnp.arange(9) < 2, jnp.arange(9) >= 6
-    chosen, filled = balanced(jax.random.key(0), positive, negative, 16, 0.5)
+    positive, negative = np.arange(9) < 2, np.arange(9) >= 6
+    chosen, filled = jax.device_get(
+        balanced(jax.random.key(0), positive, negative, count=16, share=0.5)
+    )
     assert chosen.shape == filled.shape == (16,)
     assert sorted(chosen[filled].tolist()) == [0, 1, 6, 7, 8]
-    _, none = balanced(jax.random.key(0), positive & False, negative & False, 16, 0.5)
+    _, none = balanced(jax.random.key(0), positive & False, negative & False, count=16, share=0.5)
     assert not none.any()
 
 
 def test_sampled_proposals_hold_the_truth():
     truth = {
-        "boxes": jnp.float32([[10, 10, 50, 50], [0, 0, 0, 0]]),
-        "classes": jnp.int32([3, 7]),
-        "there": jnp.array([True, False]),
+        "boxes": np.float32([[10, 10, 50, 50], [0, 0, 0, 0]]),
+        "classes": np.int32([3, 7]),
+        "there": np.array([True, False]),
     }
-    proposals = jnp.float32([[11, 11, 50, 50], [60, 60, 90, 90], [0, 0, 0, 0]])
-    there = jnp.array([True, True, False])
+    proposals = np.float32([[11, 11, 50, 50], [60, 60, 90, 90], [0, 0, 0, 0]])
+    there = np.array([True, True, False])
     rules = {"count": 8, "share": 0.5, "foreground": 0.5}
-    found = sampled(jax.random.key(0), proposals, there, truth, **rules)
+    found = jax.device_get(sampled(jax.random.key(0), proposals, there, truth, **rules))
     assert found.there.sum() == 3
     assert sorted(found.classes[found.there].tolist()) == [-1, 3, 3]
     assert [10, 10, 50, 50] in found.boxes[found.classes == 3].tolist()
-    np.testing.assert_array_equal(found.truth[found.classes == 3], truth["boxes"][[0, 0]])
-    nothing = {**truth, "there": jnp.zeros(2, bool)}
+    np.testing.assert_array_equal(
+        found.truth[found.classes == 3], np.float32([[10, 10, 50, 50]] * 2)
+    )
+    nothing = {**truth, "there": np.zeros(2, bool)}
     found = sampled(jax.random.key(0), proposals, there, nothing, **rules)
     assert found.there.sum() == 2 and set(found.classes.tolist()) == {-1}

@@ -9,8 +9,9 @@ from typing import Any
 from flax import linen as nn
 
 from cnn_jax.layers.basic import BatchNorm, Conv
-from cnn_jax.layers.cpu.convolution import cpu_convolve
+from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
 from cnn_jax.layers.cpu.norm import cpu_normalise
+from cnn_jax.layers.upsampling import TransposedConv
 
 
 def layers_for(
@@ -37,10 +38,11 @@ def layers_for(
     def replace(
         method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
-        module, name = context.module, context.method_name
+        module, name, alone = context.module, context.method_name, devices == 1
         if convolutions and isinstance(module, Conv) and name == "convolve":
-            alone = devices == 1
             return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
+        if convolutions and isinstance(module, TransposedConv) and name == "spread":
+            return cpu_spread(*args, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found

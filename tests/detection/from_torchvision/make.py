@@ -74,7 +74,7 @@ def parts():
         str(level): channels_first(uniform(f"maps{level}", (2, 480 // s, 640 // s, 3)))
         for level, s in enumerate((8, 16, 32))
     }
-    regions = [drawn.boxes(f"regions{n}", 12, 480, 640) * 1.5 - 60 for n in range(2)]
+    regions = [drawn.boxes(f"regions{n}", 12, 480, 640) * 2.5 - 150 for n in range(2)]
     cut = MultiScaleRoIAlign(["0", "1", "2"], 7, 2)(
         maps, [torch_boxes(each) for each in regions], [(480, 640)] * 2
     )
@@ -120,15 +120,15 @@ def targets():
 
 
 def detections(found):
-    """(2, 20, 6): boxes, score and class of the best 20 of each image."""
+    """(2, n, 6): boxes, score and class of the best 20 of each image, or as many as both have."""
     rows = [
         np.concatenate(
             [our_boxes(each["boxes"]), each["scores"][:, None].detach(), each["labels"][:, None]], 1
         )
         for each in found
     ]
-    print("detections:", [len(row) for row in rows])
-    return np.stack([row[:20] for row in rows]).astype(np.float32)
+    count = min(20, *map(len, rows))
+    return np.stack([row[:count] for row in rows]).astype(np.float32)
 
 
 def one_stage(model):
@@ -203,7 +203,6 @@ def two_stages(model):
     model.eval()
     objectness, deltas = model.rpn.head(list(features.values()))
     proposals, _ = model.rpn(image_list.ImageList(x, [SIZE] * 2), features)
-    print("proposals:", [len(each) for each in proposals])
     found, _ = model.roi_heads(features, proposals, [SIZE] * 2)
     return {
         "outputs": np.stack(
@@ -212,7 +211,7 @@ def two_stages(model):
                 for each in (objectness, deltas)
             ]
         ),
-        "proposals": np.stack([our_boxes(each)[:40] for each in proposals]),
+        "proposals": np.stack([our_boxes(each)[:25] for each in proposals]),
         "losses": np.float32(losses),
         "detections": detections(found),
     }
