@@ -44,6 +44,7 @@ class Detection(ExampleTask):
     HEADLINE = (AP, AP50)
     LOSSES = ("detector",)
     KINDS = ("boxes",)
+    OUTPUT = "boxes"
 
     @property
     def outputs(self) -> int:
