@@ -68,14 +68,13 @@ def joint_batch(
     sizes = targets.get("size")
     shape = augment.crop_size or (height, width)
     if augment.mosaic:
-        held = jnp.broadcast_to(jnp.array([height, width]), (len(images), 2))
-        if sizes is not None:
-            held = content(sizes, height, width, fit)
+        whole = jnp.broadcast_to(jnp.array([height, width]), (len(images), 2))
+        filled = whole if sizes is None else content(sizes, height, width, fit)
         targets = moved_targets(targets, fields, None, (height, width), (height, width), fit)
         unit, targets = mosaic(
             jax.random.fold_in(key, Stream.MOSAIC),
             unit,
-            held,
+            filled,
             targets,
             augment.mosaic,
             jnp.asarray(mean, jnp.float32),

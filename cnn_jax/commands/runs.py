@@ -23,8 +23,8 @@ from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
     from cnn_jax.data.images import UnreadableImage
-    from cnn_jax.evaluation.placed import Placed
     from cnn_jax.evaluation.predict import Told
+    from cnn_jax.evaluation.predict_boxes import Placed
     from cnn_jax.restored import Restored
 
 

@@ -149,7 +149,8 @@ class _Folder:
     def image(self, told: _Annotation) -> Path | None:
         """The image of an XML file: of its own name, or of that which it tells."""
         there = self.images.get(told.file.stem) or self.images.get(Path(told.filename).stem) or []
-        return next((each for each in there if each.name == told.filename), (there or [None])[0])
+        named = [each for each in there if each.name == told.filename]
+        return next(iter(named or there), None)
 
 
 def _holds_voc(folder: Path) -> bool:

@@ -127,7 +127,7 @@ def _told(
     for place, each in enumerate(read):
         there = told["classes"][place] >= 0
         size = np.array(each.size, np.int32)
-        inner = held(size, *pixels.shape[1:3], restored.recipe.data.fit)
+        inner = held(size, pixels.shape[1], pixels.shape[2], restored.recipe.data.fit)
         boxes = told["boxes"][place][there] * np.tile(size / inner, 2)
         boxes = np.clip(boxes, 0, np.tile(size, 2))
         found.append((each, boxes, told["scores"][place][there], told["classes"][place][there]))

@@ -78,9 +78,8 @@ def box_sheet(
     # As arguments: within the program they would be folded as constants, which takes minutes.
     arrays = jnp.asarray(shown.images), jax.tree.map(jnp.asarray, shown.targets)
     step = jax.jit(functools.partial(changed, augment))
-    columns = [_with_boxes(*changed(recipe.Augment(), 0, *arrays), spec), *(
-        _with_boxes(*step(epoch, *arrays), spec) for epoch in range(variants)
-    )]  # fmt: skip
+    columns = [_with_boxes(changed(recipe.Augment(), 0, *arrays), spec)]
+    columns += [_with_boxes(step(epoch, *arrays), spec) for epoch in range(variants)]
     height, width = (max(column.shape[axis] for column in columns) for axis in (1, 2))
     white = np.full(3, 255, np.uint8)
     return contact_sheet(
@@ -94,8 +93,9 @@ def box_sheet(
     )
 
 
-def _with_boxes(images: jax.Array, targets: Any, spec: DataSpec) -> np.ndarray:
+def _with_boxes(batch: tuple[jax.Array, Any], spec: DataSpec) -> np.ndarray:
     """Images (n, h, w, 3) from 0 to 1 as RGB of 8 bits, with their boxes drawn on them."""
+    images, targets = batch
     pixels = np.round(np.clip(np.asarray(images), 0, 1) * 255).astype(np.uint8)
     found = []
     for place, image in enumerate(pixels):

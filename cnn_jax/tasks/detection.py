@@ -77,7 +77,7 @@ class Detection(ExampleTask):
             raise UserError(f"--views {recipe.views} is for what is told of a whole image")
         super().check(model)
 
-    def encoded(self, targets: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def encoded(self, targets: Any) -> Any:
         """The targets as they are; a model is given what `_truth` takes of them."""
         return targets
 
@@ -92,7 +92,8 @@ class Detection(ExampleTask):
 
     def _scale(self, sizes: jax.Array, images: jax.Array) -> jax.Array:
         """What boxes of files of sizes (b, 2) are multiplied by in images, (b, 1, 4) float32."""
-        held = content(sizes, *images.shape[1:3], self.recipe.data.fit)
+        _, height, width, _ = images.shape
+        held = content(sizes, height, width, self.recipe.data.fit)
         return jnp.tile(held / jnp.maximum(sizes, 1), 2)[:, None].astype(jnp.float32)
 
     def loss(
@@ -119,16 +120,15 @@ class Detection(ExampleTask):
         if "size" in targets:
             limits = jnp.tile(targets["size"], 2)[:, None].astype(jnp.float32)
             boxes = jnp.clip(boxes / self._scale(targets["size"], images), 0.0, limits)
-        found = BoxRecords(
-            boxes=boxes,
-            scores=told.scores,
-            classes=jnp.where(told.there, told.classes, -1),
-            true_boxes=targets["boxes"],
-            true_classes=jnp.where(targets["there"], targets["box_class"], -1),
-            true_flags=targets["box_flags"],
-            true_areas=targets["box_area"],
-        )
-        return found._asdict()
+        return {
+            "boxes": boxes,
+            "scores": told.scores,
+            "classes": jnp.where(told.there, told.classes, -1),
+            "true_boxes": targets["boxes"],
+            "true_classes": jnp.where(targets["there"], targets["box_class"], -1),
+            "true_flags": targets["box_flags"],
+            "true_areas": targets["box_area"],
+        }
 
     def finish(
         self,

@@ -1,16 +1,11 @@
 """A detector from a folder to its pictures: trained, evaluated, judged by others, and shown."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "data"))
-
 from drawn_objects import COLOURS, IMAGES, coco, draw, voc
+from PIL import Image
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Task, epochs, train
 from cnn_jax.commands.data import DataInfo, DataShow, Reading
