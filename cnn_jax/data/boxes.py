@@ -43,8 +43,13 @@ class Objects(NamedTuple):
 
     def at(self, places: np.ndarray) -> Objects:
         """With some of the objects."""
-        rest = (self.classes, self.crowd, self.difficult, self.areas)
-        return Objects(self.image, self.boxes[places], *(each[places] for each in rest), self.size)
+        return self._replace(
+            boxes=self.boxes[places],
+            classes=self.classes[places],
+            crowd=self.crowd[places],
+            difficult=self.difficult[places],
+            areas=self.areas[places],
+        )
 
 
 def objects(
@@ -190,7 +195,7 @@ def mended(
         inside = np.clip(boxes, 0, limits)
         fault = np.full(len(boxes), "", "U12")
         row = np.concatenate([boxes, each.classes[:, None], each.crowd[:, None]], axis=1)
-        first = np.unique(row, axis=0, return_index=True)[1] if len(row) else []
+        first = np.unique(row, axis=0, return_index=True)[1] if len(row) else np.arange(0)
         again = np.ones(len(boxes), bool)
         again[first] = False
         small = (each.boxes[:, 2:] <= 1).all(1) & (height > 1) & (width > 1)
