@@ -25,6 +25,9 @@ ROOM = 2
 LEAST_AREA = 0.3
 """A box of which less than this part of its area is left is dropped."""
 
+LEAST_SIDE = 2.0
+"""So is one with a side of fewer pixels: what is in it cannot be seen."""
+
 
 def mosaic(
     key: jax.Array,
@@ -134,7 +137,8 @@ def _within(
     limits = jnp.tile(low, 2)[:, None], jnp.tile(high, 2)[:, None]
     inside = jnp.clip(boxes, *limits)
     left = _areas(inside)
-    kept = there & (left >= LEAST_AREA * _areas(boxes)) & (left > 0)
+    sides = inside[..., 2:] - inside[..., :2]
+    kept = there & (left >= LEAST_AREA * _areas(boxes)) & jnp.all(sides >= LEAST_SIDE, axis=-1)
     return jnp.where(kept[..., None], inside, 0.0), kept
 
 
