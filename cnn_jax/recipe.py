@@ -165,6 +165,9 @@ class Init:
     """Of a run folder: best, latest, or a step."""
     code: tuple[str, ...] = ()
     """Of a run folder: files to use for code of its own that has changed, moved or gone since."""
+    words: str | None = None
+    """A file of word vectors, in the text of GloVe or word2vec or as word2vec's `.bin`: words that
+    it has begin with its vectors, others at random. Their length is `embedding` of the model."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of the tables of `text:PATH`, hold what."""
+    """Which columns of `csv:FILE`, or of the tables of `text:PATH` or `series:PATH`, hold what."""
 
     targets: tuple[str, ...] = ()
-    """What is to be told of an image; by default every column that is nothing else. Tags stand in
-    one column, or each has a column of 1, 0, or nothing where it is unknown."""
+    """What is to be told of an example; by default every column that is nothing else (of series
+    the first, or one called label, class, target or y). Tags stand in one column, or each has a
+    column of 1, 0, or nothing where it is unknown."""
     file: str | None = None
     """The image files, named from the table's folder or from one beside it; by default the column
     that is called file, path, image or the like."""

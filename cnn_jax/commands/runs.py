@@ -99,7 +99,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images, or of texts."""
+    """Name the most probable classes of images, series or texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
@@ -110,7 +110,7 @@ class Predict:
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
-    """How many classes are named for each image."""
+    """How many classes are named for each."""
     output: Path | None = None
     """Folder of what is written of each image where a model tells what is where in it: its mask, or
     a file of what was found and the image with that drawn; by default ./predictions."""
@@ -130,7 +130,7 @@ class Predict:
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
 
         if not self.images:
-            raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
+            raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()

@@ -19,8 +19,9 @@ from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
-from cnn_jax.data.series import find_series, load_series
+from cnn_jax.data.series import load_series
 from cnn_jax.data.series_files import Fill
+from cnn_jax.data.series_places import find_series
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
@@ -76,7 +77,7 @@ def load(
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
-      columns: which columns of `csv:FILE` or `text:PATH` hold what.
+      columns: which columns of `csv:FILE`, `text:PATH` or tables of `series:PATH` hold what.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
       text: how the texts of `text:PATH` become words.
@@ -106,7 +107,14 @@ def load(
     if form in SERIES and colon:
         _refuse_image_reading(name, image_size, skip_bad, grey_range)
         path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
-        return load_series(path, kind=kind, fill=fill_missing, name=name, test_part=test_part)
+        return load_series(
+            path,
+            kind=kind,
+            fill=fill_missing,
+            name=name,
+            test_part=test_part,
+            columns=columns,
+        )
     if fill_missing != "none":
         raise UserError(
             f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has images; "

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cnn_jax.defaults.box_recipe import LEARNS as BOXES_LEARN
 from cnn_jax.defaults.box_recipe import box_facts, choose_for_boxes
-from cnn_jax.defaults.facts import Chosen, ImageFacts
+from cnn_jax.defaults.facts import Chosen, ImageFacts, uneven
 from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
@@ -43,9 +43,6 @@ for which they would be drawn up."""
 
 _SEEN = 20_000
 """So many images an average run sees: some minutes on two cores."""
-
-_UNEVEN = 5
-"""From so many times as many pictures as of the rarest class on it is said."""
 
 _TELLS_CLASSES = ("classification", "binary")
 
@@ -124,12 +121,7 @@ def choose_for_images(
             "; ImageNet's weights are for photographs in colour"
             + ", --init-from imagenet takes them all the same" * able
         )
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the pictures, "
-            f"which is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return Chosen(recipe, why)
+    return Chosen(recipe, why + uneven(facts.largest, facts.smallest, "pictures"))
 
 
 def _rounds(facts: ImageFacts, least: int, most: int, seen: int = _SEEN) -> int:

@@ -36,7 +36,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
-    Of the run's own data it is the part as it was when the run began, told by what the images
+    Of the run's own data it is the part as it was when the run began, told by what the examples
     hold. Another set is judged whole: images are brought to the model's shape, classes are
     matched by name and may be lacking. Where some of it was learnt from, the metrics of the rest
     are given beside those of all, as `unseen`.

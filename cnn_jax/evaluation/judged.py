@@ -203,7 +203,8 @@ def _told(
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
-        splits, names, said = series_parts(place, name, kind, fill, judged=True)
+        columns = restored.recipe.data.columns
+        splits, names, said = series_parts(place, name, kind, fill, columns, judged=True)
         parts, notes = dict[str, Source | Split](splits), tuple(said)
     else:
         held = load_npz(path, kind=kind, name=name)

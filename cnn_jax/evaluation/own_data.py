@@ -112,7 +112,7 @@ def own_part(
         raise UserError(
             f"none of the {len(keys):,} {split} {restored.spec.unit} that the run began with is in "
             f"{found.name}; if they lie elsewhere, give --dataset "
-            f"{'series' if restored.spec.input_kind == 'series' else 'folder'}:PATH"
+            f"{config.name.partition(':')[0] if ':' in config.name else 'folder'}:PATH"
         )
     changes = parts.changes(there, partly=config.examples is not None)
     notes: tuple[str, ...] = ()

@@ -170,12 +170,12 @@ def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Sha
 def _predict_series(
     restored: Restored, files: Sequence[Path], top: int
 ) -> tuple[list[Told], list[UnreadableImage]]:
-    apply, fill = Answers(restored), restored.recipe.data.fill_missing
+    apply, data = Answers(restored), restored.recipe.data
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for file in files:
         try:
-            names, series = rows_of(file, restored.spec.image_shape, fill)
+            names, series = rows_of(file, restored.spec.image_shape, data)
         except UnreadableImage as error:
             bad.append(error)
             continue

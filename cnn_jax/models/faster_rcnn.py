@@ -16,12 +16,12 @@ from cnn_jax.detection.anchors import cell_anchors, grid_anchors
 from cnn_jax.detection.boxes import clipped
 from cnn_jax.detection.detections import Candidates, Detections, detected, highest
 from cnn_jax.detection.proposals import Sample, proposed, sampled
-from cnn_jax.detection.roi_align import roi_align
 from cnn_jax.detection.sampled_losses import proposal_losses, sample_losses
 from cnn_jax.errors import UserError
 from cnn_jax.layers.batch_axis import example_keys
 from cnn_jax.layers.blocks import NormKind
 from cnn_jax.layers.options import check_positive
+from cnn_jax.layers.roi_align import RoiAlign
 from cnn_jax.models import mobilenet_v3
 from cnn_jax.models.body import At
 from cnn_jax.models.detectors import (
@@ -163,9 +163,9 @@ class FasterRCNN(Detector):
             )(keys, boxes, there, inputs["truth"])
             boxes, there = sample.boxes, sample.there
             outputs |= {"classes": sample.classes, "truth": sample.truth}
-        used = levels[: len(self.at)]
-        strides = self.strides(levels, size)[: len(self.at)]
-        cut = jax.vmap(lambda maps, boxes: roi_align(maps, strides, boxes, self.side))(used, boxes)
+        used = len(self.at)
+        strides = tuple(self.strides(levels, size)[:used])
+        cut = RoiAlign(self.side, name="roi_align")(levels[:used], strides, boxes)
         logits, moves = BoxHead(
             self.num_classes + 1,
             self.box_convs,

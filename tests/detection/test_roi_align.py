@@ -5,7 +5,8 @@ import numpy as np
 from drawn import boxes, summary
 from references.synthetic import uniform
 
-from cnn_jax.detection.roi_align import levels, roi_align
+from cnn_jax.layers.cpu.platform import layers_for
+from cnn_jax.layers.roi_align import RoiAlign, levels, roi_align
 
 STRIDES = (8, 16, 32)
 MAPS = [
@@ -54,3 +55,22 @@ def test_gradients_go_to_the_maps_and_not_to_the_boxes():
     total_weight = sum(np.asarray(each).sum() for each in alone)
     np.testing.assert_allclose(total_weight, 24 * 7 * 7 * 3, rtol=1e-5)
     assert all(np.isfinite(each).all() for each in of_maps)
+
+
+def test_on_a_cpu_values_and_gradients_are_the_same():
+    weights = uniform("weights", (2, 12, 7, 7, 3))
+    # One of them ends at the edges.
+    regions = np.concatenate([REGIONS[:, :11], np.float32([[[0, 0, 480, 640]]] * 2)], axis=1)
+
+    def total(maps):
+        return (weights * RoiAlign(7).apply({}, maps, STRIDES, regions)).sum()
+
+    function = jax.value_and_grad(total)
+    expected, of_maps = jax.jit(lambda maps: function(maps))(MAPS)
+    with layers_for("cpu"):
+        compiled = jax.jit(lambda maps: function(maps)).lower(MAPS)
+    assert "while" in compiled.as_text()
+    found, on_cpu = compiled.compile()(MAPS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for ours, theirs in zip(on_cpu, of_maps, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -63,7 +63,9 @@ SEEN_ELSEWHERE = {
     "squeezenet",
 }
 # Whose gradients are those of kinds of layers that others have too.
-LIKE_OTHERS = SEEN_ELSEWHERE | {"airbench", "mobilenet_v3", "regnet", "segnet", "wide_resnet"}
+LIKE_OTHERS = SEEN_ELSEWHERE | {
+    "airbench", "mobilenet_v3", "regnet", "segnet", "wide_resnet",
+}  # fmt: skip
 # Configurations that are compared with bfloat16, one of every kind of layer; their types are of
 # every class.
 ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
@@ -72,7 +74,8 @@ ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
 # Which take seconds to trace at their full size.
 DEEP = {
     "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "fc_densenet103",
-    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large", "mobilenet_v3_small",
+    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large",
+    "mobilenet_v3_small",
 }  # fmt: skip
 
 
