@@ -104,6 +104,7 @@ def read_data(
         text=config.text,
         vocabulary=vocabulary,
         masks=config.masks,
+        fit=config.fit,
     )
 
 
