@@ -25,3 +25,10 @@ class Stream(enum.IntEnum):
     TRIVIAL_AUGMENT = 12
     ERASE = 13
     OWN = 14
+    CUT = 15
+    SHIFT = 16
+    STRETCH = 17
+    GAIN = 18
+    BETWEEN_CLASS = 19
+    TIME_MASKS = 20
+    BAND_MASKS = 21

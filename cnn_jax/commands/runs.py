@@ -82,8 +82,8 @@ class Predict:
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of texts: texts in quotes, or files with a text a
-    line."""
+    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns. Of a
+    model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
@@ -101,6 +101,7 @@ class Predict:
         """Prints a row for each image and class; those that cannot be read are named at the end."""
         from cnn_jax.evaluation.pictures import pictures
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+        from cnn_jax.evaluation.sounds_to_tell import is_sound
 
         if not self.images:
             raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
@@ -110,7 +111,8 @@ class Predict:
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        files, bad = pictures(self.images)
+        sounds = restored.spec.input_kind == "sound"
+        files, bad = pictures(self.images, is_sound if sounds else None)
         names = restored.spec.class_names
         every, unreadable = predict_readable(restored, files, len(names))
         bad += unreadable

@@ -18,6 +18,7 @@ from cnn_jax.data.resizing import resize
 from cnn_jax.data.series import find_series, load_series
 from cnn_jax.data.series_files import Fill
 from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.data.sound import find_sounds, load_sound
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.data.text import load_text
@@ -51,13 +52,15 @@ def load(
     fill_missing: Fill = "none",
     text: Text | None = None,
     vocabulary: Vocabulary | None = None,
+    rate: int | None = None,
+    dealt: bool = False,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
-        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; or a name of the TFDS
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; or a name of the TFDS
         catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
@@ -73,6 +76,8 @@ def load(
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
       text: how the texts of `text:PATH` become words.
       vocabulary: of a model that is given texts; by default all words of the set.
+      rate: samples a second of `sound:PATH`, by default as most of its files have.
+      dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -80,6 +85,22 @@ def load(
     """
     check_side("--data.image-size", image_size)
     form, colon, rest = name.partition(":")
+    if rate is not None and form != "sound":
+        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
+    if form == "sound" and colon:
+        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
+        if rate is not None and rate < 1:
+            raise UserError(f"--data.rate {rate} must be at least 1")
+        return load_sound(
+            rest,
+            columns,
+            kind=kind,
+            rate=rate,
+            skip_bad=skip_bad,
+            name=name,
+            test_part=test_part,
+            dealt=dealt,
+        )
     if form == "text" and colon:
         _refuse_for_texts(name, image_size, skip_bad, grey_range)
         return load_text(
@@ -99,7 +120,7 @@ def load(
         return load_series(path, kind=kind, fill=fill_missing, name=name, test_part=test_part)
     if fill_missing != "none":
         raise UserError(
-            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has images; "
+            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has none; "
             "leave it out"
         )
     if form == "csv" and colon:
@@ -160,7 +181,11 @@ def load(
 
 
 def _refuse_image_reading(
-    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+    name: str,
+    image_size: int | None,
+    skip_bad: bool,
+    grey_range: GreyRange | None,
+    what: str = "series",
 ) -> None:
     flags = {
         "image-size": image_size is not None,
@@ -169,7 +194,7 @@ def _refuse_image_reading(
     }
     for flag, given in flags.items():
         if given:
-            raise UserError(f"--data.{flag} is for images, and {name} has series; leave it out")
+            raise UserError(f"--data.{flag} is for images, and {name} has {what}; leave it out")
 
 
 def _refuse_for_texts(
@@ -233,6 +258,9 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not place.is_file():
             find_series(rest, name, [])
         return Fetched(str(place.resolve()), True)
+    if kind == "sound" and colon:
+        find_sounds(rest, name, Columns(), "class")
+        return Fetched(str(user_path(rest).resolve()), True)
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
@@ -287,6 +315,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
+        Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
         Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():

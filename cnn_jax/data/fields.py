@@ -42,6 +42,7 @@ _KINDS = (
     ("number", ("float32",), 1),
     ("series", ("float32",), 2),
     ("tokens", ("int32",), 1),
+    ("sound", ("int16",), 1),
 )
 
 
@@ -51,7 +52,8 @@ def field_of(values: np.ndarray) -> Field:
     An `image` is (h, w, c) uint8, uint16 or float32; a `class` () int32, its place among the
     names; `tags` (k,) int8, 1 where a tag is there, 0 where not and -1 where that is unknown; a
     `number` (d,) float32, of one or more quantities; a `series` (t, c) float32, c values at each
-    time, not a number after its end; `tokens` (t,) int32, places in a vocabulary, 0 after the end.
+    time, not a number after its end; `tokens` (t,) int32, places in a vocabulary, 0 after the end;
+    a `sound` (t,) int16, samples of one channel, -32,768 after its end.
 
     Raises:
       TypeError: there is no such kind.

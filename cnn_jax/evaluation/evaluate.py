@@ -12,6 +12,7 @@ from cnn_jax.augment.views import Views
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
+from cnn_jax.evaluation.sounds_to_tell import for_length
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -65,6 +66,8 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
+    if spec.input_kind == "sound":
+        recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
     metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen)
     assert metrics is not None

@@ -21,6 +21,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
 from cnn_jax.evaluation.series_to_tell import rows_of
+from cnn_jax.evaluation.sounds_to_tell import sounds_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import kind_of, make_task
 from cnn_jax.training.evaluator import make_model
@@ -76,7 +77,8 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input.
+      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input. Of series and
+        sounds their files.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
@@ -106,6 +108,8 @@ def predict_readable(
         raise UserError(f"--top {top} must be at least 1")
     if restored.spec.input_kind == "series":
         return _predict_series(restored, files, top)
+    if restored.spec.input_kind == "sound":
+        return _predict_sounds(restored, files, top)
     view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
@@ -143,6 +147,21 @@ def _predict_series(
         for start in range(0, len(names), _BATCH):
             rows = apply(series[start : start + _BATCH])
             pairs = zip(names[start : start + _BATCH], rows, strict=True)
+            found += [told(restored, name, row, top) for name, row in pairs]
+    return found, bad
+
+
+def _predict_sounds(
+    restored: Restored, files: Sequence[Path], top: int
+) -> tuple[list[Told], list[UnreadableImage]]:
+    apply = Answers(restored)
+    found: list[Told] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _BATCH):
+        names, sounds, unreadable = sounds_of(files[start : start + _BATCH], restored.spec)
+        bad += unreadable
+        if names:
+            pairs = zip(names, apply(sounds), strict=True)
             found += [told(restored, name, row, top) for name, row in pairs]
     return found, bad
 
