@@ -18,7 +18,7 @@ from cnn_jax.data.resizing import resize
 from cnn_jax.data.series import find_series, load_series
 from cnn_jax.data.series_files import Fill
 from cnn_jax.data.shapes import Shapes, load_shapes
-from cnn_jax.data.sound import find_sounds, load_sound
+from cnn_jax.data.sound import load_sound
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.data.text import load_text
@@ -258,17 +258,14 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
         if not place.is_file():
             find_series(rest, name, [])
         return Fetched(str(place.resolve()), True)
-    if kind == "sound" and colon:
-        find_sounds(rest, name, Columns(), "class")
-        return Fetched(str(user_path(rest).resolve()), True)
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
-    if kind == "text" and colon:
-        text_at = user_path(rest)
-        if not text_at.exists():
+    if kind in ("sound", "text") and colon:
+        lies_at = user_path(rest)
+        if not lies_at.exists():
             raise UserError(f"{name}: there is no file or folder {rest}")
-        return Fetched(str(text_at.resolve()), True)
+        return Fetched(str(lies_at.resolve()), True)
     from cnn_jax.data.tfds_sets import fetch_tfds
 
     builder, already_there = fetch_tfds(name, data_dir)

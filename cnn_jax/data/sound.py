@@ -15,7 +15,7 @@ from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.folder import check_classes_left, left_out
 from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.memory_limit import default_limit
-from cnn_jax.data.sound_files import SUFFIXES, SoundFile, padded, rate_of, read_sound
+from cnn_jax.data.sound_files import SUFFIXES, Head, SoundFile, head_of, padded, read_sound
 from cnn_jax.data.sound_names import told_by_places
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table import numbered, read_table
@@ -94,7 +94,7 @@ def load_sound(
             f"the test part is the last of the {len(found.fold_names)} folds that the set comes "
             f"with, {found.fold_names[-1]}; --folds {len(found.fold_names)} tests on each in turn"
         )
-    rate = rate or _usual_rate(found)
+    rate = rate or usual_rate(heads(found, name))
     found, splits = read_sounds(found, name, rate, skip_bad=skip_bad)
     folds = None if found.folds is None else found.folds[found.parts == "train"]
     dataset = Dataset(
@@ -201,19 +201,29 @@ def _in_folder(top: Path, name: str, judged: bool) -> FoundSounds:
     )
 
 
-def _usual_rate(found: FoundSounds) -> int:
-    """Samples a second of most of the files to learn from."""
+def heads(found: FoundSounds, name: str) -> list[Head]:
+    """What the heads of the files to learn from tell, but for those that cannot be read.
 
-    def of(file: Path) -> int | None:
+    Raises:
+      UserError: none can.
+    """
+
+    def of(file: Path) -> Head | None:
         try:
-            return rate_of(file)
+            return head_of(file)
         except UnreadableImage:
             return None  # which is told of when it is read
 
     files = [file for file, part in zip(found.files, found.parts, strict=True) if part == "train"]
-    rates = Counter(rate for rate in in_threads(of, [(file,) for file in files]) if rate)
-    if not rates:
-        raise UserError(f"none of the {len(files):,} sounds can be read, such as {files[0]}")
+    told = [head for head in in_threads(of, [(file,) for file in files]) if head is not None]
+    if not told:
+        raise UserError(f"none of the {len(files):,} sounds of {name} can be read: {files[0]}, ...")
+    return told
+
+
+def usual_rate(told: Sequence[Head]) -> int:
+    """Samples a second of most files."""
+    rates = Counter(head.rate for head in told)
     return max(rates, key=lambda rate: (rates[rate], rate))
 
 

@@ -54,17 +54,30 @@ def reader() -> Any:
     return soundfile
 
 
-def rate_of(file: Path) -> int:
-    """Samples a second of a file, by its head.
+class Head(NamedTuple):
+    """What the head of a file of sound tells.
+
+    Attributes:
+      rate: samples a second.
+      seconds: how long it is.
+    """
+
+    rate: int
+    seconds: float
+
+
+def head_of(file: Path) -> Head:
+    """Rate and length of a file, by its head.
 
     Raises:
       UnreadableImage: it cannot be read.
     """
     soundfile = reader()
     try:
-        return int(soundfile.info(str(file)).samplerate)
+        found = soundfile.info(str(file))
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise UnreadableImage(str(file), _why(file, error)) from None
+    return Head(int(found.samplerate), found.frames / found.samplerate)
 
 
 def read_sound(file: Path, rate: int | None = None) -> SoundFile:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from cnn_jax.defaults.facts import Chosen, ImageFacts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
+from cnn_jax.defaults.sound_recipe import LEARNS as SOUND_LEARNS
+from cnn_jax.defaults.sound_recipe import choose_for_sounds, sound_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.duration import epochs, percent
@@ -229,6 +231,7 @@ DEFAULTS: dict[str, Default] = {
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
+    "sound": Default(SOUND_LEARNS, sound_facts, choose_for_sounds, "sound:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""

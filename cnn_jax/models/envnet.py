@@ -63,8 +63,8 @@ class EnvNet(nn.Module):
         Raises:
           UserError: they are too few.
         """
-        # 27 frames are left with one after both convolutions and poolings of the picture.
-        x = as_line(x, "envnet", 14 + 27 * self.pool)
+        # 33 frames are left with one after both convolutions and poolings of the picture.
+        x = as_line(x, "envnet", 14 + 33 * self.pool)
         conv = functools.partial(Conv, padding="VALID", use_bias=False, dtype=self.dtype)
         layers = (
             (self.bands, (8, 1), None),

@@ -66,14 +66,19 @@ class SoundInputs(Inputs):
         if config.between_class and [each.kind for each in self.spec.targets.values()] != ["class"]:
             raise UserError("--sound.between-class is for classes; mix others by --augment.mixup")
         if config.picture == "log_mel":
-            self._check_pictures()
+            self.check_pictures()
         elif config.deltas or config.time_masks or config.band_masks:
             raise UserError(
                 "--sound.deltas, --sound.time-masks and --sound.band-masks are of pictures; leave "
                 "them out, or --sound.picture none"
             )
 
-    def _check_pictures(self) -> None:
+    def check_pictures(self) -> None:
+        """Checks how pictures are to be made.
+
+        Raises:
+          UserError: they cannot be made so.
+        """
         config, rate = self.recipe.sound, self.spec.rate
         high = rate / 2 if config.high is None else config.high
         if config.fft % 2:
