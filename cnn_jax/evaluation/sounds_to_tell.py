@@ -59,6 +59,10 @@ def for_length(recipe: Recipe, spec: DataSpec, length: int) -> tuple[Recipe, Dat
         return recipe, spec
     window = recipe.sound.window or spec.image_shape[0] / spec.rate
     sound = dataclasses.replace(recipe.sound, window=window)
-    return dataclasses.replace(recipe, sound=sound), dataclasses.replace(
-        spec, image_shape=(length,)
+    inputs = {
+        name: dataclasses.replace(each, shape=(length,)) for name, each in spec.inputs.items()
+    }
+    return (
+        dataclasses.replace(recipe, sound=sound),
+        dataclasses.replace(spec, image_shape=(length,), inputs=inputs),
     )

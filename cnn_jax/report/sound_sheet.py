@@ -45,15 +45,19 @@ def sound_sheet(
     """
     inputs = SoundInputs(Recipe("sheet", sound=config), spec)
     inputs.check_pictures()
-    first = inputs.prepared(jnp.asarray(sounds))
+    first = jax.jit(lambda given: inputs.prepared(given))(sounds)
     if isinstance(first, dict):
         first = first["windows"][:, 0]
     shown = [np.asarray(first)]
     none, places = jnp.zeros((len(sounds), 1)), jnp.arange(len(sounds))
+
+    @jax.jit
+    def changed(key: jax.Array, given: jax.Array) -> jax.Array:
+        return inputs.training_batch(key, key, given, none, places, places).inputs
+
     for variant in range(1, variants):
         key = jax.random.fold_in(jax.random.key(seed), variant)
-        batch = inputs.training_batch(key, key, jnp.asarray(sounds), none, places, places)
-        shown.append(np.asarray(batch.inputs))
+        shown.append(np.asarray(changed(key, jnp.asarray(sounds))))
     seconds = lengths(sounds) / spec.rate
     pictures, named = [], []
     for place, title in enumerate(titles):
