@@ -12,11 +12,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of the tables of `text:PATH` and `sound:FILE`, hold what."""
+    """Which columns of `csv:FILE`, or of tables of `text:`, `series:` and `sound:`, hold what."""
 
     targets: tuple[str, ...] = ()
-    """What is to be told of an image; by default every column that is nothing else. Tags stand in
-    one column, or each has a column of 1, 0, or nothing where it is unknown."""
+    """What is to be told of an example; by default every column that is nothing else (of series
+    the first, or one called label, class, target or y). Tags stand in one column, or each has a
+    column of 1, 0, or nothing where it is unknown."""
     file: str | None = None
     """The image files, named from the table's folder or from one beside it; by default the column
     that is called file, path, image or the like."""
@@ -53,13 +54,26 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """How the masks of `masks:PATH` are read."""
+
+    classes: str | None = None
+    """A file that names the classes, and perhaps their values and colours; by default classes.txt,
+    classes.csv or classes.json beside the masks."""
+    ignore: tuple[int, ...] | None = None
+    """Values of pixels that are left out of loss and score; by default 255, and those of classes
+    that are called void, unlabeled or ignore."""
+
+
+@dataclass(frozen=True)
 class Data(Part):
     """What is learnt from."""
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH` or `sound:PATH`. In Python also arrays (images,
-    targets), or a function that returns such a pair or what `cnn_jax.from_arrays` makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH` or `masks:PATH`. In Python also arrays
+    (images, targets), or a function that returns such a pair or what `cnn_jax.from_arrays`
+    makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -79,7 +93,8 @@ class Data(Part):
     in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size."""
+    images differ in size. Of `masks:PATH` the longer side of the size that images are scaled to
+    fit."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None
@@ -112,6 +127,7 @@ class Data(Part):
     rate: int | None = None
     """Samples a second to which the sounds of `sound:PATH` are brought; by default the rate that
     most of those to learn from have."""
+    masks: Masks = Masks()
 
 
 @dataclass(frozen=True)

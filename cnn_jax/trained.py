@@ -16,6 +16,7 @@ from PIL import Image
 from cnn_jax import models
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluation.given_in_python import raw_series, raw_texts
 from cnn_jax.evaluation.judged import in_shape, view_of
 from cnn_jax.evaluation.predict import Answers, read_picture, told
 from cnn_jax.restored import Restored, restore
@@ -27,7 +28,8 @@ from cnn_jax.user_path import user_path
 Picture = np.ndarray | jax.Array | Image.Image | str | os.PathLike[str]
 """An array (h, w) or (h, w, c), an image of Pillow, or a JPEG, PNG, BMP or WebP file."""
 Pictures = Picture | Sequence[Picture]
-"""One, several, or an array (n, h, w, c)."""
+"""One, several, or an array (n, h, w, c). Of a model of series arrays (t, c), several, or a file;
+of one of texts a text, or a list of them."""
 
 _BATCH = 128
 
@@ -173,6 +175,10 @@ class TrainedModel:
 
     def _raw(self, pictures: Pictures) -> tuple[np.ndarray, list[str], bool]:
         """Pixels (n, h, w, c) as evaluation has them, names for them, and whether it is one."""
+        if self.spec.input_kind == "tokens":
+            return raw_texts(self._restored, pictures)
+        if self.spec.input_kind == "series":
+            return raw_series(self._restored, pictures)
         if isinstance(pictures, np.ndarray | jax.Array):
             array, single = _batch(np.asarray(pictures), self.spec.evaluated_shape[2])
             return self._shaped(array), _numbered(len(array)), single

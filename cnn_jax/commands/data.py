@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Columns, Data, Preprocess, Recipe, Sound, Task, Text
+from cnn_jax.recipe import Augment, Columns, Data, Masks, Preprocess, Recipe, Sound, Task, Text
 from cnn_jax.terminal import say
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Reading:
     text: Text = field(default_factory=Text)
     rate: int | None = None
     """Samples a second to which sounds are brought, by default as most have."""
+    masks: Masks = field(default_factory=Masks)
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
@@ -172,6 +173,7 @@ class DataShow:
 
         from cnn_jax import augment
         from cnn_jax.data.dataset import Split, input_kind
+        from cnn_jax.data.fields import fields_of, is_spatial
         from cnn_jax.data.recipe_data import data_spec
         from cnn_jax.data.streamed import StreamedSplit
         from cnn_jax.data.streaming import mean_std
@@ -201,6 +203,9 @@ class DataShow:
             spec = data_spec(dataset)
             mean, std = np.array(spec.mean), np.array(spec.std)
         assert isinstance(train, Split)
+        if is_spatial(fields_of(train.targets)):
+            self._draw_targets(dataset)
+            return
         images, shown = _in_bytes(train.images), self.name
         if (channels := images.shape[-1]) not in (1, 3):
             first = 3 if channels > 3 else 1
@@ -226,6 +231,31 @@ class DataShow:
         )
         self._save(sheet)
         print(f"{self.output}: {self.examples} images of {shown}, {self.variants} variants each")
+
+    def _draw_targets(self, dataset: Dataset) -> None:
+        """Draws images with what is told of their places over them."""
+        from cnn_jax.data.dataset import Split
+        from cnn_jax.data.recipe_data import data_spec
+        from cnn_jax.report.mask_sheet import mask_sheet
+
+        spec, train = data_spec(dataset), dataset.train
+        assert isinstance(train, Split)
+        images = _in_bytes(train.images)
+        if images.shape[-1] not in (1, 3):
+            raise UserError(f"images of {images.shape[-1]} channels cannot be shown")
+        sheet = mask_sheet(
+            dataclasses.replace(train, inputs=images),
+            spec,
+            preprocess=self.preprocess,
+            augment=self.augment,
+            seed=self.seed,
+            examples=self.examples,
+            variants=self.variants,
+        )
+        self._save(sheet)
+        print(
+            f"{self.output}: {self.examples} images of {self.name}, {self.variants} variants each"
+        )
 
     def _draw_series(self, dataset: Dataset) -> None:
         """Draws curves of series, which nothing changes at random."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
-from cnn_jax.recipe import Views
+from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
     from cnn_jax.evaluation.predict import Told
@@ -39,6 +39,8 @@ class Evaluate:
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
     """Views of an image whose logits are averaged, by default those of the recipe."""
+    options: Options = field(default_factory=dict)
+    """Options of the task as `name=value`, which take the place of those of the recipe."""
     workers: int | None = None
     """Processes that read a set that streams, by default as many as there are processors."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
@@ -61,12 +63,15 @@ class Evaluate:
             self.workers,
             self.skip_bad,
             self.code,
+            self.options,
         )
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen")
-        print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
+        hidden = ("versions", "devices", "notes", "unseen", "details")
+        shown = {k: v for k, v in found.items() if k not in hidden and "/" not in k}
+        print_fields({k: metric_text(k, v) for k, v in shown.items()})
+        _print_parts(found)
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
@@ -74,9 +79,24 @@ class Evaluate:
             print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
 
 
+def _print_parts(found: Mapping[str, Any]) -> None:
+    """Prints a row for each part, such as a class, that has metrics of its own: `iou/car`."""
+    rows: dict[str, dict[str, Any]] = {}
+    names: list[str] = []
+    for key, value in found.items():
+        what, slash, part = key.partition("/")
+        if slash:
+            rows.setdefault(part, {"of": part})[what] = value
+            names += [what] * (what not in names)
+    if rows:
+        columns = ("of", *names)
+        filled = [{each: row.get(each) for each in columns} for row in rows.values()]
+        print_rows(filled, columns, as_json=False, empty="")
+
+
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images, or of texts."""
+    """Name the most probable classes of images, series or texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
@@ -87,7 +107,10 @@ class Predict:
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
-    """How many classes are named for each image."""
+    """How many classes are named for each."""
+    output: Path | None = None
+    """Folder of what is written of each image where a model tells what is where in it, such as its
+    mask; by default ./predictions."""
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
@@ -104,7 +127,7 @@ class Predict:
         from cnn_jax.evaluation.sounds_to_tell import is_sound
 
         if not self.images:
-            raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
+            raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()
@@ -114,7 +137,7 @@ class Predict:
         sounds = restored.spec.input_kind == "sound"
         files, bad = pictures(self.images, is_sound if sounds else None)
         names = restored.spec.class_names
-        every, unreadable = predict_readable(restored, files, len(names))
+        every, unreadable = predict_readable(restored, files, len(names), self.output)
         bad += unreadable
         if self.csv is not None:
             write_csv(self.csv, every, names)
@@ -153,7 +176,7 @@ class Predict:
             print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
 
     def _show(self, found: Sequence[Told], what: str = "image") -> None:
-        from cnn_jax.evaluation.predict import Estimate
+        from cnn_jax.evaluation.predict import Estimate, Shares
 
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
@@ -164,12 +187,14 @@ class Predict:
         for each in found:
             if isinstance(each, Estimate):
                 told = zip(each.names, map("{:.4g}".format, each.numbers), strict=True)
+            elif isinstance(each, Shares):
+                told = zip(each.classes, map("{:.2%}".format, each.shares), strict=True)
             else:
                 told = zip(each.classes, map("{:.2%}".format, each.probabilities), strict=True)
             for rank, (name, value) in enumerate(told):
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
-        words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
+        words = found[0].WORDS
         renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
         print_rows(renamed, (what, *words), as_json=False, empty="")
 

@@ -26,8 +26,8 @@ _FOLDER = Path("experiments")
 
 _KINDS = (
     "give the data: --data.name folder:PATH (one folder a class), csv:FILE (a table of image files "
-    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, or the name of a "
-    "set such as cifar10 (cnn-jax data list)"
+    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, masks:PATH, or the "
+    "name of a set such as cifar10 (cnn-jax data list)"
 )
 
 
@@ -97,7 +97,9 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
         raise UserError(_KINDS)
     # None: it is left to the facts of the data.
     weights = None
-    if _given(words, "init-from", "init.source"):
+    if _given(words, "model.name") and not _published(first.recipe.model.name):
+        weights = False
+    elif _given(words, "init-from", "init.source"):
         weights = first.recipe.init.source is not None
     with importing():
         from cnn_jax.tasks import target_kind
@@ -109,6 +111,13 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     if dataclasses.replace(launch.recipe, data=found.recipe.data) != found.recipe:
         found = found._replace(why=f"{found.why}. Flags given change it")
     return launch, found
+
+
+def _published(model: str) -> bool:
+    """Whether a model has weights of ImageNet to begin with."""
+    with importing():
+        from cnn_jax.pretrained.published import PUBLISHED
+    return model in PUBLISHED
 
 
 def _check_weights(model: str) -> None:

@@ -10,13 +10,16 @@ from cnn_jax.data.arrays import GIVEN, Kind
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits, load_rotated_digits
+from cnn_jax.data.fields import SPATIAL
 from cnn_jax.data.folder import load_folder
+from cnn_jax.data.mask_set import load_masks
 from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
-from cnn_jax.data.series import find_series, load_series
+from cnn_jax.data.series import load_series
 from cnn_jax.data.series_files import Fill
+from cnn_jax.data.series_places import find_series
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.sound import load_sound
 from cnn_jax.data.splits import cut_test
@@ -25,7 +28,7 @@ from cnn_jax.data.text import load_text
 from cnn_jax.data.ucr import NAMES, PACKAGE, fetch_ucr
 from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Columns, Text
+from cnn_jax.recipe import Columns, Masks, Text
 from cnn_jax.user_path import user_path
 
 SERIES = ("series", "ucr")
@@ -54,14 +57,15 @@ def load(
     vocabulary: Vocabulary | None = None,
     rate: int | None = None,
     dealt: bool = False,
+    masks: Masks | None = None,
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
-        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; or a name of the TFDS
-        catalog such as `cifar10`.
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `masks:PATH`; or a name of
+        the TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -71,13 +75,14 @@ def load(
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
-      columns: which columns of `csv:FILE` or `text:PATH` hold what.
+      columns: which columns of `csv:FILE`, `text:PATH` or tables of `series:PATH` hold what.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
       text: how the texts of `text:PATH` become words.
       vocabulary: of a model that is given texts; by default all words of the set.
       rate: samples a second of `sound:PATH`, by default as most of its files have.
       dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
+      masks: how those of `masks:PATH` are read.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -85,22 +90,6 @@ def load(
     """
     check_side("--data.image-size", image_size)
     form, colon, rest = name.partition(":")
-    if rate is not None and form != "sound":
-        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
-    if form == "sound" and colon:
-        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
-        if rate is not None and rate < 1:
-            raise UserError(f"--data.rate {rate} must be at least 1")
-        return load_sound(
-            rest,
-            columns,
-            kind=kind,
-            rate=rate,
-            skip_bad=skip_bad,
-            name=name,
-            test_part=test_part,
-            dealt=dealt,
-        )
     if form == "text" and colon:
         _refuse_for_texts(name, image_size, skip_bad, grey_range)
         return load_text(
@@ -117,12 +106,56 @@ def load(
     if form in SERIES and colon:
         _refuse_image_reading(name, image_size, skip_bad, grey_range)
         path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
-        return load_series(path, kind=kind, fill=fill_missing, name=name, test_part=test_part)
+        return load_series(
+            path,
+            kind=kind,
+            fill=fill_missing,
+            name=name,
+            test_part=test_part,
+            columns=columns,
+        )
     if fill_missing != "none":
         raise UserError(
             f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has none; "
             "leave it out"
         )
+    if form == "masks" and colon:
+        if kind != "mask":
+            raise UserError(
+                f"{name} has masks, and the task learns {kind}; masks are learnt by --task.name "
+                "segmentation"
+            )
+        return load_masks(
+            rest,
+            masks or Masks(),
+            name=name,
+            image_size=image_size,
+            skip_bad=skip_bad,
+            grey_range=grey_range,
+            full_depth=full_depth,
+            max_bytes=max_bytes,
+            test_part=test_part,
+        )
+    if masks is not None and masks != Masks():
+        raise UserError(f"--data.masks is for masks:PATH, and {name} has no masks; leave it out")
+    if rate is not None and form != "sound":
+        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
+    if form == "sound" and colon:
+        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
+        if rate is not None and rate < 1:
+            raise UserError(f"--data.rate {rate} must be at least 1")
+        return load_sound(
+            rest,
+            columns,
+            kind=kind,
+            rate=rate,
+            skip_bad=skip_bad,
+            name=name,
+            test_part=test_part,
+            dealt=dealt,
+        )
+    if form == "csv" and colon and kind in SPATIAL:
+        raise UserError(f"{name} has no {kind}; give masks:PATH or npz:FILE")
     if form == "csv" and colon:
         return load_table(
             rest,
@@ -148,7 +181,9 @@ def load(
     if kind != has:
         what = {"class": "classes", "number": "numbers"}[has]
         raise UserError(
-            f"{name} has {what}, and the task learns {kind}; csv:FILE and npz:FILE can have these"
+            f"{name} has {what}, and the task learns {kind}; "
+            + ("masks:PATH" if kind == "mask" else "csv:FILE")
+            + " and npz:FILE can have these"
         )
     if name == "digits":
         return cut_test(_resized(load_digits(), image_size, max_bytes), test_part)
@@ -243,7 +278,7 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "shapes":
         Shapes.parse(rest)
         return Fetched("generated when it is loaded", True)
-    if kind == "folder" and colon:
+    if kind in ("folder", "masks") and colon:
         folder = user_path(rest)
         if not folder.is_dir():
             raise UserError(f"{name}: there is no folder {rest}")
@@ -308,6 +343,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("rotated_digits", "the same, turned by an angle to be told", "", "inside scikit-learn"),
         Row("shapes", "drawn shapes on noise, of any number and size", "", "generated"),
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
+        Row("masks:PATH", "your own images, each with a mask of classes", "", "from your disk"),
         Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
@@ -119,6 +119,7 @@ class Dataset:
       folds: (n,) int from 0, the fold of each training example of a set that comes with folds and
         is to be dealt into these.
       fold_names: what these are called.
+      facts: what else is to be known of the targets, such as the colours of classes.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Dataset:
     rate: int = 0
     folds: np.ndarray | None = None
     fold_names: tuple[str, ...] = ()
+    facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def input_kind(examples: Examples) -> str:

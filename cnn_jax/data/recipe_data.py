@@ -78,8 +78,12 @@ def read_data(
         config = dataclasses.replace(config, test=0)
     if isinstance(config.name, Own):
         return _own(config, config.name.value, kind)
-    if config.columns != Columns() and not config.name.startswith(("csv:", "text:", "sound:")):
-        raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
+    tables = ("csv:", "text:", "series:", "sound:")
+    if config.columns != Columns() and not config.name.startswith(tables):
+        raise UserError(
+            "--data.columns are of csv:FILE, text:PATH, series:PATH and sound:FILE, and "
+            f"{config.name} is no table"
+        )
     if config.columns.fold is not None and not config.name.startswith("sound:"):
         raise UserError(
             f"--data.columns.fold {config.columns.fold} is of sound:FILE, and not of {config.name}"
@@ -106,6 +110,7 @@ def read_data(
         vocabulary=vocabulary,
         rate=config.rate,
         dealt=config.folds is not None,
+        masks=config.masks,
     )
 
 
@@ -241,7 +246,7 @@ def data_spec(
         value_range=values,
         inputs=inputs,
         targets=targets,
-        facts=target_facts(train.targets),
+        facts={**target_facts(train.targets, len(dataset.class_names)), **dataset.facts},
         notes=notes,
         grey_range=dataset.grey_range,
         words=dataset.words,

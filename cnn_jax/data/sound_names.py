@@ -7,18 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
 
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _FOLD = re.compile(r"(?i)fold[ _-]?(\d+)")
 
 
@@ -113,14 +104,14 @@ def told_by_places(top: Path, files: Sequence[Path]) -> tuple[list[Told], list[s
 def _are_parts(top: Path, files: Sequence[Path]) -> bool:
     """Whether the folders in the first row are parts: a class may be called train as well."""
     first = {file.relative_to(top).parts[0].lower() for file in files if file.parent != top}
-    return bool(first) and "train" in {_PARTS.get(each) for each in first} and first <= set(_PARTS)
+    return bool(first) and "train" in {PARTS.get(each) for each in first} and first <= set(PARTS)
 
 
 def _of_folders(folders: tuple[str, ...], splits: bool) -> Told:
     label, part, fold = "", None, None
     for place, name in enumerate(folders):
         if splits and place == 0:
-            part = _PARTS[name.lower()]
+            part = PARTS[name.lower()]
         elif match := _FOLD.fullmatch(name):
             fold = str(int(match[1]))
         else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.data.fields import field_of
+from cnn_jax.errors import UserError
 
 _TENTHS = 10
 
@@ -27,6 +30,8 @@ def strata(targets: Any) -> np.ndarray:
     kind = field_of(targets).kind
     if kind == "class":
         return targets
+    if kind == "mask":
+        return np.zeros(len(targets), np.int64)
     if kind == "tags":
         there = targets == 1
         counts = there.sum(axis=0)
@@ -57,3 +62,25 @@ def whole_groups(groups: np.ndarray, count: int, seed: int) -> tuple[np.ndarray,
     taken = order[: 1 + int(np.searchsorted(np.cumsum(sizes), count))]
     cut = np.isin(member, taken)
     return np.flatnonzero(~cut), np.flatnonzero(cut)
+
+
+def check_groups(source: Path, groups: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> None:
+    """Checks that no group is in two parts.
+
+    Args:
+      source: where they were read, for messages.
+      groups: of each part, the group of each of its examples.
+      name: what tells the groups apart, such as the title of a column.
+
+    Raises:
+      UserError: one is.
+    """
+    seen: dict[Any, str] = {}
+    for part, each in groups.items():
+        for group in dict.fromkeys(np.asarray(each).tolist()):
+            if group in seen:
+                raise UserError(
+                    f"examples of one {name} in {source} are both in the {seen[group]} and in the "
+                    f"{part} part; correct the parts, or leave out --data.columns.group"
+                )
+            seen[group] = part

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
+from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table_targets import TARGETS, by_number
+from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
@@ -20,17 +22,6 @@ _SOUND_NAMES = (*_FILE_NAMES, "slice_file_name", "audio", "audio_path", "wav", "
 _CLASS_NAMES = ("class", "category", "label", "target", "class_name", "class_label")
 """What the column with the class of a sound is called, where a table tells more of each."""
 _SOUND_FOLDERS = ("audio", "sounds", "recordings", "clips", "wav", "wavs")
-_SPLIT_NAMES = ("split", "part", "subset", "partition")
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _DELIMITERS = ",;\t|"
 _NAMED = 20
 """So many missing files are named."""
@@ -126,7 +117,8 @@ def read_table(
     if folder != file.parent:
         notes.append(f"image files are named from {folder}")
     if groups is not None:
-        _check_groups(file, parts, header[places.group or 0])
+        held = {part: rows.groups for part, rows in parts.items() if rows.groups is not None}
+        check_groups(file, held, header[places.group or 0])
     return Table(class_names, parts, folder, tuple(notes), fold_names)
 
 
@@ -202,7 +194,7 @@ def _places(file: Path, header: list[str], columns: Columns, sounds: Kind | None
             f"{file} has no column called {', '.join(usual)}; say which of "
             f"{', '.join(header)} names the {what} files by --data.columns.file"
         )
-    split = found("--data.columns.split", columns.split, _SPLIT_NAMES)
+    split = found("--data.columns.split", columns.split, SPLIT_COLUMNS)
     group = found("--data.columns.group", columns.group, ())
     fold = found("--data.columns.fold", columns.fold, ("fold",)) if sounds else None
     targets = [place("--data.columns.targets", name) for name in columns.targets]
@@ -250,13 +242,13 @@ def _splits(file: Path, lines: list[list[str]], place: int | None, header: list[
     found = []
     for number, line in enumerate(lines, start=2):
         word = line[place].strip().lower()
-        if word not in _SPLITS:
+        if word not in PARTS:
             raise UserError(
                 f"row {number} of {file} has {header[place]} {line[place]!r}; valid are "
-                f"{', '.join(_SPLITS)}. If the column says something else, name another by "
+                f"{', '.join(PARTS)}. If the column says something else, name another by "
                 "--data.columns.split"
             )
-        found.append(_SPLITS[word])
+        found.append(PARTS[word])
     return np.array(found, object)
 
 
@@ -277,16 +269,3 @@ def listed_names(path: str | None) -> list[str] | None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"--data.columns.names {path} must hold names, each once")
     return names
-
-
-def _check_groups(file: Path, parts: dict[str, Rows], title: str) -> None:
-    seen: dict[int, str] = {}
-    for part, rows in parts.items():
-        assert rows.groups is not None
-        for group in np.unique(rows.groups).tolist():
-            if group in seen:
-                raise UserError(
-                    f"examples of one {title} in {file} are both in the {seen[group]} and in the "
-                    f"{part} part; correct the parts, or leave out --data.columns.group"
-                )
-            seen[group] = part

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.augment.views import Views
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.fields import fields_of, is_spatial
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
@@ -28,10 +30,11 @@ def evaluate(
     workers: int | None = None,
     skip_bad: bool = False,
     code: Sequence[Path] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
-    Of the run's own data it is the part as it was when the run began, told by what the images
+    Of the run's own data it is the part as it was when the run began, told by what the examples
     hold. Another set is judged whole: images are brought to the model's shape, classes are
     matched by name and may be lacking. Where some of it was learnt from, the metrics of the rest
     are given beside those of all, as `unseen`.
@@ -46,6 +49,8 @@ def evaluate(
       workers: processes that read a set that streams, by default as many as there are processors.
       skip_bad: leave out image files of another set that cannot be read.
       code: as of `restore`.
+      options: of the task, which take the place of those of the recipe, such as `window` of
+        segmentation.
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
@@ -59,6 +64,9 @@ def evaluate(
     recipe, spec, parts = restored.recipe, restored.spec, folder.parts()
     if views is not None:
         recipe = dataclasses.replace(recipe, views=views)
+    if options:
+        task = dataclasses.replace(recipe.task, options={**recipe.task.options, **options})
+        recipe = dataclasses.replace(recipe, task=task)
     if dataset is None or is_own(recipe.data, dataset, parts):
         data = own_part(restored, split, data_dir, parts)
     elif lies_in(restored, dataset, parts):
@@ -68,8 +76,11 @@ def evaluate(
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     if spec.input_kind == "sound":
         recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
+    if is_spatial(spec.targets) and isinstance(data.examples, Split):
+        # Masks are as large as the largest image.
+        spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen)
+    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, details=True)
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {
@@ -78,6 +89,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "step": restored.step,
         "views": recipe.views,
+        **({"options": dict(options)} if options else {}),
         **metrics,
         "unseen": unseen,
         "notes": list(data.notes),
@@ -88,6 +100,8 @@ def evaluate(
     name = f"{name}-{data.split}-step{restored.step}"
     if recipe.views != restored.recipe.views:
         name += f"-views-{recipe.views}"
+    for option, value in (options or {}).items():
+        name += f"-{option}-{value}"
     try:
         folder.write_evaluation(name, found)
     except OSError as error:

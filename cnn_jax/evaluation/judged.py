@@ -33,6 +33,7 @@ from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged_masks import joined_targets, judged_masks
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
@@ -171,6 +172,9 @@ def _found(
         return files.class_names, dict(files.parts), list(files.notes)
     if kind == "text" and colon:
         return _texts(restored, name, path)
+    if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
+        masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
+        return restored.spec.class_names, dict(masks), told
     if kind in ("csv", "npz", "sound", *SERIES) and colon:
         return _told(restored, name, path, data_dir, skip_bad)
     if name in ("digits", "rotated_digits") or kind == "shapes":
@@ -201,7 +205,8 @@ def _told(
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
-        splits, names, said = series_parts(place, name, kind, fill, judged=True)
+        columns = restored.recipe.data.columns
+        splits, names, said = series_parts(place, name, kind, fill, columns, judged=True)
         parts, notes = dict[str, Source | Split](splits), tuple(said)
     else:
         held = load_npz(path, kind=kind, name=name)
@@ -278,7 +283,7 @@ def _joined(
     held = [part for part in parts if isinstance(part, Split)]
     if held:
         inputs = np.concatenate([_as_taken(part.inputs, restored) for part in held])
-        targets = np.concatenate([part.targets for part in held])
+        targets = joined_targets(held)
         return Split(inputs, targets if renamed is None else renamed[targets])
     sources, view = [part for part in parts if not isinstance(part, Split)], view_of(restored)
     return StreamedSplit(Joined(sources, renamed), len(restored.spec.class_names), view, view)

@@ -36,7 +36,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    forms = ("csv", "folder", "npz", "series", "sound", "text")
+    forms = ("csv", "folder", "masks", "npz", "series", "sound", "text")
     if kind not in forms or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
@@ -108,12 +108,10 @@ def own_part(
         )
         return _by_position(restored, found, split, data_dir, note)
     if not len(left):
-        kind = restored.spec.input_kind
-        form = kind if kind in ("series", "sound") else "folder"
         raise UserError(
             f"none of the {len(keys):,} {split} {restored.spec.unit} that the run began with is in "
             f"{found.name}; if they lie elsewhere, give --dataset "
-            f"{form}:PATH"
+            f"{config.name.partition(':')[0] if ':' in config.name else 'folder'}:PATH"
         )
     changes = parts.changes(there, partly=config.examples is not None)
     notes: tuple[str, ...] = ()
@@ -132,7 +130,7 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "npz", "series", "sound", "text"):
+    if form not in ("csv", "folder", "masks", "npz", "series", "sound", "text"):
         return config.name
     places = [user_path(path)]
     if parts is not None and _lies(form, Path(parts.place)):

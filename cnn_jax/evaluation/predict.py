@@ -8,7 +8,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -20,10 +20,11 @@ from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
+from cnn_jax.evaluation.predict_masks import predict_masks
 from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.evaluation.sounds_to_tell import sounds_of
 from cnn_jax.restored import Restored
-from cnn_jax.tasks import kind_of, make_task
+from cnn_jax.tasks import kind_of, make_task, target_kind
 from cnn_jax.training.evaluator import make_model
 
 
@@ -37,6 +38,8 @@ class Prediction:
       probabilities: the probability of each.
     """
 
+    WORDS: ClassVar[tuple[str, str]] = ("class", "probability")
+
     image: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -44,6 +47,28 @@ class Prediction:
     def best(self, count: int) -> Prediction:
         """The same with so many of the most probable classes."""
         return Prediction(self.image, self.classes[:count], self.probabilities[:count])
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What part of an image each class has.
+
+    Attributes:
+      image: the file.
+      classes: names of the classes with the most pixels, that with most first.
+      shares: the part of the pixels of each.
+    """
+
+    WORDS: ClassVar[tuple[str, str]] = ("class", "share of pixels")
+
+    image: str
+    classes: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    def best(self, count: int) -> Shares:
+        """The same with so many of the classes, without those that have no pixel."""
+        there = min(count, sum(share > 0 for share in self.shares))
+        return Shares(self.image, self.classes[:there], self.shares[:there])
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,8 @@ class Estimate:
       numbers: in the units of the data.
     """
 
+    WORDS: ClassVar[tuple[str, str]] = ("number", "value")
+
     image: str
     names: tuple[str, ...]
     numbers: tuple[float, ...]
@@ -65,7 +92,7 @@ class Estimate:
         return self
 
 
-Told = Prediction | Estimate
+Told = Prediction | Estimate | Shares
 
 
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Told]:
@@ -91,7 +118,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
 
 def predict_readable(
-    restored: Restored, files: Sequence[Path], top: int = 5
+    restored: Restored, files: Sequence[Path], top: int = 5, output: Path | None = None
 ) -> tuple[list[Told], list[UnreadableImage]]:
     """Predicts the classes, tags or numbers of images, and tells which cannot be read.
 
@@ -100,9 +127,10 @@ def predict_readable(
         told of each row.
       files: as for `predict`.
       top: as for `predict`.
+      output: folder of what is written of each image, by a model that tells what is where in it.
 
     Raises:
-      UserError: top is below 1.
+      UserError: top is below 1, or nothing is written of what the model tells.
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
@@ -110,6 +138,9 @@ def predict_readable(
         return _predict_series(restored, files, top)
     if restored.spec.input_kind == "sound":
         return _predict_sounds(restored, files, top)
+    if target_kind(restored.recipe) == "mask":
+        masks, unread = predict_masks(restored, files, output)
+        return [_shares(restored, name, shares, top) for name, shares in masks], unread
     view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
@@ -132,15 +163,23 @@ def predict_readable(
     return found, bad
 
 
+def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Shares:
+    best = np.argsort(-shares, kind="stable")[:top]
+    names = restored.spec.class_names
+    return Shares(
+        image, tuple(names[place] for place in best), tuple(float(shares[place]) for place in best)
+    )
+
+
 def _predict_series(
     restored: Restored, files: Sequence[Path], top: int
 ) -> tuple[list[Told], list[UnreadableImage]]:
-    apply, fill = Answers(restored), restored.recipe.data.fill_missing
+    apply, data = Answers(restored), restored.recipe.data
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for file in files:
         try:
-            names, series = rows_of(file, restored.spec.image_shape, fill)
+            names, series = rows_of(file, restored.spec.image_shape, data)
         except UnreadableImage as error:
             bad.append(error)
             continue
@@ -217,7 +256,8 @@ def write_csv(file: Path, predictions: Sequence[Told], class_names: Sequence[str
                 if isinstance(each, Estimate):
                     rows.writerow([each.image, *each.numbers])
                     continue
-                of = dict(zip(each.classes, each.probabilities, strict=True))
+                values = each.shares if isinstance(each, Shares) else each.probabilities
+                of = dict(zip(each.classes, values, strict=True))
                 rows.writerow([each.image, each.classes[0], *(of[name] for name in class_names)])
     except OSError as error:
         raise UserError(f"--csv {file} cannot be written: {error.strerror or error}") from None

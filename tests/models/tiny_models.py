@@ -34,6 +34,7 @@ class Tiny:
 
 STAGES = {"depths": (1, 1), "width": 8}
 STEM = {"stem": "small"}
+ON_TINY = {"body_options": STAGES, "aux_at": "stem"}
 TINY = {
     "lenet5": Tiny("lenet5", (32, 32, 1)),
     "lenet5_relu": Tiny("lenet5_relu", (32, 32, 1)),
@@ -138,6 +139,28 @@ TINY = {
         "convnext_tiny",
         (8, 8, 3),
         {"widths": (8, 16), "depths": (1, 1), "layer_scale": 0.5} | STEM,
+    ),
+    "fcn": Tiny("fcn", (17, 24, 3), ON_TINY, unreached="aux/.*"),
+    "deeplab": Tiny(
+        "deeplabv3",
+        (17, 24, 3),
+        ON_TINY | {"features": 8, "rates": (1, 2)},
+        unreached="aux/.*",
+    ),
+    "lraspp": Tiny(
+        "lraspp_mobilenet_v3_large",
+        (17, 24, 3),
+        {"body": "resnet18", "body_options": STAGES, "low_at": "stem", "features": 8},
+    ),
+    "unet": Tiny("unet", (9, 14, 3), {"width": 8, "depth": 3}),
+    "segnet": Tiny("segnet", (9, 13, 3), {"depths": (2, 1), "widths": (8, 16)}),
+    "fc_densenet": Tiny(
+        "fc_densenet56", (9, 13, 3), {"stem_width": 8, "depths": (2, 2, 2), "growth": (8,)}
+    ),
+    "fc_hardnet": Tiny(
+        "fc_hardnet68",
+        (9, 13, 3),
+        {"stem_width": 8, "depths": (4, 4), "growth": (4, 6), "dropout": 0.1},
     ),
     "airbench": Tiny(
         "airbench94",
