@@ -120,7 +120,7 @@ class RawWave(nn.Module):
         return BatchNorm(momentum=self.norm_momentum, dtype=self.dtype, name=name)
 
 
-_NETS = {
+_NETS: dict[str, dict[str, Any]] = {
     "m3": {"first": 256, "widths": (256,), "depths": (1,), "pool_last": True},
     "m5": {"first": 128, "widths": (128, 256, 512), "depths": (1, 1, 1), "pool_last": True},
     "m11": {},
