@@ -38,8 +38,8 @@ def read_word_vectors(file: Path, places: Mapping[str, int]) -> WordRows:
     """
     binary = ".bin" in file.suffixes
     try:
-        given: Any = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
-        with given as opened:
+        opening: Any = gzip.open if file.suffix == ".gz" else open
+        with opening(file, "rb") as opened:
             found: dict[int, np.ndarray] = {}
             for word, vector in (_binary if binary else _lines)(file, opened, places):
                 found.setdefault(places[word], vector)
