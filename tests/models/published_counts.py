@@ -26,8 +26,12 @@ TORCHVISION = {
     "efficientnet_b5": 30_389_784,
     "efficientnet_b6": 43_040_704,
     "efficientnet_b7": 66_347_960,
+    "fasterrcnn_mobilenet_v3_large_fpn": 19_410_754,  # with batch norm that is trained
+    "fasterrcnn_resnet50_fpn": 41_808_406,  # with batch norm that is trained
+    "fasterrcnn_resnet50_fpn_v2": 43_712_278,
     "fcn_resnet50": 35_322_218,
     "fcn_resnet101": 54_314_346,
+    "fcos_resnet50_fpn": 32_322_720,  # with batch norm that is trained
     "googlenet": 13_004_888,  # 6,624,904 without the auxiliary heads
     "inception_v3": 27_161_264,
     "lraspp_mobilenet_v3_large": 3_221_538,
@@ -56,6 +60,8 @@ TORCHVISION = {
     "resnext50_32x4d": 25_028_904,
     "resnext101_32x8d": 88_791_336,
     "resnext101_64x4d": 83_455_272,
+    "retinanet_resnet50_fpn": 34_068_119,  # with batch norm that is trained
+    "retinanet_resnet50_fpn_v2": 38_198_935,
     "shufflenet_v2_x0_5": 1_366_792,
     "shufflenet_v2_x1_0": 2_278_604,
     "shufflenet_v2_x1_5": 3_503_624,
@@ -87,12 +93,14 @@ PAPERS = {
     "alexnet2012": 60_965_224,
     "deeplabv3": 16_053_034,
     "densenet_bc100_12": 769_162,
+    "faster_rcnn": 28_739_606,
     "fc_densenet103": 9_322_091,
     "fc_densenet56": 1_376_795,
     "fc_densenet67": 3_463_243,
     "fc_hardnet68": 1_377_899,
     "fcn": 11_918_250,
     "fcn1d": 264_962,
+    "fcos": 19_303_072,
     "inception_time": 420_450,
     "lenet5": 60_000,
     "lenet5_relu": 61_706,
@@ -105,6 +113,7 @@ PAPERS = {
     "resnet44": 658_586,
     "resnet56": 853_018,
     "resnet110": 1_727_962,
+    "retinanet": 21_048_471,
     "segnet": 29_449_355,
     "segnet_basic": 1_416_587,
     "simple_cnn": 856_074,
