@@ -12,11 +12,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of the tables of `text:PATH`, hold what."""
+    """Which columns of `csv:FILE`, or of the tables of `text:PATH` or `series:PATH`, hold what."""
 
     targets: tuple[str, ...] = ()
-    """What is to be told of an image; by default every column that is nothing else. Tags stand in
-    one column, or each has a column of 1, 0, or nothing where it is unknown."""
+    """What is to be told of an example; by default every column that is nothing else (of series
+    the first, or one called label, class, target or y). Tags stand in one column, or each has a
+    column of 1, 0, or nothing where it is unknown."""
     file: str | None = None
     """The image files, named from the table's folder or from one beside it; by default the column
     that is called file, path, image or the like."""
@@ -67,8 +68,9 @@ class Data(Part):
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH` or `masks:PATH`. In Python also arrays (images, targets),
-    or a function that returns such a pair or what `cnn_jax.from_arrays` makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH`, `masks:PATH`, `coco:PATH`, `voc:PATH` or
+    `yolo:PATH`. In Python also arrays (images, targets), or a function that returns such a pair or
+    what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -87,8 +89,11 @@ class Data(Part):
     in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size. Of `masks:PATH` the longer side of the size that images are scaled to
-    fit."""
+    images differ in size. Of sets of boxes the side of a square, by default 320. Of
+    `masks:PATH` the longer side of the size that images are scaled to fit."""
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """How images of sets of boxes come to a square: whole and filled up at the bottom or the right,
+    or stretched. Boxes are told in pixels of the files all the same."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None

@@ -3,7 +3,7 @@
     make bench
     make bench ARGS="--nets resnet20 --dtypes float32 --rounds 5"
 
-A net's implementations are given the same images, labels and initial weights, and the losses of
+A net's implementations are given the same examples, labels and initial weights, and the losses of
 the first three steps are compared, so that the same work is measured. Then they are timed in
 turn, a few seconds each, round after round; ratios are taken within a round. Each process first
 starts with no compiled programs stored.
@@ -39,7 +39,7 @@ class Options:
     """What is measured."""
 
     nets: tuple[str, ...] = tuple(CASES)
-    """Of simple_cnn, resnet20, resnet18, airbench94, mobilenet_v2 and resnet50."""
+    """Of simple_cnn, resnet20, resnet18, airbench94, mobilenet_v2, resnet50, fcn1d and text_cnn."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     """What they compute in; PyTorch in bfloat16 by autocast."""
     implementations: tuple[str, ...] = IMPLEMENTATIONS
@@ -158,6 +158,7 @@ def run(options: Options) -> dict:
                 )
                 products.setdefault(dtype, product)
                 facts = {"batch": case.batch, "side": case.side, "multiply_adds": macs}
+                facts["kind"] = case.kind
                 rows.append({"net": net, "dtype": dtype, **facts, "implementations": found})
         finally:
             shutil.rmtree(folder)

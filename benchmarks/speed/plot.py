@@ -53,7 +53,7 @@ def draw(results: dict[str, Any], file: Path) -> None:
         axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        axes.set_ylabel(f"images/s, ours / {called}")
+        axes.set_ylabel(f"examples/s, ours / {called}")
         axes.grid(axis="y", linewidth=0.4)
         axes.set_axisbelow(True)
     panels[-1].set_xticks(range(len(nets)), nets)

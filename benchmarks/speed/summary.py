@@ -79,7 +79,7 @@ def disagreements(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def compared(row: dict[str, Any], mode: str, other: str) -> Spread | None:
-    """Images a second of ours over another's, if both were measured."""
+    """Examples a second of ours over another's, if both were measured."""
     found = row["implementations"]
     ours, theirs = (found.get(name, {}).get(mode) for name in ("ours", other))
     return Spread.of(ratios(ours, theirs)) if ours and theirs else None
@@ -125,7 +125,7 @@ _MODES = (("Training steps", "train"), ("Evaluation", "evaluate"))
 def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str, Any]) -> str:
     others = measured(rows)
     lines = [
-        f"{title}, images/s; ours over the others, median (lowest–highest) of n rounds",
+        f"{title}, examples/s; ours over the others, median (lowest–highest) of n rounds",
         "",
         _line(
             "net",
@@ -149,7 +149,7 @@ def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str,
         lines.append(
             _line(
                 row["net"],
-                f"{row['batch']}×{row['side']}²",
+                f"{row['batch']}×{row['side']}" + "²" * (row.get("kind", "image") == "image"),
                 row["dtype"],
                 *cells,
                 *(spread or "–" for spread in against),
@@ -172,7 +172,7 @@ def _speed(row: dict[str, Any], mode: str, name: str) -> str:
 
 def _loops(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "The whole training loop over the step alone, images/s of ours",
+        "The whole training loop over the step alone, examples/s of ours",
         "",
         "| net | dtype | step | loop | loop / step | n |",
         "|---|---|---:|---:|---:|---:|",

@@ -26,3 +26,4 @@ class Stream(enum.IntEnum):
     ERASE = 13
     OWN = 14
     CROP = 15
+    MOSAIC = 16

@@ -78,8 +78,11 @@ def read_data(
         config = dataclasses.replace(config, test=0)
     if isinstance(config.name, Own):
         return _own(config, config.name.value, kind)
-    if config.columns != Columns() and not config.name.startswith(("csv:", "text:")):
-        raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
+    if config.columns != Columns() and not config.name.startswith(("csv:", "text:", "series:")):
+        raise UserError(
+            f"--data.columns are of csv:FILE, text:PATH and series:PATH, and {config.name} is no "
+            "table"
+        )
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
     if config.interpolation != Data.interpolation:
@@ -101,6 +104,7 @@ def read_data(
         text=config.text,
         vocabulary=vocabulary,
         masks=config.masks,
+        fit=config.fit,
     )
 
 

@@ -10,23 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
+from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table_targets import TARGETS
+from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
 _FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
-_SPLIT_NAMES = ("split", "part", "subset", "partition")
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _DELIMITERS = ",;\t|"
 _NAMED = 20
 """So many missing files are named."""
@@ -108,7 +99,8 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
     if folder != file.parent:
         notes.append(f"image files are named from {folder}")
     if groups is not None:
-        _check_groups(file, parts, header[places.group or 0])
+        held = {part: rows.groups for part, rows in parts.items() if rows.groups is not None}
+        check_groups(file, held, header[places.group or 0])
     return Table(class_names, parts, folder, tuple(notes))
 
 
@@ -171,7 +163,7 @@ def _places(file: Path, header: list[str], columns: Columns) -> _Places:
             f"{file} has no column called {', '.join(_FILE_NAMES)}; say which of "
             f"{', '.join(header)} names the image files by --data.columns.file"
         )
-    split = found("--data.columns.split", columns.split, _SPLIT_NAMES)
+    split = found("--data.columns.split", columns.split, SPLIT_COLUMNS)
     group = found("--data.columns.group", columns.group, ())
     targets = [place("--data.columns.targets", name) for name in columns.targets]
     if not targets:
@@ -205,13 +197,13 @@ def _splits(file: Path, lines: list[list[str]], place: int | None, header: list[
     found = []
     for number, line in enumerate(lines, start=2):
         word = line[place].strip().lower()
-        if word not in _SPLITS:
+        if word not in PARTS:
             raise UserError(
                 f"row {number} of {file} has {header[place]} {line[place]!r}; valid are "
-                f"{', '.join(_SPLITS)}. If the column says something else, name another by "
+                f"{', '.join(PARTS)}. If the column says something else, name another by "
                 "--data.columns.split"
             )
-        found.append(_SPLITS[word])
+        found.append(PARTS[word])
     return np.array(found, object)
 
 
@@ -232,16 +224,3 @@ def listed_names(path: str | None) -> list[str] | None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"--data.columns.names {path} must hold names, each once")
     return names
-
-
-def _check_groups(file: Path, parts: dict[str, Rows], title: str) -> None:
-    seen: dict[int, str] = {}
-    for part, rows in parts.items():
-        assert rows.groups is not None
-        for group in np.unique(rows.groups).tolist():
-            if group in seen:
-                raise UserError(
-                    f"examples of one {title} in {file} are both in the {seen[group]} and in the "
-                    f"{part} part; correct the parts, or leave out --data.columns.group"
-                )
-            seen[group] = part

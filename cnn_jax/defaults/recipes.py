@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cnn_jax.defaults.facts import Chosen, ImageFacts
+from cnn_jax.defaults.box_recipe import LEARNS as BOXES_LEARN
+from cnn_jax.defaults.box_recipe import box_facts, choose_for_boxes
+from cnn_jax.defaults.facts import Chosen, ImageFacts, uneven
 from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
@@ -41,9 +43,6 @@ for which they would be drawn up."""
 
 _SEEN = 20_000
 """So many images an average run sees: some minutes on two cores."""
-
-_UNEVEN = 5
-"""From so many times as many pictures as of the rarest class on it is said."""
 
 _TELLS_CLASSES = ("classification", "binary")
 
@@ -122,12 +121,7 @@ def choose_for_images(
             "; ImageNet's weights are for photographs in colour"
             + ", --init-from imagenet takes them all the same" * able
         )
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the pictures, "
-            f"which is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return Chosen(recipe, why)
+    return Chosen(recipe, why + uneven(facts.largest, facts.smallest, "pictures"))
 
 
 def _rounds(facts: ImageFacts, least: int, most: int, seen: int = _SEEN) -> int:
@@ -234,6 +228,7 @@ DEFAULTS: dict[str, Default] = {
     "binary": Default("one of two classes", _image_facts, choose_for_images),
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
+    "detection": Default(BOXES_LEARN, box_facts, choose_for_boxes, "voc:FOLDER"),
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),

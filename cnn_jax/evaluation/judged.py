@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cnn_jax.data.boxed_set import FORMS
 from cnn_jax.data.catalog import SERIES, fetch, load
 from cnn_jax.data.contents import digests
 from cnn_jax.data.dataset import Examples, Split, input_kind
@@ -31,6 +32,7 @@ from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged_boxes import judged_boxes
 from cnn_jax.evaluation.judged_masks import joined_targets, judged_masks
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
@@ -119,7 +121,7 @@ def judged_set(
       UserError: the set cannot be had or read, lacks the part, or has classes that the model
         does not know.
     """
-    class_names, parts, notes = _found(restored, name, data_dir)
+    class_names, parts, notes = _found(restored, name, data_dir, skip_bad)
     if split is None:
         split = "test" if "test" in parts else "all"
     if split != "all" and split not in parts:
@@ -161,13 +163,16 @@ NOT_REMEMBERED = (
 
 
 def _found(
-    restored: Restored, name: str, data_dir: Path | None
+    restored: Restored, name: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
     """Class names, parts by name, and notes."""
     kind, colon, path = name.partition(":")
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind in FORMS and colon:
+        boxes, said = judged_boxes(restored, name, skip_bad)
+        return restored.spec.class_names, dict(boxes), said
     if kind == "text" and colon:
         return _texts(restored, name, path)
     if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
@@ -198,7 +203,8 @@ def _told(
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
-        splits, names, said = series_parts(place, name, kind, fill, judged=True)
+        columns = restored.recipe.data.columns
+        splits, names, said = series_parts(place, name, kind, fill, columns, judged=True)
         parts, notes = dict[str, Source | Split](splits), tuple(said)
     else:
         held = load_npz(path, kind=kind, name=name)

@@ -43,6 +43,7 @@ class Loaded:
       sha256: of the file; None of a folder.
       source: the file or the folder.
       step: of the run's checkpoint; None of what is no run.
+      note: what is said of them instead of the report.
     """
 
     variables: Variables
@@ -50,6 +51,7 @@ class Loaded:
     sha256: str | None
     source: str
     step: int | None = None
+    note: str | None = None
 
     def origin(self) -> dict[str, Any]:
         """What a run folder keeps of it."""

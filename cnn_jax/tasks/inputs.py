@@ -98,15 +98,8 @@ class Inputs(ABC):
         epochs: jax.Array,
         indices: jax.Array,
     ) -> Batch:
-        """The batch of a step, by default without any change.
-
-        Args:
-          key: of the step.
-          run_key: of the whole training.
-          inputs: raw, a tree of arrays (b, ...).
-          targets: as the loss has them, a tree of float32 arrays (b, ...) that may be blended.
-          epochs: (b,) int32, in which each is seen.
-          indices: (b,) int32, their places in the data set.
+        """The batch of a step, by default without any change; arguments are those of
+        `cnn_jax.tasks.contract.Task`, but targets are as the loss has them and may be blended.
         """
         return self.evaluation_batch(inputs, targets, jnp.ones(len(indices), jnp.float32))
 

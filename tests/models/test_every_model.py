@@ -75,7 +75,8 @@ ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
 # Which take seconds to trace at their full size.
 DEEP = {
     "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "fc_densenet103",
-    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large", "mobilenet_v3_small",
+    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large",
+    "mobilenet_v3_small",
 }  # fmt: skip
 
 

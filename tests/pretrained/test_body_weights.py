@@ -6,13 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from cnn_jax import Model, models
+from cnn_jax import Init, Model, Recipe, models
 from cnn_jax.errors import UserError
 from cnn_jax.models.cost import shapes
 from cnn_jax.models.resnet import TORCH_NAMES
-from cnn_jax.pretrained.body_weights import load_body
+from cnn_jax.pretrained.body_weights import body_name, load_body
 from cnn_jax.pretrained.matching import paths
 from cnn_jax.pretrained.names import export_weights
+from cnn_jax.pretrained.preparation import preparation_of
+from cnn_jax.pretrained.published import published
 from cnn_jax.pretrained.safetensors_file import write_safetensors
 
 DEPTHS = {"depths": (1, 1, 1, 1), "width": 8}
@@ -68,3 +70,14 @@ def test_another_body_is_refused(template, tmp_path):
 def test_a_model_without_a_body_is_refused(template, tmp_path):
     with pytest.raises(UserError, match=r"resnet18 has none; these have: .*retinanet"):
         load_body(tmp_path / "net.safetensors", Model("resnet18"), template)
+
+
+def test_what_is_published_for_a_body_says_how_images_are_normalised():
+    model = Model("fcos", options={"body": "efficientnet_lite0"})
+    assert body_name(model) == "efficientnet_lite0" and body_name(Model("fcos")) == "resnet18"
+    with pytest.raises(UserError, match="efficientnet_lite0 has none"):
+        body_name(Model("efficientnet_lite0"))
+    known = published("efficientnet_lite0")
+    init = Init("imagenet", body=True)
+    preparation, said = preparation_of(Recipe("toy", model=model, init=init), 3)
+    assert preparation.mean == (known.mean,) * 3 and "as when the weights" in said
