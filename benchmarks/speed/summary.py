@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-OTHERS = {"torch": "PyTorch", "flax": "flax"}
+OTHERS = {"torch": "PyTorch", "compiled": "torch.compile", "flax": "flax"}
 """What ours is compared with, and how it is called."""
 
 TOLERANCE = 1e-4
@@ -97,6 +97,15 @@ def flops(row: dict[str, Any], mode: str, name: str) -> float | None:
     return statistics.median(rates) * passes * 2 * row["multiply_adds"]
 
 
+def measured(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Those of `OTHERS` that are in some row."""
+    return {
+        name: called
+        for name, called in OTHERS.items()
+        if any(name in row["implementations"] for row in rows)
+    }
+
+
 def tables(results: dict[str, Any]) -> str:
     """All tables in Markdown."""
     rows = results["rows"]
@@ -114,16 +123,26 @@ _MODES = (("Training steps", "train"), ("Evaluation", "evaluate"))
 
 
 def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str, Any]) -> str:
+    others = measured(rows)
     lines = [
         f"{title}, examples/s; ours over the others, median (lowest–highest) of n rounds",
         "",
-        "| net | batch | dtype | ours | PyTorch | flax | ours / PyTorch | ours / flax | n | "
-        "GFLOP/s | of a product's in float32 |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        _line(
+            "net",
+            "batch",
+            "dtype",
+            "ours",
+            *others.values(),
+            *(f"ours / {name}" for name in others.values()),
+            "n",
+            "GFLOP/s",
+            "of a product's in float32",
+        ),
+        "|---|---:|---|" + "---:|" * (2 * len(others) + 4),
     ]
     for row in rows:
-        cells = [_speed(row, mode, name) for name in ("ours", *OTHERS)]
-        against = [compared(row, mode, other) for other in OTHERS]
+        cells = [_speed(row, mode, name) for name in ("ours", *others)]
+        against = [compared(row, mode, other) for other in others]
         counts = [spread.n for spread in against if spread]
         rate = flops(row, mode, "ours")
         best = max((max(found) for found in matmul.get("float32", {}).values()), default=None)
@@ -168,15 +187,17 @@ def _loops(rows: list[dict[str, Any]]) -> str:
 
 
 def _starts(rows: list[dict[str, Any]]) -> str:
+    others = measured(rows)
+    called = ("ours", *others.values())
     lines = [
         "From the command to the first step done, in s: with no compiled program stored / with "
         "it stored; and the most memory that the process held, in GB",
         "",
-        "| net | dtype | ours | PyTorch | flax | ours, GB | PyTorch, GB | flax, GB |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        _line("net", "dtype", *called, *(f"{name}, GB" for name in called)),
+        "|---|---|" + "---:|" * 2 * len(called),
     ]
     for row in rows:
-        found = [row["implementations"].get(name, {}) for name in ("ours", *OTHERS)]
+        found = [row["implementations"].get(name, {}) for name in ("ours", *others)]
         starts = [" / ".join(f"{one:.1f}" for one in each.get("start", [])) for each in found]
         peaks = [
             f"{each['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in each else "–" for each in found
@@ -186,17 +207,18 @@ def _starts(rows: list[dict[str, Any]]) -> str:
 
 
 def _losses(rows: list[dict[str, Any]]) -> str:
+    others = measured(rows)
     lines = [
         "Losses of the first three steps and of evaluation, and how far the others' are from "
         "ours at most",
         "",
-        "| net | dtype | ours | PyTorch | flax |",
-        "|---|---|---|---:|---:|",
+        _line("net", "dtype", "ours", *others.values()),
+        "|---|---|---|" + "---:|" * len(others),
     ]
     for row in rows:
         ours, far = row["implementations"].get("ours", {}), apart(row)
         shown = ", ".join(f"{loss:.6g}" for loss in ours.get("losses", [])) or "–"
-        cells = [f"{far[name]:.1e}" if name in far else "–" for name in OTHERS]
+        cells = [f"{far[name]:.1e}" if name in far else "–" for name in others]
         lines.append(_line(row["net"], row["dtype"], shown, *cells))
     return "\n".join(lines)
 

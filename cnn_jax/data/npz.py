@@ -16,7 +16,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.user_path import user_path
 
 _INPUTS = {"images", "image", "x", "inputs", "data", "imgs", "series"}
-_TARGETS = {"labels", "label", "y", "targets", "target"}
+_TARGETS = {"labels", "label", "y", "targets", "target", "masks", "mask"}
 _NAMES = "class_names"
 
 

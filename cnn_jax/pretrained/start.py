@@ -11,6 +11,7 @@ from flax import traverse_util
 from cnn_jax.data.vocabulary import FIRST
 from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
+from cnn_jax.pretrained.body_weights import body_name, load_body
 from cnn_jax.pretrained.matching import HEAD, Report, paths
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
@@ -39,18 +40,25 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
             raise UserError("--init.names is for weights of another naming: give --init-from")
         if init.matching:
             raise UserError("--init.matching is for weights from elsewhere: give --init-from")
+        if init.body:
+            raise UserError("--init.body is for weights from elsewhere: give --init-from")
         return None
     path = user_path(init.source)
     if init.source == IMAGENET:
-        path = weights_file(recipe.model.name)
+        path = weights_file(body_name(recipe.model) if init.body else recipe.model.name)
+    template = on_host(program.mesh, program.init(recipe.seed).variables)
+    names = None if init.names is None else user_path(init.names)
+    if init.body:
+        return load_body(path, recipe.model, template, names=names, checkpoint=init.checkpoint)
     loaded = load(
         path,
         recipe.model.name,
-        on_host(program.mesh, program.init(recipe.seed).variables),
-        names=None if init.names is None else user_path(init.names),
+        template,
+        names=names,
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,
+        code=[user_path(file) for file in init.code],
     )
     return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
 
