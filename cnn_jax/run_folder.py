@@ -280,8 +280,8 @@ class RunFolder:
                 "run began, to other pixels: it cannot be checked that they are the same"
             )
         raise UserError(
-            f"the data of the run in {self.path} have changed since it began: of the images that "
-            f"lie in {parts.place}, {changes or 'some are in another part'}. Bring back the images "
+            f"the data of the run in {self.path} have changed since it began: of the examples "
+            f"that lie in {parts.place}, {changes or 'some are in another part'}. Bring back those "
             "of then, or choose another --workdir for a run on the new data."
         )
 

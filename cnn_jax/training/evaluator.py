@@ -39,6 +39,9 @@ from cnn_jax.training.step import OWN, make_eval_step
 Found = tuple[dict[str, Any], dict[str, Any]]
 """Sums and records of a batch."""
 
+SUM = "sum:"
+"""Before the names of sums that are kept beside records."""
+
 _IN_FLIGHT = 2
 """Batches that may be under way before one is known to be done."""
 
@@ -123,6 +126,8 @@ class Evaluator:
         *,
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
+        kept: dict[str, np.ndarray] | None = None,
+        details: bool = False,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, each counted once.
 
@@ -132,6 +137,8 @@ class Evaluator:
           stop: asked before every batch; true gives up.
           chosen: what was chosen on the validation part, where the task has chosen something.
           choose: choose it on this split; it comes back as the metric `chosen`, if there is any.
+          kept: is given the sums and records that the metrics are made of.
+          details: give what the task stores besides, as `details`, if there is any.
 
         Returns:
           The metrics of the task and the count of examples, or None if given up.
@@ -154,10 +161,14 @@ class Evaluator:
             name: np.concatenate([np.asarray(each[name]) for _, each in found])[:examples]
             for name in found[0][1]
         }
+        if kept is not None:
+            kept |= {**records, **{f"{SUM}{name}": np.asarray(each) for name, each in sums.items()}}
         if choose:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
+        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+            metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 
     def _batches(self, split: Examples) -> Generator[tuple[Any, Any, np.ndarray]]:
@@ -204,8 +215,10 @@ def make_model(recipe: Recipe, task: Task) -> nn.Module:
     """The module that a recipe asks for, with as many outputs as its task needs.
 
     Raises:
-      UserError: an unknown model or option, or one that is not given as an option.
+      UserError: an unknown model or option, one that is not given as an option, or a model that
+        tells something else than the task learns.
     """
+    _check_output_kind(recipe, task)
     reserved = {"dtype": "it is --model.dtype", "name": "it is --model.name"}
     for name, instead in {**reserved, **models.NOT_OPTIONS}.items():
         if name in recipe.model.options:
@@ -220,3 +233,17 @@ def make_model(recipe: Recipe, task: Task) -> nn.Module:
     return models.create(
         recipe.model.name, task.outputs, dtype=recipe.model.dtype, **recipe.model.options, **found
     )
+
+
+def _check_output_kind(recipe: Recipe, task: Task) -> None:
+    found = models.entry(recipe.model.name)
+    asked = getattr(task, "OUTPUT", "vector")  # a task of a user's own need not say it
+    # A class of a user's own says what is wrong when it is applied.
+    if found.own is None and found.output_kind != asked:
+        tells, learns = models.OUTPUT_KINDS[found.output_kind], models.OUTPUT_KINDS[asked]
+        others = models.names(found.input_kind, asked)
+        more = f" and {len(others) - 12} more" * (len(others) > 12)
+        raise UserError(
+            f"--model.name {recipe.model.name} tells {tells}, and --task.name {recipe.task.name} "
+            f"asks for {learns}; models for it are {', '.join(others[:12])}{more}"
+        )
