@@ -62,6 +62,9 @@ class Augment(Part):
     crop_scale: tuple[float, float] | None = None
     """Resize by a factor between these two, drawn anew for each image, before `crop_size` is cut
     or, without one, the size of the images."""
+    mosaic: float = 0.0
+    """Probability that four images are shown as one, each in another size, where boxes are told
+    (https://arxiv.org/abs/2004.10934); before all other changes."""
     mirror: Literal["none", "random", "alternating"] = "none"
     """Mirror left-right at random, or at random in the first epoch and in turn thereafter
     (https://arxiv.org/abs/2404.00498, section 3.6)."""

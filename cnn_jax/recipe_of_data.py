@@ -71,9 +71,9 @@ class Data(Part):
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH` or `masks:PATH`. In Python also arrays
-    (images, targets), or a function that returns such a pair or what `cnn_jax.from_arrays`
-    makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH`, `masks:PATH`, `coco:PATH`, `voc:PATH` or
+    `yolo:PATH`. In Python also arrays (images, targets), or a function that returns such a pair or
+    what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -93,8 +93,11 @@ class Data(Part):
     in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size. Of `masks:PATH` the longer side of the size that images are scaled to
-    fit."""
+    images differ in size. Of sets of boxes the side of a square, by default 320. Of
+    `masks:PATH` the longer side of the size that images are scaled to fit."""
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """How images of sets of boxes come to a square: whole and filled up at the bottom or the right,
+    or stretched. Boxes are told in pixels of the files all the same."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None

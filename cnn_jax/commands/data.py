@@ -71,6 +71,8 @@ class Reading:
 
     image_size: int | None = None
     """Side in pixels to which every image is resized."""
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """How images of sets of boxes come to a square: whole and filled up, or stretched."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None
@@ -93,12 +95,13 @@ class Reading:
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
+        from cnn_jax.data.catalog import told_kind
         from cnn_jax.data.recipe_data import read_data
         from cnn_jax.tasks import target_kind
 
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         kind = target_kind(Recipe("data", task=Task(fields.pop("task"))))
-        return read_data(Data(name, **fields), data_dir, kind=kind)
+        return read_data(Data(name, **fields), data_dir, kind=told_kind(name) or kind)
 
 
 @dataclass(frozen=True)
@@ -236,14 +239,14 @@ class DataShow:
         """Draws images with what is told of their places over them."""
         from cnn_jax.data.dataset import Split
         from cnn_jax.data.recipe_data import data_spec
-        from cnn_jax.report.mask_sheet import mask_sheet
+        from cnn_jax.report.spatial_sheet import spatial_sheet
 
         spec, train = data_spec(dataset), dataset.train
         assert isinstance(train, Split)
         images = _in_bytes(train.images)
         if images.shape[-1] not in (1, 3):
             raise UserError(f"images of {images.shape[-1]} channels cannot be shown")
-        sheet = mask_sheet(
+        sheet = spatial_sheet(
             dataclasses.replace(train, inputs=images),
             spec,
             preprocess=self.preprocess,
@@ -251,6 +254,7 @@ class DataShow:
             seed=self.seed,
             examples=self.examples,
             variants=self.variants,
+            fit=self.data.fit,
         )
         self._save(sheet)
         print(

@@ -29,13 +29,13 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     Returns:
       name; source (where it lies); notes; image_shape [h, w, c]; class_names (of classes, tags or
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
-      how many examples are of a class, or have a tag; of masks how many pixels), or numbers (of
-      each split, for each number its mean, std, least and most); mean and std (of each channel of
-      the training images, in their own values). Of series it is series_shape [t, c] and no
-      image_shape, and lengths has the least and greatest of each split. Of texts neither
-      image_shape nor mean and std, but vocabulary (how many words there are), and lengths (least
-      and most) and mean_lengths of each split in words. Of sounds the rate, and the same lengths
-      in seconds.
+      how many examples are of a class, or have a tag; of boxes how many there are, of masks how
+      many pixels), or numbers (of each split, for each its mean, std, least and most); mean and
+      std (of each channel of the training images, in their own values). Of series it is
+      series_shape [t, c] and no image_shape, and lengths has the least and greatest of each split.
+      Of texts neither image_shape nor mean and std, but vocabulary (how many words there are), and
+      lengths (least and most) and mean_lengths of each split in words. Of sounds the rate, and the
+      same lengths in seconds.
     """
     if input_kind(dataset.train) == "tokens":
         return _of_texts(dataset)
@@ -117,7 +117,8 @@ def _of_lengths(
 
 
 def _of_targets(dataset: Dataset, splits: dict[str, Examples]) -> dict[str, Any]:
-    facts = {name: target_facts(split.targets) for name, split in splits.items()}
+    classes = len(dataset.class_names)
+    facts = {name: target_facts(split.targets, classes) for name, split in splits.items()}
     if "mean" in facts["train"]:
         numbers = {
             name: [
@@ -126,15 +127,10 @@ def _of_targets(dataset: Dataset, splits: dict[str, Examples]) -> dict[str, Any]
             for name, found in facts.items()
         }
         return {"numbers": numbers}
-    if "there" in facts["train"]:
-        counts = {name: [int(each) for each in found["there"]] for name, found in facts.items()}
-        return {"class_counts": counts}
-    classes = len(dataset.class_names)
-    counts = {name: target_facts(split.targets, classes) for name, split in splits.items()}
-    if "pixels" in counts["train"]:
-        return {
-            "class_counts": {name: [*map(int, each["pixels"])] for name, each in counts.items()}
-        }
+    for what in ("boxes", "pixels", "there"):
+        if what in facts["train"]:
+            counts = {name: [int(each) for each in found[what]] for name, found in facts.items()}
+            return {"class_counts": counts}
     return {
         "class_counts": {
             name: class_counts(split.labels, classes).tolist() for name, split in splits.items()

@@ -111,6 +111,7 @@ def read_data(
         rate=config.rate,
         dealt=config.folds is not None,
         masks=config.masks,
+        fit=config.fit,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cnn_jax.data.boxed_set import FORMS
 from cnn_jax.data.catalog import SERIES, fetch, load
 from cnn_jax.data.contents import digests
 from cnn_jax.data.dataset import Examples, Split, input_kind
@@ -33,6 +34,7 @@ from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged_boxes import judged_boxes
 from cnn_jax.evaluation.judged_masks import joined_targets, judged_masks
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
@@ -170,6 +172,9 @@ def _found(
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind in FORMS and colon:
+        boxes, said = judged_boxes(restored, name, skip_bad)
+        return restored.spec.class_names, dict(boxes), said
     if kind == "text" and colon:
         return _texts(restored, name, path)
     if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:

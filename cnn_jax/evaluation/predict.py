@@ -311,10 +311,10 @@ class Answers:
         self._restored, self._told = restored, told
         self._programs: dict[tuple[int, ...], Any] = {}
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """What is told (n, k) of raw images (n, h, w, c)."""
+    def __call__(self, images: np.ndarray) -> Any:
+        """What is told (n, k) of raw images (n, h, w, c), or a tree of arrays (n, ...)."""
         given = self._restored.variables, images
         if images.shape not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)
             self._programs[images.shape] = program
-        return np.asarray(self._programs[images.shape](*given))
+        return jax.tree.map(np.asarray, self._programs[images.shape](*given))

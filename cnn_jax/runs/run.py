@@ -226,6 +226,8 @@ class _Run:
                 program.compile_train(*self.experiment.step_arrays())
                 program.compile_evaluation()
                 program.compile_seal()
+                if not folder.steps():
+                    program.compile_init()
             announce_compilations(self.display, program)
             if unsure:
                 self.display.say(unsure)
