@@ -19,6 +19,7 @@ from cnn_jax.recipe_of_data import Data as Data
 from cnn_jax.recipe_of_data import Interpolation as Interpolation
 from cnn_jax.recipe_of_data import Masks as Masks
 from cnn_jax.recipe_of_data import Series as Series
+from cnn_jax.recipe_of_data import Sound as Sound
 from cnn_jax.recipe_of_data import Text as Text
 
 Views = Literal["none", "mirror", "six"]
@@ -61,6 +62,9 @@ class Augment(Part):
     crop_scale: tuple[float, float] | None = None
     """Resize by a factor between these two, drawn anew for each image, before `crop_size` is cut
     or, without one, the size of the images."""
+    mosaic: float = 0.0
+    """Probability that four images are shown as one, each in another size, where boxes are told
+    (https://arxiv.org/abs/2004.10934); before all other changes."""
     mirror: Literal["none", "random", "alternating"] = "none"
     """Mirror left-right at random, or at random in the first epoch and in turn thereafter
     (https://arxiv.org/abs/2404.00498, section 3.6)."""
@@ -327,6 +331,7 @@ class Recipe(Part):
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
     series: Series = field(default_factory=Series)
+    sound: Sound = field(default_factory=Sound)
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

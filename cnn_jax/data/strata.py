@@ -20,11 +20,15 @@ def strata(targets: Any) -> np.ndarray:
     Of classes the class; of tags the rarest of those that are there in an example, so that rare
     tags come to every part (a first step of Sechidis et al. 2011,
     https://doi.org/10.1007/978-3-642-23808-6_10); of numbers the tenth of the sorted first number;
-    of anything else one stratum.
+    of boxes the rarest class in an image, as of tags; of anything else one stratum.
 
     Args:
       targets: a tree of arrays (n, ...).
     """
+    if isinstance(targets, dict) and "box_class" in targets:
+        labels, there = targets["box_class"], targets["there"]
+        classes = np.arange(labels[there].max(initial=0) + 1)
+        return strata(((labels[..., None] == classes) & there[..., None]).any(1).astype(np.int8))
     if isinstance(targets, dict):
         return np.zeros(len(next(iter(targets.values()))), np.int64)
     kind = field_of(targets).kind

@@ -11,10 +11,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cnn_jax.defaults.box_recipe import LEARNS as BOXES_LEARN
+from cnn_jax.defaults.box_recipe import box_facts, choose_for_boxes
 from cnn_jax.defaults.facts import Chosen, ImageFacts, uneven
 from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
+from cnn_jax.defaults.sound_recipe import LEARNS as SOUND_LEARNS
+from cnn_jax.defaults.sound_recipe import choose_for_sounds, sound_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.duration import epochs, percent
@@ -226,8 +230,10 @@ DEFAULTS: dict[str, Default] = {
     "binary": Default("one of two classes", _image_facts, choose_for_images),
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
+    "detection": Default(BOXES_LEARN, box_facts, choose_for_boxes, "voc:FOLDER"),
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
+    "sound": Default(SOUND_LEARNS, sound_facts, choose_for_sounds, "sound:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""
