@@ -1,7 +1,10 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from cnn_jax.layers.basic import Conv
 from cnn_jax.layers.cpu.platform import layers_for
@@ -117,3 +120,14 @@ def test_gradients_go_where_the_values_came_from():
 
     largest = unpool(*pool_with_places(x), (4, 4)) != 0
     np.testing.assert_allclose(jax.grad(value)(x), jnp.where(largest, weights, 0), rtol=1e-6)
+
+
+def test_unpooling_scatters_nothing_on_any_platform():
+    def value(x):
+        return jnp.sum(unpool(*pool_with_places(x), (5, 7)) ** 2)
+
+    x = jax.ShapeDtypeStruct((2, 5, 7, 3), "float32")
+    program = export.export(jax.jit(jax.grad(value)), platforms=("cuda", "tpu"))(x)
+    operations = set(re.findall(r"stablehlo\.(\w+)", program.mlir_module()))
+    assert "select" in operations
+    assert not [each for each in operations if re.match("scatter|gather|dynamic|sort", each)]
