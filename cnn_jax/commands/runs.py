@@ -16,6 +16,7 @@ from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
+    from cnn_jax.data.dataset import Examples
     from cnn_jax.evaluation.predict import Told
     from cnn_jax.restored import Restored
 
@@ -46,6 +47,9 @@ class Evaluate:
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
+    pictures: Path | None = None
+    """Draw some of the examples with what is true and what is told over them, where that has a
+    place in an image, as a PNG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
@@ -64,6 +68,7 @@ class Evaluate:
             self.skip_bad,
             self.code,
             self.options,
+            None if self.pictures is None else self._draw,
         )
         if self.json:
             print_json(found)
@@ -77,6 +82,16 @@ class Evaluate:
         if found["unseen"]:
             print("without them:")
             print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
+
+    def _draw(self, restored: Restored, examples: Examples) -> None:
+        from cnn_jax.report.told_sheet import told_sheet
+
+        assert self.pictures is not None
+        sheet = told_sheet(restored, examples)
+        try:
+            sheet.save(self.pictures)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--pictures {self.pictures} cannot be written: {error}") from None
 
 
 def _print_parts(found: Mapping[str, Any]) -> None:
