@@ -22,6 +22,7 @@ from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
+    from cnn_jax.data.dataset import Examples
     from cnn_jax.data.images import UnreadableImage
     from cnn_jax.evaluation.predict import Told
     from cnn_jax.evaluation.predict_boxes import Placed
@@ -54,6 +55,9 @@ class Evaluate:
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
+    pictures: Path | None = None
+    """Draw some of the examples with what is true and what is told over them, where that has a
+    place in an image, as a PNG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
     records: Path | None = None
@@ -77,6 +81,7 @@ class Evaluate:
                 self.skip_bad,
                 self.code,
                 self.options,
+                None if self.pictures is None else self._draw,
             )
             if self.records is None
             else metrics_of(self.run, self.records, self.code)
@@ -95,6 +100,16 @@ class Evaluate:
             unseen = found["unseen"]
             print_fields({k: metric_text(k, v) for k, v in unseen.items() if "/" not in k})
             print_by_name(unseen)
+
+    def _draw(self, restored: Restored, examples: Examples) -> None:
+        from cnn_jax.report.told_sheet import told_sheet
+
+        assert self.pictures is not None
+        sheet = told_sheet(restored, examples)
+        try:
+            sheet.save(self.pictures)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--pictures {self.pictures} cannot be written: {error}") from None
 
 
 @dataclass(frozen=True)
