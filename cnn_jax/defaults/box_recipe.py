@@ -167,7 +167,7 @@ def _model(learnt: bool) -> Model:
             "body": body,
             "body_options": options,
             "channels": 96,
-            "extra_levels": 1,
+            "extra_levels": 0,
             "head_depth": 2,
             "range_scale": 4.0,
         },
