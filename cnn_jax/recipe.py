@@ -19,6 +19,7 @@ from cnn_jax.recipe_of_data import Data as Data
 from cnn_jax.recipe_of_data import Interpolation as Interpolation
 from cnn_jax.recipe_of_data import Masks as Masks
 from cnn_jax.recipe_of_data import Series as Series
+from cnn_jax.recipe_of_data import Sound as Sound
 from cnn_jax.recipe_of_data import Text as Text
 
 Views = Literal["none", "mirror", "six"]
@@ -330,6 +331,7 @@ class Recipe(Part):
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
     series: Series = field(default_factory=Series)
+    sound: Sound = field(default_factory=Sound)
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

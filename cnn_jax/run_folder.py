@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -319,14 +320,23 @@ class RunFolder:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
     return found
 
 
+@functools.cache
 def commit() -> str | None:
-    """The git commit this code stands at, with `-dirty` if files differ; None outside git."""
+    """The git commit this code stands at, with `-dirty` if files differ; None outside git.
+
+    As it was when a process first asked: what it runs is not changed by later edits.
+    """
     source = Path(__file__).parent
 
     def git(*words: str) -> str | None:

@@ -105,8 +105,8 @@ class Predict:
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of texts: texts in quotes, or files with a text a
-    line."""
+    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns. Of a
+    model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
@@ -128,6 +128,7 @@ class Predict:
         from cnn_jax.evaluation.pictures import pictures
         from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+        from cnn_jax.evaluation.sounds_to_tell import is_sound
 
         if not self.images:
             raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
@@ -137,7 +138,8 @@ class Predict:
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        files, bad = pictures(self.images)
+        sounds = restored.spec.input_kind == "sound"
+        files, bad = pictures(self.images, is_sound if sounds else None)
         if (kind := placed_kind(restored)) is not None:
             if self.csv is not None:
                 raise UserError(

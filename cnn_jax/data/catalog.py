@@ -23,6 +23,7 @@ from cnn_jax.data.series import load_series
 from cnn_jax.data.series_files import Fill
 from cnn_jax.data.series_places import find_series
 from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.data.sound import load_sound
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.data.text import load_text
@@ -58,6 +59,8 @@ def load(
     fill_missing: Fill = "none",
     text: Text | None = None,
     vocabulary: Vocabulary | None = None,
+    rate: int | None = None,
+    dealt: bool = False,
     masks: Masks | None = None,
     fit: Fit = "letterbox",
 ) -> Dataset:
@@ -66,8 +69,8 @@ def load(
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
-        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `masks:PATH`; `coco:PATH`; `voc:PATH`;
-        `yolo:PATH`; or a name of the TFDS catalog such as `cifar10`.
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `masks:PATH`;
+        `coco:PATH`; `voc:PATH`; `yolo:PATH`; or a name of the TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -82,6 +85,8 @@ def load(
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
       text: how the texts of `text:PATH` become words.
       vocabulary: of a model that is given texts; by default all words of the set.
+      rate: samples a second of `sound:PATH`, by default as most of its files have.
+      dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
       masks: how those of `masks:PATH` are read.
       fit: how images of sets of boxes come to a square.
 
@@ -117,7 +122,7 @@ def load(
         )
     if fill_missing != "none":
         raise UserError(
-            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has images; "
+            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has none; "
             "leave it out"
         )
     if form == "masks" and colon:
@@ -157,6 +162,22 @@ def load(
         raise UserError(f"--data.fit {fit} is for sets of boxes, and {name} has none; leave it out")
     if masks is not None and masks != Masks():
         raise UserError(f"--data.masks is for masks:PATH, and {name} has no masks; leave it out")
+    if rate is not None and form != "sound":
+        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
+    if form == "sound" and colon:
+        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
+        if rate is not None and rate < 1:
+            raise UserError(f"--data.rate {rate} must be at least 1")
+        return load_sound(
+            rest,
+            columns,
+            kind=kind,
+            rate=rate,
+            skip_bad=skip_bad,
+            name=name,
+            test_part=test_part,
+            dealt=dealt,
+        )
     if form == "csv" and colon and kind in SPATIAL:
         other = "masks:PATH or npz:FILE" if kind == "mask" else BOXED
         raise UserError(f"{name} has no {kind}; give {other}")
@@ -240,7 +261,11 @@ def told_kind(name: str) -> Kind | None:
 
 
 def _refuse_image_reading(
-    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+    name: str,
+    image_size: int | None,
+    skip_bad: bool,
+    grey_range: GreyRange | None,
+    what: str = "series",
 ) -> None:
     flags = {
         "image-size": image_size is not None,
@@ -249,7 +274,7 @@ def _refuse_image_reading(
     }
     for flag, given in flags.items():
         if given:
-            raise UserError(f"--data.{flag} is for images, and {name} has series; leave it out")
+            raise UserError(f"--data.{flag} is for images, and {name} has {what}; leave it out")
 
 
 def _refuse_for_texts(
@@ -321,11 +346,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
-    if kind == "text" and colon:
-        text_at = user_path(rest)
-        if not text_at.exists():
+    if kind in ("sound", "text") and colon:
+        lies_at = user_path(rest)
+        if not lies_at.exists():
             raise UserError(f"{name}: there is no file or folder {rest}")
-        return Fetched(str(text_at.resolve()), True)
+        return Fetched(str(lies_at.resolve()), True)
     from cnn_jax.data.tfds_boxes import usable
     from cnn_jax.data.tfds_sets import fetch_tfds
 
@@ -377,6 +402,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
+        Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
         Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():

@@ -28,10 +28,12 @@ LARGEST = 320
 """Images whose longer side has more pixels are scaled down to it."""
 _CROP = 192
 """Side of the parts that are learnt from, at most."""
-_PIXELS = 12_000 * 160 * 160
+_PIXELS = 440e6
 """Of the images that an average run sees, in parts of them: some 15 minutes on two cores."""
-_LEAST, _MOST = 20, 300
+_LEAST, _MOST = 8, 300
 """Epochs."""
+_FINE = 128
+"""Images whose shorter side has fewer pixels are taken pixel by pixel, others by 2x2 at once."""
 _LOOKED_AT = 64
 
 
@@ -117,35 +119,36 @@ def choose_for_masks(
     rounds = _PIXELS / (facts.examples * crop[0] * crop[1])
     rounds = max(_LEAST, min(_MOST, round(rounds)))
     every = epochs(max(1, rounds // 20))
-    batch = min(8, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
+    batch = min(4, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
+    fine = min(height, width) < _FINE
     recipe = Recipe(
         name=name,
         data=dataclasses.replace(data, validation=0.15),
         task=Task(task),
         augment=Augment(
             crop_size=crop,
-            crop_scale=(0.6, 1.7),
+            crop_scale=(0.6, 1.8),
             mirror="random",
-            brightness=0.2,
-            contrast=0.2 if facts.channels in (1, 3) else 0.0,
-            saturation=0.2 if facts.channels == 3 else 0.0,
+            brightness=0.3,
+            contrast=0.3 if facts.channels in (1, 3) else 0.0,
+            saturation=0.3 if facts.channels == 3 else 0.0,
         ),
-        model=Model("unet", options={"width": 16, "norm": "batch"}),
+        model=Model("unet", options={"width": 24, "patch": 1 if fine else 2}),
         loss=Loss("cross_entropy_dice"),
-        optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.01),
+        optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.02),
         schedule=Schedule("cosine", warmup=percent(5)),
         checkpoints=Checkpoints(every=every),
         batch_size=batch,
         duration=epochs(rounds),
         validate_every=every,
-        ema=0.99,
+        ema=0.998,
     )
     return Chosen(recipe, _why(facts, recipe, (height, width)))
 
 
 def _rounded(side: int) -> int:
-    """The side of a part: a multiple of 16, which a U-Net can halve four times."""
-    return max(16, side // 16 * 16)
+    """The side of a part: a multiple of 32, which a U-Net can halve as often as it does."""
+    return max(32, side // 32 * 32)
 
 
 def _why(facts: MaskFacts, recipe: Recipe, size: tuple[int, int]) -> str:

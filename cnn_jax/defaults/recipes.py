@@ -17,6 +17,8 @@ from cnn_jax.defaults.facts import Chosen, ImageFacts, uneven
 from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
+from cnn_jax.defaults.sound_recipe import LEARNS as SOUND_LEARNS
+from cnn_jax.defaults.sound_recipe import choose_for_sounds, sound_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.duration import epochs, percent
@@ -231,6 +233,7 @@ DEFAULTS: dict[str, Default] = {
     "detection": Default(BOXES_LEARN, box_facts, choose_for_boxes, "voc:FOLDER"),
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
+    "sound": Default(SOUND_LEARNS, sound_facts, choose_for_sounds, "sound:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""

@@ -18,14 +18,14 @@ class _Found(NamedTuple):
 
     Attributes:
       tile: how many tiles are done.
-      count: how many boxes are kept.
+      number: how many boxes are kept.
       places: (count,) int32, where they stand among all, sorted.
       boxes: (count, 4).
       groups: (count,) int32.
     """
 
     tile: jax.Array
-    count: jax.Array
+    number: jax.Array
     places: jax.Array
     boxes: jax.Array
     groups: jax.Array
@@ -69,7 +69,7 @@ def kept(
     sorted_groups = jnp.pad(groups[order], (0, padding))
 
     def unfinished(found: _Found) -> jax.Array:
-        return (found.count < count) & (found.tile * size < total)
+        return (found.number < count) & (found.tile * size < total)
 
     def step(found: _Found) -> _Found:
         start = found.tile * size
@@ -80,10 +80,10 @@ def kept(
         hidden = _hides(found.boxes, found.groups, tile, group, overlap)
         left = (places < total) & ~jnp.any(hidden, axis=0)
         stays = _settled(left, _hides(tile, group, tile, group, overlap))
-        target = jnp.where(stays, found.count + jnp.cumsum(stays) - 1, count)
+        target = jnp.where(stays, found.number + jnp.cumsum(stays) - 1, count)
         return _Found(
             found.tile + 1,
-            found.count + jnp.sum(stays),
+            found.number + jnp.sum(stays),
             found.places.at[target].set(places, mode="drop"),
             found.boxes.at[target].set(tile, mode="drop"),
             found.groups.at[target].set(group, mode="drop"),
@@ -93,7 +93,7 @@ def kept(
     empty = jnp.zeros(count, jnp.int32)
     first = _Found(zero, zero, empty, jnp.zeros((count, 4), boxes.dtype), empty)
     found = jax.lax.while_loop(unfinished, step, first)
-    filled = jnp.arange(count) < found.count
+    filled = jnp.arange(count) < found.number
     return jnp.where(filled, order[found.places], 0), filled
 
 

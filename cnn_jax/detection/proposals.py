@@ -62,11 +62,11 @@ def proposed(
       Boxes (count, 4) and which of them there are (count,) bool.
     """
     parts = []
-    for level, (logits, moves, there) in enumerate(zip(objectness, deltas, anchors, strict=True)):
+    for place, (logits, moves, given) in enumerate(zip(objectness, deltas, anchors, strict=True)):
         best, places = jax.lax.top_k(jax.lax.stop_gradient(logits), min(count, len(logits)))
         moves = jax.lax.stop_gradient(moves)[places]
-        boxes = clipped(coding.decode(moves, jnp.asarray(there)[places]), size)
-        parts.append((boxes, best, jnp.full(len(places), level, jnp.int32)))
+        boxes = clipped(coding.decode(moves, jnp.asarray(given)[places]), size)
+        parts.append((boxes, best, jnp.full(len(places), place, jnp.int32)))
     boxes, logits, level = (jnp.concatenate(part) for part in zip(*parts, strict=True))
     large = jnp.min(boxes[:, 2:] - boxes[:, :2], axis=-1) >= SMALLEST_SIDE
     usable = large & (jax.nn.sigmoid(logits) >= least)

@@ -17,6 +17,7 @@ from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
 from cnn_jax.evaluation.saved_records import has_records, write_records
+from cnn_jax.evaluation.sounds_to_tell import for_length
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -76,6 +77,8 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
+    if spec.input_kind == "sound":
+        recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
     if is_spatial(spec.targets) and isinstance(data.examples, Split):
         # Masks are as large as the largest image, boxes as many as in the fullest.
         spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))

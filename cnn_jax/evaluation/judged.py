@@ -26,6 +26,8 @@ from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
 from cnn_jax.data.resizing import central_square, resize
 from cnn_jax.data.series import series_parts
+from cnn_jax.data.sound import find_sounds, read_sounds
+from cnn_jax.data.sound_files import at_least
 from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
@@ -178,8 +180,8 @@ def _found(
     if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
         masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
         return restored.spec.class_names, dict(masks), told
-    if kind in ("csv", "npz", *SERIES) and colon:
-        return _told(restored, name, path, data_dir)
+    if kind in ("csv", "npz", "sound", *SERIES) and colon:
+        return _told(restored, name, path, data_dir, skip_bad)
     if name in ("digits", "rotated_digits") or kind == "shapes":
         held = load(name, kind=target_kind(restored.recipe))
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
@@ -193,13 +195,18 @@ def _found(
 
 
 def _told(
-    restored: Restored, name: str, path: str, data_dir: Path | None
+    restored: Restored, name: str, path: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
-    """The same of a table or of arrays, with the targets that the model tells."""
+    """The same of a table, arrays, series or sounds, with the targets that the model tells."""
     kind, known = target_kind(restored.recipe), restored.spec.class_names
     if name.startswith("csv:"):
         files = find_table(path, restored.recipe.data.columns, kind)
         names, parts, notes = files.class_names, dict[str, Source | Split](files.parts), files.notes
+    elif name.startswith("sound:"):
+        sounds = find_sounds(path, name, restored.recipe.data.columns, kind, judged=True)
+        sounds, splits = read_sounds(sounds, name, restored.spec.rate, skip_bad=skip_bad)
+        names, parts = sounds.class_names, dict[str, Source | Split](splits)
+        notes = tuple(sounds.notes)
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
@@ -290,6 +297,8 @@ def _joined(
 def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
     if restored.spec.input_kind == "tokens":
         return inputs  # which are read so
+    if restored.spec.input_kind == "sound":
+        return at_least(inputs, restored.spec.image_shape[0])
     if restored.spec.input_kind == "series":
         return of_length(inputs, restored.spec.image_shape)
     return in_shape(inputs, view_of(restored))

@@ -23,12 +23,13 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
-FILES = ("coco", "csv", "folder", "masks", "npz", "series", "text", "voc", "yolo")
+FILES = ("coco", "csv", "folder", "masks", "npz", "series", "sound", "text", "voc", "yolo")
 """Forms of names that lead to files of a user's own."""
 
 _SHAPES = {
     "image": "images (height, width, channels)",
     "series": "series (times, channels)",
+    "sound": "sounds (samples,)",
     "tokens": "texts (words,)",
 }
 

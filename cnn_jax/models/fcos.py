@@ -112,8 +112,9 @@ class FCOS(Detector):
         of_levels = self.strides(outputs["boxes"], size)
         limits = [0.0, *(self.range_scale * stride for stride in of_levels[:-1]), np.inf]
         points = jnp.concatenate(places)
-        strides = jnp.asarray(np.repeat(np.float32(of_levels), counts))
-        ranges = jnp.asarray(np.repeat(np.float32([*itertools.pairwise(limits)]), counts, axis=0))
+        strides = jnp.asarray(np.repeat(np.asarray(of_levels, np.float32), counts))
+        ends = np.asarray([*itertools.pairwise(limits)], np.float32)
+        ranges = jnp.asarray(np.repeat(ends, counts, axis=0))
 
         def one(
             logits: jax.Array, distances: jax.Array, centres: jax.Array, truth: Truth
@@ -137,8 +138,9 @@ class FCOS(Detector):
             )
             return tuple(jnp.sum(part) / count for part in parts)
 
-        raw = (flat(outputs[name]) for name in ("classes", "boxes", "centres"))
-        return dict(zip(self.PARTS, jax.vmap(one)(*raw, truth), strict=True))
+        classes, boxes, centres = (flat(outputs[name]) for name in ("classes", "boxes", "centres"))
+        found = jax.vmap(one)(classes, boxes, centres, truth)
+        return dict(zip(self.PARTS, found, strict=True))
 
     def decode(self, outputs: Outputs, size: Size) -> Detections:
         """What is found in images (b, ...) of (height, width) pixels."""

@@ -129,8 +129,8 @@ class Head(nn.Module):
         for x in levels:
             for conv in inner:
                 x = conv(x, train=train)
-            for name, conv in last.items():
-                found[name].append(conv(x).astype(jnp.float32))
+            for name, output in last.items():
+                found[name].append(output(x).astype(jnp.float32))
         return found
 
 

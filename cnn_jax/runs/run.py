@@ -226,6 +226,8 @@ class _Run:
                 program.compile_train(*self.experiment.step_arrays())
                 program.compile_evaluation()
                 program.compile_seal()
+                if not folder.steps():
+                    program.compile_init()
             announce_compilations(self.display, program)
             if unsure:
                 self.display.say(unsure)
@@ -391,6 +393,7 @@ class _Run:
             "stopped": "early" if steps < program.plan.total else "end",
             "tested": tested,
             "test": test,
+            "fold": program.spec.fold or None,
             "restarts": progress.restarts,
             "skipped_batches": progress.skipped,
             "origin": self.folder.origin(),

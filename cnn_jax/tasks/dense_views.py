@@ -23,7 +23,7 @@ def in_dense_views(
       apply: the net.
       images: which it is applied to.
       views: `mirror` averages with the outputs of the mirror images, mirrored back.
-      window: side of the windows that it is applied to, one after the other; None for the whole.
+      window: side of the windows that it is applied to; None for the whole.
     """
 
     def whole(images: jax.Array) -> jax.Array:
@@ -36,19 +36,25 @@ def in_dense_views(
 
 
 def _in_windows(apply: Dense, images: jax.Array, side: int) -> jax.Array:
-    """The mean over all windows that a pixel lies in; they overlap by half, or more at the end."""
-    _, height, width, _ = images.shape
+    """The mean over all windows that a pixel lies in; they overlap by half, or more.
+
+    The windows of an image lie side by side in one batch, so that they stay on its device.
+    """
+    batch, height, width, _ = images.shape
     rows, columns = min(side, height), min(side, width)
-    total: jax.Array | None = None
+    places = [
+        (slice(top, top + rows), slice(left, left + columns))
+        for top in _starts(height, rows)
+        for left in _starts(width, columns)
+    ]
+    seen = jnp.stack([images[:, down, across] for down, across in places], axis=1)
+    found = apply(seen.reshape(-1, *seen.shape[2:]))
+    found = found.reshape(batch, len(places), *found.shape[1:])
+    total = jnp.zeros((batch, height, width, found.shape[-1]), found.dtype)
     count = np.zeros((height, width, 1), np.float32)
-    for top in _starts(height, rows):
-        for left in _starts(width, columns):
-            seen = apply(images[:, top : top + rows, left : left + columns])
-            if total is None:
-                total = jnp.zeros((len(images), height, width, seen.shape[-1]), seen.dtype)
-            total = total.at[:, top : top + rows, left : left + columns].add(seen)
-            count[top : top + rows, left : left + columns] += 1
-    assert total is not None
+    for place, (down, across) in enumerate(places):
+        total = total.at[:, down, across].add(found[:, place])
+        count[down, across] += 1
     return total / count
 
 

@@ -1,67 +1,75 @@
+"""The weights of a classifier become those of the body of another net."""
+
+import re
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax import Init, Model, models
+from cnn_jax import Init, Model, Recipe, models
 from cnn_jax.errors import UserError
+from cnn_jax.models.cost import shapes
+from cnn_jax.models.resnet import TORCH_NAMES
 from cnn_jax.pretrained.body_weights import body_name, load_body
 from cnn_jax.pretrained.matching import paths
+from cnn_jax.pretrained.names import export_weights
 from cnn_jax.pretrained.preparation import preparation_of
 from cnn_jax.pretrained.published import published
 from cnn_jax.pretrained.safetensors_file import write_safetensors
-from cnn_jax.recipe import Recipe
 
-WIDTHS = (4, 8, 8)
-FCOS = {
-    "body": "simple_cnn",
-    "body_options": {"widths": WIDTHS, "norm": "batch"},
-    "at": (4, 8),
-    "extra_levels": 0,
-    "channels": 8,
-    "head_depth": 1,
-    "head_norm": "none",
-}
+DEPTHS = {"depths": (1, 1, 1, 1), "width": 8}
+DETECTOR = Model(
+    "retinanet", options={"body": "resnet18", "body_options": DEPTHS, "channels": 8, "at": (8, 16)}
+)
 
 
-def variables(name, classes, **options):
-    model = models.create(name, classes, **options)
-    inputs = jnp.zeros((1, 32, 32, 3))
-    made = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs))
-    random = np.random.default_rng(classes)
-    return jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(leaf.dtype), dict(made))
+def drawn(module):
+    random = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: random.normal(size=leaf.shape).astype(np.float32), shapes(module, (64, 64, 3))
+    )
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    """Weights of a net of ten classes, and the file they lie in."""
-    found = variables("simple_cnn", 10, widths=WIDTHS, norm="batch", hidden=(16,))
-    file = tmp_path_factory.mktemp("weights") / "net.safetensors"
-    write_safetensors(file, {name: np.asarray(each) for name, each in paths(found).items()}, {})
-    return found, file
+def template():
+    module = models.create(DETECTOR.name, 3, **DETECTOR.options)
+    return jax.tree.map(
+        lambda leaf: np.full(leaf.shape, 7, np.float32), shapes(module, (64, 64, 3))
+    )
 
 
-def test_a_body_takes_the_weights_of_a_net_that_classifies(classifier):
-    theirs, file = classifier
-    before = variables("fcos", 3, **FCOS)
-    loaded = load_body(file, Model("fcos", options=FCOS), before)
-    found, known = paths(loaded.variables), paths(theirs)
-    assert list(found) == list(paths(before))
+@pytest.mark.parametrize("theirs", [True, False])
+def test_a_classifier_becomes_the_body(theirs, template, tmp_path):
+    classifier = drawn(models.create("resnet18", 10, **DEPTHS))
+    tensors = export_weights(classifier, TORCH_NAMES) if theirs else paths(classifier)
+    write_safetensors(tmp_path / "net.safetensors", tensors, {})
+    loaded = load_body(tmp_path / "net.safetensors", DETECTOR, template)
+    found, given = paths(loaded.variables), paths(classifier)
     for path, value in found.items():
-        collection, part, *rest = path.split("/")
-        source = known["/".join((collection, *rest))] if part == "body" else paths(before)[path]
-        np.testing.assert_array_equal(value, source, err_msg=path)
-    assert any(path.startswith("batch_stats/body/") for path in found)
-    report = loaded.report
-    assert sorted(report.new) == ["box_head", "class_head", "fpn"]
-    assert any("head" in name for name in report.left_out) and not report.unexpected
+        kind, _, rest = path.partition("/")
+        if rest.startswith("body/"):
+            inner = f"{kind}/{rest.removeprefix('body/')}"
+            np.testing.assert_array_equal(value, given[inner], err_msg=path)
+        else:
+            assert np.all(np.asarray(value) == 7), path
+    assert loaded.report.new == ("box_head", "class_head", "fpn")
+    # Nothing is seen of what lies behind the maps of stride 16.
+    assert all(re.search("layer4|fc|stage4|head", name) for name in loaded.report.left_out)
+    assert loaded.report.left_out and "arrays loaded" in str(loaded.report)
 
 
-def test_weights_of_another_body_are_refused(classifier):
-    _, file = classifier
-    wider = {**FCOS, "body_options": {"widths": (4, 8, 16), "norm": "batch"}}
-    with pytest.raises(UserError, match="does not fit the body simple_cnn: it lacks"):
-        load_body(file, Model("fcos", options=wider), variables("fcos", 3, **wider))
+def test_another_body_is_refused(template, tmp_path):
+    tensors = export_weights(drawn(models.create("resnet18", 10, **DEPTHS)), TORCH_NAMES)
+    del tensors["layer2.0.conv1.weight"]
+    write_safetensors(tmp_path / "net.safetensors", tensors, {})
+    lacking = "another shape, params/stage2/block0/conv1/conv/kernel$"
+    with pytest.raises(UserError, match=f"does not fit the body resnet18: it lacks, .* {lacking}"):
+        load_body(tmp_path / "net.safetensors", DETECTOR, template)
+
+
+def test_a_model_without_a_body_is_refused(template, tmp_path):
+    with pytest.raises(UserError, match=r"resnet18 has none; these have: .*retinanet"):
+        load_body(tmp_path / "net.safetensors", Model("resnet18"), template)
 
 
 def test_what_is_published_for_a_body_says_how_images_are_normalised():

@@ -48,15 +48,16 @@ def layers_for(
         if convolutions and isinstance(module, Conv) and name == "convolve":
             return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
         if convolutions and isinstance(module, TransposedConv) and name == "spread":
-            return cpu_spread(*args, module.strides, winograd=winograd, alone=alone)
+            x, kernel = args
+            return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
         if alone and isinstance(module, RoiAlign) and name == "cut":
             return cpu_cut(*args, side=module.side)
         if words and isinstance(module, WordConv) and name == "convolve" and devices == 1:
-            found = convolve_words(*args, **kwargs)
-            return method(*args, **kwargs) if found is None else found
+            of_words = convolve_words(*args, **kwargs)
+            return method(*args, **kwargs) if of_words is None else of_words
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()
