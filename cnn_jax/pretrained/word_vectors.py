@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def read_word_vectors(file: Path, places: Mapping[str, int]) -> WordRows:
     """
     binary = ".bin" in file.suffixes
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as found_there:
-            opened = cast(BinaryIO, found_there)
+        opening: Any = gzip.open if file.suffix == ".gz" else open
+        with opening(file, "rb") as opened:
             found: dict[int, np.ndarray] = {}
             for word, vector in (_binary if binary else _lines)(file, opened, places):
                 found.setdefault(places[word], vector)
@@ -55,7 +55,7 @@ def read_word_vectors(file: Path, places: Mapping[str, int]) -> WordRows:
 
 
 def _lines(
-    file: Path, opened: BinaryIO, places: Mapping[str, int]
+    file: Path, opened: IO[bytes], places: Mapping[str, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Wanted words with their vectors, of a text."""
     size = None
@@ -83,7 +83,7 @@ def _lines(
 
 
 def _binary(
-    file: Path, opened: BinaryIO, places: Mapping[str, int]
+    file: Path, opened: IO[bytes], places: Mapping[str, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The same of word2vec's binary form."""
     head = opened.readline().split()
