@@ -18,6 +18,7 @@ from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task
 from cnn_jax.batch import Batch
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.data.sound_files import END
 from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
 from cnn_jax.state import init_state
 from cnn_jax.tasks import TASKS, input_kinds, make_task
@@ -42,6 +43,9 @@ SERIES[0] = SERIES[0, 0] * np.float32(0)  # stands still
 TEXTS = RANDOM.integers(1, 12, (N, 9)).astype(np.int32)
 TEXTS[::3, 5:] = 0
 TEXTS[0] = 0  # no word
+SOUNDS = RANDOM.integers(-9000, 9000, (N, 700)).astype(np.int16)
+SOUNDS[::3, 90:] = END
+SOUNDS[0, :90] = 0  # silence
 
 # Of each picture up to two squares, one bright and one dark, of which a few are there in none.
 SIDE = 32
@@ -79,6 +83,7 @@ INPUTS = {
     "pixels": (IMAGES, Model("unet", options={"width": 4, "depth": 2, "norm": "none"})),
     "boxes": (SQUARES, DETECTOR),
     "series": (SERIES, Model("fcn1d", options={"widths": (16,), "kernels": (4,)})),
+    "sound": (SOUNDS, Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})),
     "tokens": (
         TEXTS, Model("text_cnn", options={"embedding": 8, "maps": 8, "dropout": 0.0})
     ),
@@ -96,6 +101,8 @@ KINDS = {
     "detection": (Task("detection"), Loss(), BOXES, "ab", "boxes"),
     "series": (Task(), Loss(), CLASSES, "abc", "series"),
     "forecast": (Task("regression"), Loss(), NUMBERS, "de", "series"),
+    "sounds": (Task(), Loss(), CLASSES, "abc", "sound"),
+    "noises": (Task("tagging"), Loss(), TAGS, "xyz", "sound"),
     "texts": (Task(), Loss(), CLASSES, "abc", "tokens"),
     "topics": (Task("tagging"), Loss(), TAGS, "xyz", "tokens"),
 }
@@ -129,7 +136,9 @@ def made(kind, **fields):
     recipe = dataclasses.replace(recipe, **fields)
     split = Split(inputs, targets)
     words = tuple("abcdefghij") if inputs is TEXTS else ()
-    spec = data_spec(Dataset("toy", tuple(names), split, None, split, "here", words=words))
+    spec = data_spec(
+        Dataset("toy", tuple(names), split, None, split, "here", words=words, rate=8000)
+    )
     value = make_task(recipe, spec)
     return Made(recipe, split, spec, value, make_model(recipe, value))
 
@@ -144,7 +153,7 @@ _VARIABLES = {}
 
 def variables_of(each):
     """Of its net: compiled once for all tasks that have as many outputs of the same inputs."""
-    key = each.task.outputs, each.recipe.model.name
+    key = each.task.outputs, each.recipe.model.name, each.spec.input_kind
     if key not in _VARIABLES:
         begun = jax.jit(lambda: init_state(0, each.model, optax.sgd(0.1), each.task.example()))()
         _VARIABLES[key] = begun.variables
