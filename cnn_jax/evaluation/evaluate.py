@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnn_jax.augment.views import Views
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
+from cnn_jax.evaluation.predictions import TOO_LARGE, file_name, predictions_of
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -48,7 +51,7 @@ def evaluate(
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
-      `evaluations/`.
+      `evaluations/`, and what was told of each example to its `predictions/`.
 
     Raises:
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
@@ -66,7 +69,8 @@ def evaluate(
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen)
+    kept: dict[str, np.ndarray] = {}
+    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, kept=kept)
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {
@@ -81,13 +85,29 @@ def evaluate(
         "devices": device_names(list(restored.mesh.devices.flat)),
         "versions": versions(),
     }
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in data.name)
-    name = f"{name}-{data.split}-step{restored.step}"
-    if recipe.views != restored.recipe.views:
-        name += f"-views-{recipe.views}"
+    other = None if recipe.views == restored.recipe.views else recipe.views
+    name = file_name(data.name, data.split, restored.step, other)
+    predictions = predictions_of(
+        kept,
+        data.examples,
+        data.digests,
+        recipe=recipe,
+        spec=spec,
+        run=str(run.resolve()),
+        dataset=data.name,
+        split=data.split,
+        checkpoint=checkpoint,
+        step=restored.step,
+    )
     try:
+        if predictions is None:
+            found["notes"].append(TOO_LARGE)
+        else:
+            file = folder.predictions / f"{name}.parquet"
+            predictions.write(file)
+            found["predictions"] = str(file)
         folder.write_evaluation(name, found)
     except OSError as error:
-        # What was found is worth more than the file.
+        # What was found is worth more than the files.
         print(f"not written beside the run: {error.strerror}", file=sys.stderr)
     return found

@@ -39,6 +39,9 @@ class ExampleTask(ABC):
     KINDS: ClassVar[tuple[str, ...]]
     NUMBERS: ClassVar[bool] = False
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    PREDICTED: ClassVar[str] = ""
+    """The kind of its stored predictions, see `cnn_jax.tasks.predicted.KINDS`; empty for none from
+    which further metrics are made."""
 
     recipe: Recipe
     spec: DataSpec
@@ -129,6 +132,12 @@ class ExampleTask(ABC):
     def infer(self, apply: Apply, inputs: Any) -> Any:
         """See `Task`."""
         return self.inputs.infer(apply, inputs)
+
+    def kept(self, outputs: Any, batch: Batch) -> dict[str, jax.Array]:
+        """Arrays (b, ...) that are stored of each example with the records, which they are not
+        among: what it takes to compute any metric without the net.
+        """
+        return {}
 
     def choose(self, records: Mapping[str, Any]) -> dict[str, Any]:
         """See `Task`."""

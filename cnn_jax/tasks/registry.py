@@ -15,6 +15,7 @@ from cnn_jax.tasks.classification import Classification
 from cnn_jax.tasks.contract import Metric, Task
 from cnn_jax.tasks.example_task import ExampleTask
 from cnn_jax.tasks.own_functions import metric_name, own_metric
+from cnn_jax.tasks.predicted import KINDS
 from cnn_jax.tasks.regression import Regression
 from cnn_jax.tasks.tagging import Tagging
 
@@ -113,8 +114,14 @@ def metric_that_counts(recipe: Recipe) -> Metric:
 
 def metric_named(name: str) -> Metric | None:
     """The metric of this name, of whichever task has one; None of a name that none has."""
-    metrics = (each for kind in TASKS.values() for each in kind.METRICS)
+    metrics = (each for kind in (*TASKS.values(), *KINDS.values()) for each in kind.METRICS)
     return next((each for each in metrics if each.name == name), None)
+
+
+def predicted_kind(recipe: Recipe) -> str:
+    """The kind of a recipe's stored predictions, see `cnn_jax.tasks.predicted.KINDS`."""
+    found = getattr(kind_of(recipe), "PREDICTED", "")
+    return found if found in KINDS else ""
 
 
 def headline(recipe: Recipe, metrics: Mapping[str, Any]) -> str:

@@ -366,6 +366,7 @@ class Program:
         *,
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
+        kept: dict[str, np.ndarray] | None = None,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, see `cnn_jax.training.evaluator.Evaluator`."""
-        return self._evaluator(variables, split, stop, chosen=chosen, choose=choose)
+        return self._evaluator(variables, split, stop, chosen=chosen, choose=choose, kept=kept)
