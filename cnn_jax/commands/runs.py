@@ -133,8 +133,10 @@ class Evaluate:
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen")
+        hidden = ("versions", "devices", "notes", "unseen", "predictions")
         print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
+        if "predictions" in found:
+            print(f"predictions: {found['predictions']}")
         for note in found["notes"]:
             print(note)
         if found["unseen"]:

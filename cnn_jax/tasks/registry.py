@@ -114,7 +114,8 @@ def metric_that_counts(recipe: Recipe) -> Metric:
 
 def metric_named(name: str) -> Metric | None:
     """The metric of this name, of whichever task has one; None of a name that none has."""
-    metrics = (each for kind in (*TASKS.values(), *KINDS.values()) for each in kind.METRICS)
+    kinds = [kind.METRICS for kind in TASKS.values()] + [kind.METRICS for kind in KINDS.values()]
+    metrics = (each for kind in kinds for each in kind)
     return next((each for each in metrics if each.name == name), None)
 
 

@@ -235,7 +235,7 @@ def make_eval_step(
         sums = {**task.sums(outputs, batch), **further, "examples": jnp.sum(batch.weights)}
         records = task.records(outputs, batch)
         # A task of a user's own may have none of it.
-        kept = getattr(task, "kept", lambda *_: {})(outputs, batch)
+        kept: Metrics = getattr(task, "kept", lambda *_: {})(outputs, batch)
         return sums, {**records, **{f"{KEPT}{name}": each for name, each in kept.items()}}
 
     return eval_step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Classes(Predicted):
     example is the probability of the class that is told.
     """
 
-    METRICS = (
+    METRICS: ClassVar[tuple[Metric, ...]] = (
         _share("accuracy"),
         _share("top5"),
         Metric("nll"),
