@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "predict": Command("runs:Predict", "tell what a run's model says of images"),
     "runs": Command("run_list:Runs", "list runs with their results"),
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
+    "sweep": Command("sweep:Sweep", "try many recipes, and choose one by validation"),
     "export": Command("export:Export", "write a run's model to a file for other programs"),
     "models": Command("models:Models", "list the models, and what they cost"),
     "data": DATA,

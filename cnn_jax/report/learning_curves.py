@@ -40,7 +40,7 @@ def draw_curves(groups: Mapping[str, Sequence[Curve]], metric: str, file: Path) 
     Raises:
       UserError: matplotlib is not installed, or the file cannot be written.
     """
-    with figure(file) as axes:
+    with figure(file) as (axes,):
         for label, curves in groups.items():
             steps, mean, deviation = mean_curve(curves)
             (line,) = axes.plot(steps, mean, label=f"{label} (n={len(curves)})")
@@ -53,8 +53,12 @@ def draw_curves(groups: Mapping[str, Sequence[Curve]], metric: str, file: Path) 
 
 
 @contextlib.contextmanager
-def figure(file: Path) -> Iterator[Any]:
+def figure(file: Path, count: int = 1) -> Iterator[Sequence[Any]]:
     """The axes of a picture that is drawn within it, and then written to a PNG file.
+
+    Args:
+      file: that is written.
+      count: of plots, side by side.
 
     Raises:
       UserError: matplotlib is not installed, or the file cannot be written.
@@ -67,11 +71,12 @@ def figure(file: Path) -> Iterator[Any]:
             "pictures of curves are drawn by matplotlib, which is not installed: pip install "
             "'cnn-jax[plots]'"
         ) from None
-    drawn = Figure(figsize=(7, 4.5), layout="constrained")
+    drawn = Figure(figsize=(7 if count == 1 else 4 * count, 4.5), layout="constrained")
     FigureCanvasAgg(drawn)
-    axes = drawn.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    yield axes
+    every = drawn.subplots(1, count, sharey=True, squeeze=False)[0]
+    for axes in every:
+        axes.spines[["top", "right"]].set_visible(False)
+    yield list(every)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         drawn.savefig(file, format="png", dpi=150)
