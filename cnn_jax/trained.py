@@ -14,20 +14,24 @@ import numpy as np
 from PIL import Image
 
 from cnn_jax import models
-from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.depth import WHOLE
+from cnn_jax.data.images import UnreadableImage, decode
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluation.given_in_python import raw_series, raw_texts
 from cnn_jax.evaluation.judged import in_shape, view_of
 from cnn_jax.evaluation.predict import Answers, read_picture, told
+from cnn_jax.evaluation.predict_masks import MasksTold
 from cnn_jax.restored import Restored, restore
 from cnn_jax.state import Variables
-from cnn_jax.tasks import make_task
+from cnn_jax.tasks import make_task, target_kind
 from cnn_jax.training.evaluator import make_model
 from cnn_jax.user_path import user_path
 
 Picture = np.ndarray | jax.Array | Image.Image | str | os.PathLike[str]
 """An array (h, w) or (h, w, c), an image of Pillow, or a JPEG, PNG, BMP or WebP file."""
 Pictures = Picture | Sequence[Picture]
-"""One, several, or an array (n, h, w, c)."""
+"""One, several, or an array (n, h, w, c). Of a model of series arrays (t, c), several, or a file;
+of one of texts a text, or a list of them."""
 
 _BATCH = 128
 
@@ -119,11 +123,14 @@ class TrainedModel:
 
         Returns:
           A list of `cnn_jax.evaluation.predict.Prediction`, classes or tags with probabilities, or
-          of `Estimate`, numbers in the unit of the data; of a single picture no list.
+          of `Estimate`, numbers in the unit of the data, or of masks (h, w) int32 of the size of
+          each picture, places in the class names; of a single picture no list.
 
         Raises:
           UserError: they are no pictures, or unlike those that the model was trained on.
         """
+        if target_kind(self.recipe) == "mask":
+            return self._masks(pictures)
         raw, names, single = self._raw(pictures)
         count = len(self.spec.class_names) if top is None else top
         if count < 1:
@@ -167,12 +174,49 @@ class TrainedModel:
         found = self._activations(wanted, self.variables, inputs)
         return {name: np.asarray(found[name]) for name in wanted}
 
+    def _masks(self, pictures: Pictures) -> Any:
+        """The mask of each picture, at its own size."""
+        if isinstance(pictures, np.ndarray | jax.Array):
+            array, single = _batch(np.asarray(pictures), self.spec.evaluated_shape[2])
+            every: list[Any] = list(array)
+        else:
+            single = isinstance(pictures, Image.Image | str | os.PathLike)
+            every = [pictures] if single else list(pictures)  # type: ignore[list-item]
+        told = MasksTold(self._restored)
+        found = [told(self._own_pixels(each)) for each in every]
+        return found[0] if single else found
+
+    def _own_pixels(self, picture: Picture) -> np.ndarray:
+        """A picture (h, w, c) as it is."""
+        if isinstance(picture, np.ndarray | jax.Array):
+            array = np.asarray(picture)
+            pixels = array[..., None] if array.ndim == 2 else array
+        elif isinstance(picture, Image.Image):
+            pixels = decode(_encoded(picture))
+        else:
+            data = self.recipe.data
+            pixels = decode(
+                Path(user_path(picture)),
+                grey_range=data.grey_range or WHOLE,
+                full_depth=data.full_depth,
+            )
+        if str(pixels.dtype) != self._dtype:
+            raise UserError(
+                f"a picture is {pixels.dtype}, but the model was trained on {self._dtype}: give "
+                "it so"
+            )
+        return pixels
+
     def _told(self, raw: np.ndarray) -> np.ndarray:
         parts = [raw[start : start + _BATCH] for start in range(0, len(raw), _BATCH)]
         return np.concatenate([self._answers(part) for part in parts])
 
     def _raw(self, pictures: Pictures) -> tuple[np.ndarray, list[str], bool]:
         """Pixels (n, h, w, c) as evaluation has them, names for them, and whether it is one."""
+        if self.spec.input_kind == "tokens":
+            return raw_texts(self._restored, pictures)
+        if self.spec.input_kind == "series":
+            return raw_series(self._restored, pictures)
         if isinstance(pictures, np.ndarray | jax.Array):
             array, single = _batch(np.asarray(pictures), self.spec.evaluated_shape[2])
             return self._shaped(array), _numbered(len(array)), single

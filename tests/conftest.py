@@ -12,6 +12,8 @@ _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+# Where it is bounded, JAX reads the whole folder whenever it stores a program.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")
 # Most of a test's time is XLA's compiling: plain code for programs that run a few times.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -93,6 +95,7 @@ def sharing():
         experiment.program.compile_train(*experiment.step_arrays())
         experiment.program.compile_evaluation()
         experiment.program.compile_seal()
+        experiment.program.compile_init()
         program = copy.copy(experiment.program)
         program.recipe = resolved(recipe)
         program.plan = Plan.of(program.recipe, program.spec.examples)

@@ -10,11 +10,11 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.speed.cases import CASES, Case
+from benchmarks.speed.cases import CASES
 
 
 class Implementation(Protocol):
@@ -36,12 +36,17 @@ class Implementation(Protocol):
         """The mean loss over all images, of the initial weights."""
 
 
-Make = Callable[[str, Case, str, Path], Implementation]
+Make = Callable[[str, Any, str, Path], Implementation]
 """Given the net's name, its case, the dtype, and the folder of the files."""
 
 
-def serve(make: Make) -> None:
-    """Runs until the input ends; the arguments are the folder, the net and the dtype."""
+def serve(make: Make, cases: Mapping[str, Any] = CASES) -> None:
+    """Runs until the input ends; the process is given the folder, the net and the dtype.
+
+    Args:
+      make: makes the implementation.
+      cases: what there is to measure, by the names of nets.
+    """
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

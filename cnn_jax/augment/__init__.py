@@ -1,6 +1,7 @@
 """Preparation and random changes of images: pure functions on whole batches, on the device."""
 
-from cnn_jax.augment.checks import check
+from cnn_jax.augment.checks import check, check_joint, check_no_crop
+from cnn_jax.augment.joint import joint_batch, moved_targets
 from cnn_jax.augment.pipeline import apply, evaluation_batch, training_batch
 from cnn_jax.augment.preprocessing import (
     change_size,
@@ -16,8 +17,12 @@ __all__ = [
     "averaged",
     "change_size",
     "check",
+    "check_joint",
+    "check_no_crop",
     "denormalise",
     "evaluation_batch",
+    "joint_batch",
+    "moved_targets",
     "normalise",
     "output_shape",
     "preprocess",

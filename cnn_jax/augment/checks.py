@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from cnn_jax import recipe
 from cnn_jax.augment.policies import GREATEST_MAGNITUDE
 from cnn_jax.augment.preprocessing import output_shape
+from cnn_jax.data.memory_limit import check_side
 from cnn_jax.errors import UserError
 
 _UNLIMITED = {
@@ -80,6 +82,62 @@ def check(
             f"--augment.contrast {augment.contrast} needs images of 1 or 3 channels; these have "
             f"{_channels(channels)}; give 0"
         )
+
+
+def check_joint(
+    augment: recipe.Augment, preprocess: recipe.Preprocess, kinds: Collection[str] = ()
+) -> None:
+    """Checks what is asked of images in which masks or boxes are told, besides what `check` does.
+
+    Args:
+      augment: what is changed at random.
+      preprocess: what is done to every image.
+      kinds: of what is told, see `cnn_jax.data.fields`.
+
+    Raises:
+      UserError: something would change an image and not what is told of it.
+    """
+    if preprocess.size is not None:
+        raise UserError(
+            f"--preprocess.size {preprocess.size} would leave masks and boxes as they are; give "
+            "--data.image-size"
+        )
+    for field in ("mixup", "cutmix", *_POLICIES):
+        if getattr(augment, field):
+            raise UserError(
+                f"--augment.{field.replace('_', '-')} {getattr(augment, field)} is for what is "
+                "told of a whole image, not for masks and boxes; leave it out"
+            )
+    if augment.mosaic:
+        _check_range(augment, "mosaic", 1, "a probability")
+        if "boxes" not in kinds:
+            raise UserError(f"--augment.mosaic {augment.mosaic} is for boxes; leave it out")
+    if augment.pad_crop and augment.pad_mode != "zero":
+        raise UserError(
+            f"--augment.pad-mode {augment.pad_mode} would show what no mask or box tells of; "
+            "leave it out"
+        )
+    if augment.crop_size is not None:
+        check_side("--augment.crop-size", min(augment.crop_size))
+        check_side("--augment.crop-size", max(augment.crop_size))
+    if augment.crop_scale is not None:
+        _check_pair(augment, "crop_scale", math.inf)
+
+
+def check_no_crop(augment: recipe.Augment) -> None:
+    """Refuses the crop of masks and boxes for what is told of a whole image.
+
+    Raises:
+      UserError: it is asked for.
+    """
+    if augment.mosaic:
+        raise UserError(f"--augment.mosaic {augment.mosaic} is for boxes; leave it out")
+    for field in ("crop_size", "crop_scale"):
+        if getattr(augment, field) is not None:
+            raise UserError(
+                f"--augment.{field.replace('_', '-')} is for masks and boxes in images; of what "
+                "is told of a whole image give --data.random-crop"
+            )
 
 
 def _check_range(augment: recipe.Augment, field: str, limit: float, meaning: str) -> None:

@@ -126,7 +126,50 @@ def draw_affine(
     return jnp.stack([jnp.stack(first, -1), jnp.stack(second, -1)], axis=1)
 
 
-def resample(images: jax.Array, matrices: jax.Array, fill: jax.Array | None = None) -> jax.Array:
+def draw_crop(
+    key: jax.Array,
+    content: jax.Array,
+    shape: tuple[int, int],
+    scale: tuple[float, float],
+) -> jax.Array:
+    """Random maps from the pixels of a part of each image to places in the image.
+
+    The image is thought of as resized by a factor whose logarithm is uniform, and a part is taken
+    from any place of it; where the part is larger, the image lies in any place of the part.
+
+    Args:
+      key: a PRNG key.
+      content: (b, 2), how much of each image there is: rows and columns from its upper left corner.
+      shape: height and width of the part.
+      scale: the least and the greatest factor.
+
+    Returns:
+      (b, 2, 3) float32, as of `draw_affine`.
+    """
+    batch = len(content)
+    size_key, place_key = jax.random.split(key)
+    low, high = jnp.log(jnp.array(scale, jnp.float32))
+    step = jnp.exp(-jax.random.uniform(size_key, (batch,), minval=low, maxval=high))
+    if scale[0] == scale[1] == 1:
+        step = jnp.ones(batch)
+    room = content - step[:, None] * jnp.array(shape, jnp.float32)
+    corner = room * jax.random.uniform(place_key, (batch, 2))
+    if scale[0] == scale[1] == 1:
+        corner = jnp.round(corner)  # whole pixels need not be resampled
+    # Pixel centres lie half a pixel from the corners.
+    shift = corner + 0.5 * step[:, None] - 0.5
+    zero = jnp.zeros(batch)
+    rows = jnp.stack([step, zero, shift[:, 0]], -1)
+    columns = jnp.stack([zero, step, shift[:, 1]], -1)
+    return jnp.stack([rows, columns], axis=1)
+
+
+def resample(
+    images: jax.Array,
+    matrices: jax.Array,
+    fill: jax.Array | None = None,
+    shape: tuple[int, int] | None = None,
+) -> jax.Array:
     """Reads each image at the places that its matrix gives, between pixels bilinearly.
 
     Args:
@@ -136,13 +179,15 @@ def resample(images: jax.Array, matrices: jax.Array, fill: jax.Array | None = No
       fill: (c,) float32, the colour outside the image. It begins with a hard edge half a pixel
         from the centres of the outermost pixels, up to where these alone count, as with Pillow.
         By default the outside is zero, and the outermost pixels are blended with it.
+      shape: height and width of what is returned, by default those of the images.
 
     Returns:
       (b, h, w, c) float32.
     """
     _, height, width, channels = images.shape
-    rows = jnp.arange(height, dtype=jnp.float32)[:, None]
-    columns = jnp.arange(width, dtype=jnp.float32)[None, :]
+    new_height, new_width = shape or (height, width)
+    rows = jnp.arange(new_height, dtype=jnp.float32)[:, None]
+    columns = jnp.arange(new_width, dtype=jnp.float32)[None, :]
     m = matrices[:, :, :, None, None]
     exact_row = m[:, 0, 0] * rows + m[:, 0, 1] * columns + m[:, 0, 2]
     exact_column = m[:, 1, 0] * rows + m[:, 1, 1] * columns + m[:, 1, 2]

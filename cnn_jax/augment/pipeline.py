@@ -127,6 +127,20 @@ def apply(
     Returns:
       Images (b, h, w, c) float32, normalised, and targets as given.
     """
+    moved = _moved(key, images, epochs, indices, config, run_key)
+    changed = recoloured(key, moved, config, mean=mean, std=std)
+    return _mixed(key, changed, targets, config)
+
+
+def _moved(
+    key: jax.Array,
+    images: jax.Array,
+    epochs: jax.Array,
+    indices: jax.Array,
+    config: recipe.Augment,
+    run_key: jax.Array,
+) -> jax.Array:
+    """Images cropped, mirrored, turned, shifted and scaled."""
 
     def stream(name: Stream) -> jax.Array:
         return jax.random.fold_in(key, name)
@@ -151,6 +165,29 @@ def apply(
             stream(Stream.AFFINE), images, config.rotation, config.translation, config.scale
         )
         images = jax.lax.optimization_barrier(images)
+    return images
+
+
+def recoloured(
+    key: jax.Array, images: jax.Array, config: recipe.Augment, *, mean: ArrayLike, std: ArrayLike
+) -> jax.Array:
+    """Images with the changes of `apply` that follow those of geometry, but for those that mix.
+
+    Args:
+      key: the PRNG key of this step.
+      images: (b, h, w, c) float32, on the scale 0 to 1.
+      config: as of `apply`.
+      mean: as of `apply`.
+      std: as of `apply`.
+
+    Returns:
+      (b, h, w, c) float32, normalised.
+    """
+
+    def stream(name: Stream) -> jax.Array:
+        return jax.random.fold_in(key, name)
+
+    batch = len(images)
     if config.rand_augment:
         images = policies.rand_augment(
             stream(Stream.RAND_AUGMENT),
@@ -187,6 +224,17 @@ def apply(
             config.erase_aspect,
             config.erase_value,
         )
+    return images
+
+
+def _mixed(
+    key: jax.Array, images: jax.Array, targets: Any, config: recipe.Augment
+) -> tuple[jax.Array, Any]:
+    """Normalised images and their targets, blended with those of other examples."""
+
+    def stream(name: Stream) -> jax.Array:
+        return jax.random.fold_in(key, name)
+
     if config.mixup and config.cutmix:
         return jax.lax.cond(
             jax.random.bernoulli(stream(Stream.MIXUP_OR_CUTMIX)),

@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "new": Command("new:NewExperiment", "write the file of an experiment, to begin with"),
     "evaluate": Command("runs:Evaluate", "evaluate a run's model on every example of a split"),
     "metrics": Command("metrics:Metrics", "compute metrics from stored predictions"),
-    "predict": Command("runs:Predict", "tell what a run's model says of images"),
+    "predict": Command("runs:Predict", "tell what a run's model says of images, series or texts"),
     "runs": Command("run_list:Runs", "list runs with their results"),
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
     "sweep": Command("sweep:Sweep", "try many recipes, and choose one by validation"),

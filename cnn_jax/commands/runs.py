@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
+from cnn_jax.commands.output import (
+    metric_text,
+    print_by_name,
+    print_fields,
+    print_json,
+    print_rows,
+)
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.recipe import Data, Init, Model, Options, Preprocess, Recipe, Task, Views
 
 if TYPE_CHECKING:
+    from cnn_jax.data.images import UnreadableImage
     from cnn_jax.evaluation.predict import Told
+    from cnn_jax.evaluation.predict_boxes import Placed
     from cnn_jax.restored import Restored
 
 
@@ -39,6 +47,8 @@ class Evaluate:
     """Where data sets lie, by default as TFDS has it."""
     views: Views | None = None
     """Views of an image whose logits are averaged, by default those of the recipe."""
+    options: Options = field(default_factory=dict)
+    """Options of the task as `name=value`, which take the place of those of the recipe."""
     workers: int | None = None
     """Processes that read a set that streams, by default as many as there are processors."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
@@ -61,6 +71,9 @@ class Evaluate:
     """What --weights were trained for."""
     preprocess: Preprocess = field(default_factory=Preprocess)
     """What is done to the images for --weights."""
+    records: Path | None = None
+    """A file of predictions of this run, predictions/NAME.parquet: the task's metrics are computed
+    from it again, without the model and the data."""
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run.
@@ -94,17 +107,23 @@ class Evaluate:
                 "--dataset)"
             )
         from cnn_jax.evaluation.evaluate import evaluate
+        from cnn_jax.evaluation.saved_records import metrics_of
 
-        found = evaluate(
-            self.run,
-            self.checkpoint,
-            self.split,
-            self.dataset,
-            self.data_dir,
-            self.views,
-            self.workers,
-            self.skip_bad,
-            self.code,
+        found = (
+            evaluate(
+                self.run,
+                self.checkpoint,
+                self.split,
+                self.dataset,
+                self.data_dir,
+                self.views,
+                self.workers,
+                self.skip_bad,
+                self.code,
+                self.options,
+            )
+            if self.records is None
+            else metrics_of(self.run, self.records, self.code)
         )
         self._show(found)
 
@@ -133,31 +152,38 @@ class Evaluate:
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen", "predictions")
-        print_fields({k: metric_text(k, v) for k, v in found.items() if k not in hidden})
+        hidden = ("versions", "devices", "notes", "unseen", "details", "predictions")
+        shown = {k: v for k, v in found.items() if k not in hidden}
+        print_fields({k: metric_text(k, v) for k, v in shown.items() if "/" not in k})
+        print_by_name(shown)
         if "predictions" in found:
             print(f"predictions: {found['predictions']}")
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
             print("without them:")
-            print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
+            unseen = found["unseen"]
+            print_fields({k: metric_text(k, v) for k, v in unseen.items() if "/" not in k})
+            print_by_name(unseen)
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images, or of texts."""
+    """Name the most probable classes of images, series or texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of texts: texts in quotes, or files with a text a
-    line."""
+    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns. Of a
+    model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
-    """How many classes are named for each image."""
+    """How many classes are named for each."""
+    output: Path | None = None
+    """Folder of what is written of each image where a model tells what is where in it: its mask, or
+    a file of what was found and the image with that drawn; by default ./predictions."""
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
@@ -170,24 +196,50 @@ class Predict:
     def __call__(self) -> None:
         """Prints a row for each image and class; those that cannot be read are named at the end."""
         from cnn_jax.evaluation.pictures import pictures
+        from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+        from cnn_jax.evaluation.sounds_to_tell import is_sound
 
         if not self.images:
-            raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
+            raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        files, bad = pictures(self.images)
+        sounds = restored.spec.input_kind == "sound"
+        files, bad = pictures(self.images, is_sound if sounds else None)
+        if (kind := placed_kind(restored)) is not None:
+            if self.csv is not None:
+                raise UserError(
+                    f"--csv {self.csv} is for what is told of whole images; of places in them a "
+                    "file is written to --output"
+                )
+            output = self.output or Path("predictions")
+            self._placed(PLACED[kind](restored, files, output, self.top), bad)
+            return
         names = restored.spec.class_names
-        every, unreadable = predict_readable(restored, files, len(names))
+        every, unreadable = predict_readable(restored, files, len(names), self.output)
         bad += unreadable
         if self.csv is not None:
             write_csv(self.csv, every, names)
         self._show([each.best(self.top) for each in every])
         if bad:
+            raise cannot_be_read(bad)
+
+    def _placed(self, found: Placed, bad: list[UnreadableImage]) -> None:
+        """Prints what was found in pictures, and what was written of it."""
+        from cnn_jax.evaluation.predict import cannot_be_read
+
+        if self.json:
+            print_json(found.rows)
+        else:
+            columns = list(dict.fromkeys(name for row in found.rows for name in row))
+            print_rows(found.rows, columns, as_json=False, empty="")
+            for line in found.written:
+                print(line)
+        if bad := bad + found.bad:
             raise cannot_be_read(bad)
 
     def _of_texts(self, restored: Restored) -> None:
@@ -221,7 +273,7 @@ class Predict:
             print("decided by: " + "; ".join(f"{each.words!r} {each.share:+.3g}" for each in found))
 
     def _show(self, found: Sequence[Told], what: str = "image") -> None:
-        from cnn_jax.evaluation.predict import Estimate
+        from cnn_jax.evaluation.predict import Estimate, Shares
 
         if self.json:
             print_json([dataclasses.asdict(each) for each in found])
@@ -232,12 +284,14 @@ class Predict:
         for each in found:
             if isinstance(each, Estimate):
                 told = zip(each.names, map("{:.4g}".format, each.numbers), strict=True)
+            elif isinstance(each, Shares):
+                told = zip(each.classes, map("{:.2%}".format, each.shares), strict=True)
             else:
                 told = zip(each.classes, map("{:.2%}".format, each.probabilities), strict=True)
             for rank, (name, value) in enumerate(told):
                 image = each.image if rank == 0 else ""
                 rows.append({"image": image, "told": name, "value": value})
-        words = ("number", "value") if isinstance(found[0], Estimate) else ("class", "probability")
+        words = found[0].WORDS
         renamed = [dict(zip((what, *words), row.values(), strict=True)) for row in rows]
         print_rows(renamed, (what, *words), as_json=False, empty="")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.fields import VOID
 from cnn_jax.data.splits import cut_test
 from cnn_jax.errors import UserError
 
@@ -17,7 +18,7 @@ GIVEN = "arrays"
 """The name of a set that lies nowhere: it is given in Python."""
 
 Kind = str
-"""`class`, `tags` or `number`, see `cnn_jax.data.fields`."""
+"""`class`, `tags`, `number`, `mask` or `boxes`, see `cnn_jax.data.fields`."""
 
 
 def from_arrays(
@@ -36,7 +37,8 @@ def from_arrays(
     Args:
       train: images (n, h, w) or (n, h, w, c) of any number of channels, uint8, uint16 or floating,
         kept at their depth; and targets: of the kind `class` whole numbers from 0 (n,), of `tags`
-        (n, k) of 1, 0 and -1 for unknown, of `number` (n,) or (n, d).
+        (n, k) of 1, 0 and -1 for unknown, of `number` (n,) or (n, d), of `mask` (n, h, w), whole
+        numbers from 0 and 255 for void.
       validation: as many fields of other examples.
       test: as many fields of other examples.
       kind: of the targets.
@@ -61,6 +63,12 @@ def from_arrays(
             f"the parts of {name} differ: "
             + ", ".join(f"{part} has {shape} {kind}" for part, (shape, kind) in shapes.items())
         )
+    for part, split in parts.items():
+        if kind == "mask" and split.targets.shape[1:] != split.images.shape[1:3]:
+            raise UserError(
+                f"the masks of the {part} part are {split.targets.shape[1:]}, and its images "
+                f"{split.images.shape[1:3]}; they must have the same height and width"
+            )
     names = _names(parts, kind, class_names, name)
     dataset = Dataset(
         name=name,
@@ -145,6 +153,17 @@ def checked_targets(targets: np.ndarray, kind: Kind, part: str) -> np.ndarray:
                 "(n, tags) of 1, 0 and -1 for unknown"
             )
         return targets.astype(np.int8)
+    if kind == "mask":
+        if targets.ndim == 4 and targets.shape[-1] == 1:
+            targets = targets[..., 0]
+        whole = targets.dtype.kind in "iub"
+        if targets.ndim != 3 or not whole or targets.min() < 0 or targets.max() > VOID:
+            raise UserError(
+                f"the targets of the {part} part are {targets.shape} {targets.dtype}; masks are "
+                "(n, h, w) of whole numbers from 0 to 254, the class of each pixel, and 255 where "
+                "it is unknown"
+            )
+        return targets.astype(np.uint8)
     if targets.ndim == 1:
         targets = targets[:, None]
     if targets.ndim != 2 or targets.dtype.kind not in "iufb":
@@ -170,11 +189,16 @@ def _names(
         raise UserError(f"the parts of {name} have targets of different shapes: {sorted(widths)}")
     if kind == "class":
         count = 1 + max(int(split.targets.max()) for split in parts.values())
+    elif kind == "mask":
+        count = 1 + max(
+            int(np.max(split.targets, initial=0, where=split.targets != VOID))
+            for split in parts.values()
+        )
     else:
         count = int(next(iter(widths))[0])
     if given is not None:
         if len(given) < count:
             raise UserError(f"{name} has {count} {kind} columns or values, but {len(given)} names")
         return tuple(map(str, given))
-    word = {"class": "", "tags": "tag ", "number": "number "}[kind]
+    word = {"class": "", "mask": "class_", "tags": "tag ", "number": "number "}[kind]
     return tuple(f"{word}{place}" for place in range(count))

@@ -107,18 +107,24 @@ def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(labels, minlength=classes)
 
 
-def target_facts(targets: Any) -> dict[str, tuple[float, ...]]:
+def target_facts(targets: Any, classes: int = 0) -> dict[str, tuple[float, ...]]:
     """What a task has to know of the training targets besides their fields.
 
     Args:
       targets: a tree of arrays (n, ...).
+      classes: how many there are, of masks.
 
     Returns:
       Of numbers the `mean`, the (population) deviation `std`, `least` and `most` of each; of tags
-      how many examples each is `there` in, and how many it is `known` of; else nothing.
+      how many examples each is `there` in, and how many it is `known` of; of masks how many
+      `pixels` each class has, and how many there are `beside` it, in masks where it is, the class
+      among them; of boxes how many `boxes` each class has; else nothing.
     """
+    if isinstance(targets, Mapping) and "box_class" in targets:
+        labels = targets["box_class"][targets["there"]]
+        return {"boxes": tuple(map(float, class_counts(labels, classes)))}
     if isinstance(targets, Mapping):
-        return {}
+        return mask_facts(targets["mask"], classes) if "mask" in targets else {}
     kind = field_of(targets).kind
     if kind == "number":
         values = targets.astype(np.float64)
@@ -130,6 +136,18 @@ def target_facts(targets: Any) -> dict[str, tuple[float, ...]]:
         }
     elif kind == "tags":
         found = {"there": np.sum(targets == 1, axis=0), "known": np.sum(targets >= 0, axis=0)}
+    elif kind == "mask":
+        return mask_facts(targets, classes)
     else:
         return {}
     return {name: tuple(float(each) for each in values) for name, values in found.items()}
+
+
+def mask_facts(masks: np.ndarray, classes: int) -> dict[str, tuple[float, ...]]:
+    """See `target_facts`, of masks (n, h, w) uint8."""
+    pixels, beside = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+    for mask in masks:
+        found = np.bincount(mask.ravel(), minlength=classes)[:classes]
+        pixels += found
+        beside += np.where(found > 0, found.sum(), 0)
+    return {"pixels": tuple(map(float, pixels)), "beside": tuple(map(float, beside))}

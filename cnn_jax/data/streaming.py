@@ -37,7 +37,9 @@ PUBLISHED = {"imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 _SAMPLE_BYTES = 2**28
 _CROPS = ("random_crop", "central_crop", "evaluation_size")
-_IN_MEMORY_ONLY = ("digits", "npz", "series", "shapes", "text", "ucr")
+_IN_MEMORY_ONLY = (
+    *("coco", "digits", "masks", "npz", "series", "shapes", "sound", "text", "ucr", "voc", "yolo"),
+)
 _FILES = ("csv", "folder")
 _SAMPLE_SEED = 20_261
 
@@ -75,7 +77,7 @@ def streamed(config: Data, data_dir: Path | None = None, kind: Kind = "class") -
     if form in _IN_MEMORY_ONLY:
         if wanted:
             raise UserError(
-                f"{config.name} does not lie on disk as images, so it cannot stream; leave out "
+                f"{config.name} is held in memory and cannot stream; leave out "
                 f"--data.{crops[0].replace('_', '-') if crops else 'streaming'}"
             )
         return None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.augment.views import Views
+from cnn_jax.data.dataset import Split
+from cnn_jax.data.fields import fields_of, is_spatial
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
-from cnn_jax.evaluation.predictions import TOO_LARGE, file_name, predictions_of
+from cnn_jax.evaluation.predictions import file_name, predictions_of, why_none
+from cnn_jax.evaluation.sounds_to_tell import for_length
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -30,10 +33,11 @@ def evaluate(
     workers: int | None = None,
     skip_bad: bool = False,
     code: Sequence[Path] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
-    Of the run's own data it is the part as it was when the run began, told by what the images
+    Of the run's own data it is the part as it was when the run began, told by what the examples
     hold. Another set is judged whole: images are brought to the model's shape, classes are
     matched by name and may be lacking. Where some of it was learnt from, the metrics of the rest
     are given beside those of all, as `unseen`.
@@ -48,6 +52,8 @@ def evaluate(
       workers: processes that read a set that streams, by default as many as there are processors.
       skip_bad: leave out image files of another set that cannot be read.
       code: as of `restore`.
+      options: of the task, which take the place of those of the recipe, such as `window` of
+        segmentation.
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
@@ -61,6 +67,9 @@ def evaluate(
     recipe, spec, parts = restored.recipe, restored.spec, folder.parts()
     if views is not None:
         recipe = dataclasses.replace(recipe, views=views)
+    if options:
+        task = dataclasses.replace(recipe.task, options={**recipe.task.options, **options})
+        recipe = dataclasses.replace(recipe, task=task)
     if dataset is None or is_own(recipe.data, dataset, parts):
         data = own_part(restored, split, data_dir, parts)
     elif lies_in(restored, dataset, parts):
@@ -68,9 +77,16 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
+    if spec.input_kind == "sound":
+        recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
+    if is_spatial(spec.targets) and isinstance(data.examples, Split):
+        # Masks are as large as the largest image, boxes as many as in the fullest.
+        spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
     kept: dict[str, np.ndarray] = {}
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, kept=kept)
+    metrics = evaluator(
+        restored.variables, data.examples, chosen=restored.chosen, details=True, kept=kept
+    )
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     found = {
@@ -79,6 +95,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "step": restored.step,
         "views": recipe.views,
+        **({"options": dict(options)} if options else {}),
         **metrics,
         "unseen": unseen,
         "notes": list(data.notes),
@@ -87,6 +104,8 @@ def evaluate(
     }
     other = None if recipe.views == restored.recipe.views else recipe.views
     name = file_name(data.name, data.split, restored.step, other)
+    for option, value in (options or {}).items():
+        name += f"-{option}-{value}"
     predictions = predictions_of(
         kept,
         data.examples,
@@ -101,7 +120,7 @@ def evaluate(
     )
     try:
         if predictions is None:
-            found["notes"].append(TOO_LARGE)
+            found["notes"].append(why_none(recipe))
         else:
             file = folder.predictions / f"{name}.parquet"
             predictions.write(file)

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -20,9 +20,11 @@ from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
+from cnn_jax.evaluation.predict_masks import predict_masks
 from cnn_jax.evaluation.series_to_tell import rows_of
+from cnn_jax.evaluation.sounds_to_tell import sounds_of
 from cnn_jax.restored import Restored
-from cnn_jax.tasks import kind_of, make_task
+from cnn_jax.tasks import kind_of, make_task, target_kind
 from cnn_jax.training.evaluator import make_model
 
 
@@ -36,6 +38,8 @@ class Prediction:
       probabilities: the probability of each.
     """
 
+    WORDS: ClassVar[tuple[str, str]] = ("class", "probability")
+
     image: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -43,6 +47,28 @@ class Prediction:
     def best(self, count: int) -> Prediction:
         """The same with so many of the most probable classes."""
         return Prediction(self.image, self.classes[:count], self.probabilities[:count])
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What part of an image each class has.
+
+    Attributes:
+      image: the file.
+      classes: names of the classes with the most pixels, that with most first.
+      shares: the part of the pixels of each.
+    """
+
+    WORDS: ClassVar[tuple[str, str]] = ("class", "share of pixels")
+
+    image: str
+    classes: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    def best(self, count: int) -> Shares:
+        """The same with so many of the classes, without those that have no pixel."""
+        there = min(count, sum(share > 0 for share in self.shares))
+        return Shares(self.image, self.classes[:there], self.shares[:there])
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,8 @@ class Estimate:
       numbers: in the units of the data.
     """
 
+    WORDS: ClassVar[tuple[str, str]] = ("number", "value")
+
     image: str
     names: tuple[str, ...]
     numbers: tuple[float, ...]
@@ -64,7 +92,7 @@ class Estimate:
         return self
 
 
-Told = Prediction | Estimate
+Told = Prediction | Estimate | Shares
 
 
 def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Told]:
@@ -76,7 +104,8 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input.
+      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input. Of series and
+        sounds their files.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
@@ -89,7 +118,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
 
 def predict_readable(
-    restored: Restored, files: Sequence[Path], top: int = 5
+    restored: Restored, files: Sequence[Path], top: int = 5, output: Path | None = None
 ) -> tuple[list[Told], list[UnreadableImage]]:
     """Predicts the classes, tags or numbers of images, and tells which cannot be read.
 
@@ -98,14 +127,20 @@ def predict_readable(
         told of each row.
       files: as for `predict`.
       top: as for `predict`.
+      output: folder of what is written of each image, by a model that tells what is where in it.
 
     Raises:
-      UserError: top is below 1.
+      UserError: top is below 1, or nothing is written of what the model tells.
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
     if restored.spec.input_kind == "series":
         return _predict_series(restored, files, top)
+    if restored.spec.input_kind == "sound":
+        return _predict_sounds(restored, files, top)
+    if target_kind(restored.recipe) == "mask":
+        masks, unread = predict_masks(restored, files, output)
+        return [_shares(restored, name, shares, top) for name, shares in masks], unread
     view, apply = view_of(restored), Answers(restored)
     own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
     found: list[Told] = []
@@ -128,21 +163,44 @@ def predict_readable(
     return found, bad
 
 
+def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Shares:
+    best = np.argsort(-shares, kind="stable")[:top]
+    names = restored.spec.class_names
+    return Shares(
+        image, tuple(names[place] for place in best), tuple(float(shares[place]) for place in best)
+    )
+
+
 def _predict_series(
     restored: Restored, files: Sequence[Path], top: int
 ) -> tuple[list[Told], list[UnreadableImage]]:
-    apply, fill = Answers(restored), restored.recipe.data.fill_missing
+    apply, data = Answers(restored), restored.recipe.data
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for file in files:
         try:
-            names, series = rows_of(file, restored.spec.image_shape, fill)
+            names, series = rows_of(file, restored.spec.image_shape, data)
         except UnreadableImage as error:
             bad.append(error)
             continue
         for start in range(0, len(names), _BATCH):
             rows = apply(series[start : start + _BATCH])
             pairs = zip(names[start : start + _BATCH], rows, strict=True)
+            found += [told(restored, name, row, top) for name, row in pairs]
+    return found, bad
+
+
+def _predict_sounds(
+    restored: Restored, files: Sequence[Path], top: int
+) -> tuple[list[Told], list[UnreadableImage]]:
+    apply = Answers(restored)
+    found: list[Told] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _BATCH):
+        names, sounds, unreadable = sounds_of(files[start : start + _BATCH], restored.spec)
+        bad += unreadable
+        if names:
+            pairs = zip(names, apply(sounds), strict=True)
             found += [told(restored, name, row, top) for name, row in pairs]
     return found, bad
 
@@ -198,7 +256,8 @@ def write_csv(file: Path, predictions: Sequence[Told], class_names: Sequence[str
                 if isinstance(each, Estimate):
                     rows.writerow([each.image, *each.numbers])
                     continue
-                of = dict(zip(each.classes, each.probabilities, strict=True))
+                values = each.shares if isinstance(each, Shares) else each.probabilities
+                of = dict(zip(each.classes, values, strict=True))
                 rows.writerow([each.image, each.classes[0], *(of[name] for name in class_names)])
     except OSError as error:
         raise UserError(f"--csv {file} cannot be written: {error.strerror or error}") from None
@@ -252,10 +311,10 @@ class Answers:
         self._restored, self._told = restored, told
         self._programs: dict[tuple[int, ...], Any] = {}
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """What is told (n, k) of raw images (n, h, w, c)."""
+    def __call__(self, images: np.ndarray) -> Any:
+        """What is told (n, k) of raw images (n, h, w, c), or a tree of arrays (n, ...)."""
         given = self._restored.variables, images
         if images.shape not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)
             self._programs[images.shape] = program
-        return np.asarray(self._programs[images.shape](*given))
+        return jax.tree.map(np.asarray, self._programs[images.shape](*given))

@@ -27,14 +27,19 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import commit, versions
 from cnn_jax.tasks import metric_that_counts, predicted_kind, resolved
 from cnn_jax.tasks.predicted import KINDS, Predicted
-from cnn_jax.training.evaluator import MOST_KEPT
+from cnn_jax.training.evaluator import MOST_KEPT, SUM
 
 if TYPE_CHECKING:
     import pyarrow
 
 _KEY, _SHAPE = b"cnn_jax", b"shape"
 
-TOO_LARGE = f"predictions are not kept: they would take more than {MOST_KEPT // 2**30} GB"
+
+def why_none(recipe: Recipe) -> str:
+    """Why there are no predictions of a recipe's model, in words."""
+    if predicted_kind(recipe):
+        return f"predictions are not kept: they would take more than {MOST_KEPT // 2**30} GB"
+    return f"the task {recipe.task.name} tells too much of an example for it to be stored"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,7 @@ class Predictions:
       columns: arrays (n, ...) by name, as the task gives them.
       about: what they are of: `run`, `name`, `model`, `seed`, `dataset`, `split`, `checkpoint`,
         `step`, `views`, `task`, `options`, `predicted`, `class_names`, `metric`, `data_hash`,
-        `versions`, `commit`.
+        `sums` over all examples, `versions`, `commit`.
     """
 
     ids: np.ndarray
@@ -193,13 +198,15 @@ def predictions_of(
     Returns:
       None where nothing has been kept.
     """
-    if not kept:
+    columns = {name: each for name, each in kept.items() if not name.startswith(SUM)}
+    if not columns:
         return None
+    sums = {name.removeprefix(SUM): kept[name].tolist() for name in kept if name not in columns}
     recipe = resolved(recipe)
     found = digests(examples, kind_of([examples])) if known is None else known
     return Predictions(
         np.array([f"{each:016x}" for each in found.tolist()]),
-        dict(kept),
+        columns,
         {
             **about,
             "name": recipe.name,
@@ -212,6 +219,7 @@ def predictions_of(
             "class_names": list(spec.class_names),
             "metric": metric_that_counts(recipe).name,
             "data_hash": data_hash(found, examples.targets),
+            "sums": sums,
             "versions": versions(),
             "commit": commit(),
         },

@@ -17,6 +17,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.layers import initialisers
 from cnn_jax.layers.batch_axis import bernoulli, group_moments, mean_over_groups, momentum_now
 from cnn_jax.layers.initialisers import Init
+from cnn_jax.layers.listening import tell
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -264,6 +265,7 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
     name must differ from those of the submodules.
     """
     module.sow("intermediates", name, x)
+    tell(module, name, x)
     return x
 
 

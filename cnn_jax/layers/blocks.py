@@ -77,6 +77,7 @@ class ConvNorm(nn.Module):
         `cnn_jax.layers.basic.Padding`. Symmetric, as PyTorch pads, unlike `"SAME"`, which at
         stride 2 pads more at the bottom and right.
       groups: see `Conv`.
+      dilation: see `Conv`.
       norm: see `normalise`; the convolution has a bias where there is none.
       activation: applied last, or None.
       momentum: see `normalise`.
@@ -93,6 +94,7 @@ class ConvNorm(nn.Module):
     strides: int | tuple[int, int] = 1
     padding: Padding | None = None
     groups: int = 1
+    dilation: int = 1
     norm: NormKind = "batch"
     activation: Activation | None = nn.relu
     momentum: float = 0.9
@@ -108,13 +110,15 @@ class ConvNorm(nn.Module):
         if padding is None:
             sides = self.kernel_size
             height, width = (sides, sides) if isinstance(sides, int) else sides
-            padding = ((height // 2, height // 2), (width // 2, width // 2))
+            tall, wide = height // 2 * self.dilation, width // 2 * self.dilation
+            padding = ((tall, tall), (wide, wide))
         x = Conv(
             self.features,
             self.kernel_size,
             self.strides,
             padding,
             groups=self.groups,
+            dilation=self.dilation,
             use_bias=self.norm == "none",
             kernel_init=self.kernel_init,
             dtype=self.dtype,

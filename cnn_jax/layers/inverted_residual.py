@@ -26,6 +26,7 @@ class InvertedResidual(nn.Module):
       strides: of the depthwise convolution.
       squeeze_excite: makes what weighs the hidden maps, given its name, or None.
       rate: of stochastic depth.
+      dilation: of the depthwise convolution.
 
     Parameters: expand, depthwise, squeeze_excite, project.
     """
@@ -37,6 +38,7 @@ class InvertedResidual(nn.Module):
     strides: int = 1
     squeeze_excite: Callable[..., nn.Module] | None = None
     rate: float = 0.0
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -45,7 +47,12 @@ class InvertedResidual(nn.Module):
         if self.hidden != x.shape[-1]:
             y = self.conv(self.hidden, 1, name="expand")(y, train=train)
         depthwise = self.conv(
-            self.hidden, self.kernel_size, self.strides, groups=self.hidden, name="depthwise"
+            self.hidden,
+            self.kernel_size,
+            self.strides,
+            groups=self.hidden,
+            dilation=self.dilation,
+            name="depthwise",
         )
         y = depthwise(y, train=train)
         if self.squeeze_excite is not None:

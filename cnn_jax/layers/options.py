@@ -80,6 +80,8 @@ def describe(hint: Any) -> str:
     if origin is Callable or hint is Callable or origin is typing.get_origin(Callable[..., Any]):
         return "a function"
     words = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+    if origin is Mapping:
+        return "a dictionary"
     if hint is None or hint is type(None):
         return "None"
     return words.get(hint, str(hint))

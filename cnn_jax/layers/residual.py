@@ -28,6 +28,8 @@ class Stage(nn.Module):
       depth: number of blocks.
       strides: of the first block.
       rates: of stochastic depth, one a block.
+      dilations: of the convolutions up to the first that strides, or would but for the dilation,
+        and of those after it; only blocks that take `dilations` can have others than 1.
 
     Parameters: block0, block1, ...
     """
@@ -36,13 +38,20 @@ class Stage(nn.Module):
     depth: int
     strides: int
     rates: Sequence[float]
+    dilations: tuple[int, int] = (1, 1)
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """The maps of the last block."""
         for i in range(self.depth):
-            strides = self.strides if i == 0 else 1
-            block = self.block(strides=strides, rate=self.rates[i], name=f"block{i}")
+            first, others = self.dilations
+            dilations = (first, others) if i == 0 else (others, others)
+            block = self.block(
+                strides=self.strides if i == 0 else 1,
+                rate=self.rates[i],
+                name=f"block{i}",
+                **{} if dilations == (1, 1) else {"dilations": dilations},
+            )
             x = block(x, train)
         return x
 
@@ -93,6 +102,7 @@ class BasicBlock(nn.Module):
     Attributes:
       features: number of output maps.
       strides: of the first convolution.
+      dilations: of the two convolutions.
       rate: of stochastic depth.
       shortcut: how the input takes the shape of the output where that differs: "projection" by
         a 1x1 convolution and a normalisation (option B), or "padding" by every stride-th pixel
@@ -105,6 +115,7 @@ class BasicBlock(nn.Module):
 
     features: int
     strides: int = 1
+    dilations: tuple[int, int] = (1, 1)
     rate: float = 0.0
     shortcut: Shortcut = "projection"
     squeeze_excite: bool = False
@@ -116,8 +127,9 @@ class BasicBlock(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """(b, h, w, c) -> (b, h/strides, w/strides, features)."""
         conv = functools.partial(conv_norm, norm=self.norm, dtype=self.dtype)
-        y = conv(self.features, 3, self.strides, name="conv1")(x, train=train)
-        y = _last(self, 3, "conv2")(y, train=train)
+        first, second = self.dilations
+        y = conv(self.features, 3, self.strides, dilation=first, name="conv1")(x, train=train)
+        y = _last(self, 3, "conv2", second)(y, train=train)
         y = _weighted(self, y, train)
         if x.shape == y.shape:
             return nn.relu(x + y)
@@ -139,6 +151,7 @@ class Bottleneck(nn.Module):
       inner: maps of the first two convolutions.
       groups: of the 3x3 convolution.
       strides: of the 3x3 convolution.
+      dilations: of the 3x3 convolution, the first of them.
       rate: of stochastic depth.
       squeeze_excite: whether the branch ends in squeeze and excitation.
       norm: see `cnn_jax.layers.blocks.normalise`.
@@ -150,6 +163,7 @@ class Bottleneck(nn.Module):
     inner: int
     groups: int = 1
     strides: int = 1
+    dilations: tuple[int, int] = (1, 1)
     rate: float = 0.0
     squeeze_excite: bool = False
     norm: NormKind = "batch"
@@ -161,7 +175,15 @@ class Bottleneck(nn.Module):
         """(b, h, w, c) -> (b, h/strides, w/strides, features)."""
         conv = functools.partial(conv_norm, norm=self.norm, dtype=self.dtype)
         y = conv(self.inner, 1, name="conv1")(x, train=train)
-        y = conv(self.inner, 3, self.strides, groups=self.groups, name="conv2")(y, train=train)
+        middle = conv(
+            self.inner,
+            3,
+            self.strides,
+            groups=self.groups,
+            dilation=self.dilations[0],
+            name="conv2",
+        )
+        y = middle(y, train=train)
         y = _last(self, 1, "conv3")(y, train=train)
         y = _weighted(self, y, train)
         if x.shape != y.shape:
@@ -170,11 +192,14 @@ class Bottleneck(nn.Module):
         return nn.relu(x + y)
 
 
-def _last(block: BasicBlock | Bottleneck, kernel_size: int, name: str) -> Callable[..., jax.Array]:
+def _last(
+    block: BasicBlock | Bottleneck, kernel_size: int, name: str, dilation: int = 1
+) -> Callable[..., jax.Array]:
     """The last convolution of a branch, with its normalisation."""
     return conv_norm(
         block.features,
         kernel_size,
+        dilation=dilation,
         norm=block.norm,
         activation=None,
         zero_scale=block.zero_scale,

@@ -38,6 +38,52 @@ def strides_for(stem: Stem, strides: Sequence[int]) -> list[int]:
     return result
 
 
+def dilated(
+    strides: Sequence[int], output_stride: int | None, *, before: int = 1
+) -> list[tuple[int, int, int]]:
+    """Strides of the parts of a net such that together they do not exceed an output stride.
+
+    A part that would exceed it steps by one pixel, and all after it see as far as they did with
+    kernels whose elements lie further apart (Chen et al. 2017, https://arxiv.org/abs/1706.05587).
+
+    Args:
+      strides: of the parts, in order.
+      output_stride: how many pixels of an image there are at most for one at the end, along each
+        side; None for no limit.
+      before: stride of what comes before.
+
+    Returns:
+      For each part (stride, dilation up to where it strides or would, dilation after that).
+    """
+    result, reached, dilation = [], before, 1
+    for stride in strides:
+        earlier = dilation
+        if output_stride is not None and reached * stride > output_stride:
+            dilation *= stride
+            stride = 1
+        reached *= stride
+        result.append((stride, earlier, dilation))
+    return result
+
+
+def check_output_stride(module: nn.Module, smallest: int) -> None:
+    """Checks the field `output_stride`, which may be None.
+
+    Args:
+      module: a net.
+      smallest: what its stem strides by.
+
+    Raises:
+      UserError: it is no power of two, or the stem alone strides further.
+    """
+    value = getattr(module, "output_stride")  # noqa: B009
+    if value is not None and (value < smallest or value & (value - 1)):
+        raise UserError(
+            f"output_stride={value} of {type(module).__name__}: must be a power of two, at least "
+            f"{smallest}, such as 8 or 16"
+        )
+
+
 def check_factor(module: nn.Module, *names: str) -> None:
     """Checks that the fields are finite numbers above zero.
 

@@ -111,14 +111,14 @@ def made(
     return model(**values)
 
 
-def check_applied(name: str, model: nn.Module, example: Any, outputs: int) -> None:
+def check_applied(name: str, model: nn.Module, example: Any, outputs: tuple[int, ...]) -> None:
     """Checks what a model gives for a batch, in evaluation and in training, without computing.
 
     Args:
       name: of the model, for messages.
       model: as it is made for a task.
       example: shapes and dtypes of the inputs of one example, as a tree.
-      outputs: how many numbers an example are asked for.
+      outputs: the shape of what is asked for of an example, such as (k,).
 
     Raises:
       UserError: its outputs or its variables are not what they have to be.
@@ -171,19 +171,24 @@ def check_applied(name: str, model: nn.Module, example: Any, outputs: int) -> No
         )
 
 
-def _check_outputs(name: str, when: str, found: Any, outputs: int) -> None:
+def _check_outputs(name: str, when: str, found: Any, outputs: tuple[int, ...]) -> None:
+    expected = ", ".join(["b", *map(str, outputs)])
     if not isinstance(found, jax.ShapeDtypeStruct):
         raise UserError(
-            f"model {name} gives a {type(found).__name__}{when}; expected is one array (b, "
-            f"{outputs})"
+            f"model {name} gives a {type(found).__name__}{when}; expected is one array ({expected})"
         )
-    if found.shape != (2, outputs):
+    if found.shape != (2, *outputs):
         got = (
             ", ".join(["b", *map(str, found.shape[1:])]) if found.shape[:1] == (2,) else found.shape
         )
+        remedy = (
+            "end in nn.Dense(self.num_classes)"
+            if len(outputs) == 1
+            else "end in nn.Conv(self.num_classes, (1, 1)) at the size of the images"
+        )
         raise UserError(
-            f"model {name} gives outputs ({str(got).strip('()')}){when}; expected are (b, "
-            f"{outputs}), as many as the data ask for: end in nn.Dense(self.num_classes)"
+            f"model {name} gives outputs ({str(got).strip('()')}){when}; expected are "
+            f"({expected}), as many as the data ask for: {remedy}"
         )
     if not jnp.issubdtype(found.dtype, jnp.floating):
         raise UserError(f"model {name} gives {found.dtype} outputs{when}; expected is float32")

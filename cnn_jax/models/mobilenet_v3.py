@@ -17,7 +17,15 @@ from cnn_jax.layers.blocks import ConvNorm, NormKind, SqueezeExcite, global_mean
 from cnn_jax.layers.inverted_residual import Chain, InvertedResidual, flat_names
 from cnn_jax.layers.options import check_positive, check_rate
 from cnn_jax.layers.residual import rematerialised, rising_rates
-from cnn_jax.layers.scaling import Stem, check_factor, check_table, round_width, strides_for
+from cnn_jax.layers.scaling import (
+    Stem,
+    check_factor,
+    check_output_stride,
+    check_table,
+    dilated,
+    round_width,
+    strides_for,
+)
 from cnn_jax.models.registry import register
 
 Row = tuple[int, int, int, bool, Literal["relu", "hard_swish"], int]
@@ -81,6 +89,8 @@ class MobileNetV3(nn.Module):
       hidden: units of the dense layer before the last.
       stem: "small" for images of about 32 pixels: neither the stem nor the first block that
         halves the image does so.
+      output_stride: maps are no smaller than an image by more than this, such as 16: depthwise
+        convolutions are dilated instead, from the first that would have strided on.
       norm: see `cnn_jax.layers.blocks.normalise`.
       dropout: rate before the last layer.
       stochastic_depth: rate at which the last block leaves out its branch; it rises linearly
@@ -94,6 +104,7 @@ class MobileNetV3(nn.Module):
     stages: Stages = LARGE
     hidden: int = 1280
     stem: Stem = "imagenet"
+    output_stride: int | None = None
     norm: NormKind = "batch"
     dropout: float = 0.2
     stochastic_depth: float = 0.0
@@ -105,6 +116,7 @@ class MobileNetV3(nn.Module):
         check_table(self, "stages")
         check_positive(self, "hidden")
         check_rate(self, "dropout", "stochastic_depth")
+        check_output_stride(self, 1 if self.stem == "small" else 2)
         if any(row[4] not in _ACTIVATIONS for stage in self.stages for row in stage):
             raise UserError(
                 f"stages={self.stages!r} of {type(self).__name__}: activations are "
@@ -117,13 +129,14 @@ class MobileNetV3(nn.Module):
         """Logits (b, k) float32 of images (b, h, w, c); training draws from `dropout`."""
         check_images(x, smallest=(1, 1), model="mobilenet_v3")
         rows = [row for stage in self.stages for row in stage]
-        strides = iter(strides_for(self.stem, [2, *(row[5] for row in rows)]))
+        strides = strides_for(self.stem, [2, *(row[5] for row in rows)])
+        steps = iter(dilated(strides, self.output_stride))
         conv = self._conv(nn.hard_swish)
-        x = conv(round_width(16 * self.width), 3, next(strides), name="stem")(x, train=train)
+        x = conv(round_width(16 * self.width), 3, next(steps)[0], name="stem")(x, train=train)
         rates = rising_rates(self.stochastic_depth, [len(stage) for stage in self.stages])
         for i, stage in enumerate(self.stages):
             blocks = [
-                self._block(row, next(strides), rate)
+                self._block(row, next(steps), rate)
                 for row, rate in zip(stage, rates[i], strict=True)
             ]
             x = Chain(blocks, name=f"stage{i + 1}")(x, train=train)
@@ -145,9 +158,12 @@ class MobileNetV3(nn.Module):
             dtype=self.dtype,
         )
 
-    def _block(self, row: Row, strides: int, rate: float) -> functools.partial[nn.Module]:
+    def _block(
+        self, row: Row, step: tuple[int, int, int], rate: float
+    ) -> functools.partial[nn.Module]:
         kernel_size, hidden, features, squeeze_excite, activation, _ = row
         hidden = round_width(hidden * self.width)
+        strides, _, dilation = step
         excite = functools.partial(
             SqueezeExcite,
             round_width(hidden // 4),
@@ -163,6 +179,7 @@ class MobileNetV3(nn.Module):
             strides,
             excite if squeeze_excite else None,
             rate,
+            dilation,
         )
 
 

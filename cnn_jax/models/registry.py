@@ -17,6 +17,12 @@ from cnn_jax.own.values import Own, given, label_of
 
 DTYPES = ("float32", "bfloat16")
 """What a model can compute in."""
+OUTPUT_KINDS = {
+    "vector": "a number for each output of an example, such as a class",
+    "pixels": "a number for each output of every pixel",
+    "boxes": "boxes in an image",
+}
+"""What a model can tell of an example."""
 NOT_OPTIONS = {"num_classes": "it follows from the data"}
 """Fields of every model that are no options, and why."""
 
@@ -33,6 +39,7 @@ class Entry:
       paper: where it was published.
       options: every option with its default.
       input_kind: what it takes, see `cnn_jax.data.fields`.
+      output_kind: what it tells, see `OUTPUT_KINDS`.
       own: where a file of a user's own has registered it.
     """
 
@@ -43,6 +50,7 @@ class Entry:
     paper: str
     options: Mapping[str, Any] = field(default_factory=dict)
     input_kind: str = "image"
+    output_kind: str = "vector"
     own: Own | None = None
 
 
@@ -57,6 +65,7 @@ def register(
     num_classes: int,
     paper: str,
     input_kind: str = "image",
+    output_kind: str = "vector",
     **options: Any,
 ) -> None:
     """Makes a model class known by name; one class may stand under several names.
@@ -67,10 +76,11 @@ def register(
         logits (b, k), with the fields num_classes and dtype, see `cnn_jax.models.contract`; one of
         series takes (b, t, c), or a dictionary of these as `series` and of `there` (b, t), 1 up to
         the end of each.
-      input_shape: (h, w, c) of the images of the paper, or (t, c) of its series.
+      input_shape: (h, w, c) of the images of the paper, (t, c) of its series, (t,) of samples.
       num_classes: the paper's number of classes.
       paper: author, year and address.
-      input_kind: what it takes: `image`, `series` or `tokens`.
+      input_kind: what it takes: `image`, `series`, `sound` or `tokens`.
+      output_kind: what it tells, see `OUTPUT_KINDS`; one that tells `pixels` maps to (b, h, w, k).
       **options: fields of the class that differ from its defaults, such as
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.
 
@@ -85,7 +95,7 @@ def register(
         raise UserError(f"a model {name!r} is registered already: {_origin(known.module)}")
     base = model_options.defaults(module)
     chosen = base | model_options.checked(name, module, options, base)
-    found = Entry(name, module, input_shape, num_classes, paper, chosen, input_kind)
+    found = Entry(name, module, input_shape, num_classes, paper, chosen, input_kind, output_kind)
     if not sys._getframe(1).f_globals["__name__"].startswith("cnn_jax."):
         found = dataclasses.replace(found, own=given(found, "model", name=name))
     _entries[name] = found
@@ -95,9 +105,13 @@ def _origin(module: type[nn.Module]) -> str:
     return f"{label_of(module)}.{module.__qualname__}"
 
 
-def names(input_kind: str | None = None) -> list[str]:
-    """The names of all models, or of those that take inputs of a kind, sorted."""
-    return sorted(name for name, each in _entries.items() if input_kind in (None, each.input_kind))
+def names(input_kind: str | None = None, output_kind: str | None = None) -> list[str]:
+    """The names of all models, or of those with inputs or outputs of a kind, sorted."""
+    return sorted(
+        name
+        for name, each in _entries.items()
+        if input_kind in (None, each.input_kind) and output_kind in (None, each.output_kind)
+    )
 
 
 def entry(name: str) -> Entry:

@@ -24,6 +24,7 @@ from cnn_jax.layers.residual import (
     rematerialised,
     rising_rates,
 )
+from cnn_jax.layers.scaling import check_output_stride, dilated
 from cnn_jax.models.registry import register
 
 
@@ -54,6 +55,8 @@ class ResNet(nn.Module):
       group_width: maps of each of these groups in the first stage, where `width` is 64.
       squeeze_excite: whether branches end in squeeze and excitation.
       stem: "small" for images of about 32 pixels: 3x3 convolution, no stride, no pooling.
+      output_stride: the maps of later stages are no smaller than an image by more than this, such
+        as 8 or 16: their convolutions are dilated instead (https://arxiv.org/abs/1706.05587).
       norm: see `cnn_jax.layers.blocks.normalise`.
       zero_scale: the last scale of every branch starts at 0, and so every block as the identity
         (https://arxiv.org/abs/1706.02677, section 5.1).
@@ -72,6 +75,7 @@ class ResNet(nn.Module):
     group_width: int = 64
     squeeze_excite: bool = False
     stem: Literal["imagenet", "small"] = "imagenet"
+    output_stride: int | None = None
     norm: NormKind = "batch"
     zero_scale: bool = False
     dropout: float = 0.0
@@ -92,7 +96,12 @@ class ResNet(nn.Module):
                 f"groups={self.groups}, group_width={self.group_width} of ResNet: only blocks of "
                 "the kind block='bottleneck' have them"
             )
+        check_output_stride(self, self._stem_stride)
         super().__post_init__()
+
+    @property
+    def _stem_stride(self) -> int:
+        return 4 if self.stem == "imagenet" else 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -100,12 +109,17 @@ class ResNet(nn.Module):
         check_images(x, smallest=(1, 1), model="resnet")
         x = self._stem(x, train)
         rates = rising_rates(self.stochastic_depth, self.depths)
-        for stage, depth in enumerate(self.depths):
+        halving = [1] + [2] * (len(self.depths) - 1)
+        steps = dilated(halving, self.output_stride, before=self._stem_stride)
+        for stage, (depth, (strides, *dilations)) in enumerate(
+            zip(self.depths, steps, strict=True)
+        ):
             x = Stage(
                 self._block(self.width * 2**stage),
                 depth,
-                strides=1 if stage == 0 else 2,
+                strides=strides,
                 rates=rates[stage],
+                dilations=(dilations[0], dilations[1]),
                 name=f"stage{stage + 1}",
             )(x, train=train)
         x = tap(self, "features", x)

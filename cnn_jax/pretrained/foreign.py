@@ -16,7 +16,7 @@ from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import make_mesh, placed
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.predictions import TOO_LARGE, file_name, predictions_of
+from cnn_jax.evaluation.predictions import file_name, predictions_of, why_none
 from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.pretrained.preparation import preparation_of
 from cnn_jax.pretrained.published import IMAGENET, weights_file
@@ -79,7 +79,7 @@ def evaluate_weights(
     found = {"weights": str(recipe.init.source), "dataset": name, "split": part}
     found |= {"model": str(recipe.model.name), "views": recipe.views, **(metrics or {})}
     if predictions is None:
-        notes.append(TOO_LARGE)
+        notes.append(why_none(recipe))
     else:
         file = folder / f"{recipe.name}-{file_name(name, part, 0)}.parquet"
         try:

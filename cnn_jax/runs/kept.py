@@ -9,11 +9,12 @@ import numpy as np
 
 from cnn_jax.data.dataset import Examples
 from cnn_jax.devices.processes import first_does
-from cnn_jax.evaluation.predictions import TOO_LARGE, file_name, predictions_of
+from cnn_jax.evaluation.predictions import file_name, predictions_of, why_none
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.state import TrainState
+from cnn_jax.tasks import predicted_kind
 
 
 def evaluated(
@@ -64,7 +65,8 @@ def evaluated(
             step=step,
         )
         if predictions is None:
-            say(f"{split}: {TOO_LARGE}")
+            if predicted_kind(recipe):
+                say(f"{split}: {why_none(recipe)}")
             return
         try:
             predictions.write(folder.predictions / f"{file_name(dataset, split, step)}.parquet")

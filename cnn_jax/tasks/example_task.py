@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnn_jax.batch import Batch
+from cnn_jax.data.fields import COMPANIONS
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.own.values import Own
 from cnn_jax.recipe import Recipe
-from cnn_jax.tasks.contract import Apply, Metric
+from cnn_jax.tasks.contract import Apply, Metric, Turn
 from cnn_jax.tasks.input_kinds import inputs_of
 from cnn_jax.tasks.inputs import Inputs
 from cnn_jax.tasks.own_functions import by_example
@@ -38,6 +39,7 @@ class ExampleTask(ABC):
     LOSSES: ClassVar[tuple[str, ...]]
     KINDS: ClassVar[tuple[str, ...]]
     NUMBERS: ClassVar[bool] = False
+    OUTPUT: ClassVar[str] = "vector"  # see cnn_jax.models.OUTPUT_KINDS
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
     PREDICTED: ClassVar[str] = ""
     """The kind of its stored predictions, see `cnn_jax.tasks.predicted.KINDS`; empty for none from
@@ -53,7 +55,7 @@ class ExampleTask(ABC):
           UserError: they do not, or an option is unknown.
         """
         name = self.recipe.task.name
-        kinds = [each.kind for each in self.spec.targets.values()]
+        kinds = [each.kind for each in self.spec.targets.values() if each.kind not in COMPANIONS]
         if len(kinds) != 1 or kinds[0] not in self.KINDS:
             raise UserError(
                 f"--task.name {name} learns {' or '.join(self.KINDS)}, but {self.spec.name} has "
@@ -62,6 +64,11 @@ class ExampleTask(ABC):
         for option in self.recipe.task.options:
             if option not in self.OPTIONS:
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the model gives an example."""
+        return (self.outputs,)
 
     def own_loss(self, taken: int = 2) -> Callable[..., jax.Array] | None:
         """The loss of a user's own, with its options, if the recipe has one.
@@ -81,6 +88,11 @@ class ExampleTask(ABC):
     def option(self, name: str) -> Any:
         """An option of the task, as the recipe gives it or by default."""
         return self.recipe.task.options.get(name, self.OPTIONS[name])
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """See `Task`."""
+        return ()
 
     @functools.cached_property
     def inputs(self) -> Inputs:
@@ -137,6 +149,10 @@ class ExampleTask(ABC):
         """Arrays (b, ...) that are stored of each example with the records, which they are not
         among: what it takes to compute any metric without the net.
         """
+        return {}
+
+    def details(self, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """What an evaluation stores besides the metrics, and no table shows."""
         return {}
 
     def choose(self, records: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnn_jax import augment
-from cnn_jax.augment import evaluation_batch, output_shape, preprocess, training_batch
+from cnn_jax.augment import (
+    evaluation_batch,
+    joint_batch,
+    output_shape,
+    preprocess,
+    training_batch,
+)
 from cnn_jax.augment.views import in_views
 from cnn_jax.batch import Batch
+from cnn_jax.data.fields import is_spatial
 from cnn_jax.errors import UserError
 from cnn_jax.tasks.contract import Apply
 from cnn_jax.tasks.inputs import Inputs
@@ -45,6 +52,11 @@ class ImageInputs(Inputs):
         """See `Inputs`."""
         recipe, spec = self.recipe, self.spec
         self.check_kinds()
+        if is_spatial(spec.targets):
+            kinds = [each.kind for each in spec.targets.values()]
+            augment.check_joint(recipe.augment, recipe.preprocess, kinds)
+        else:
+            augment.check_no_crop(recipe.augment)
         augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
         side = min(output_shape(recipe.preprocess, spec.image_shape)[:2])
         if recipe.views == "six" and side < 2:
@@ -86,8 +98,23 @@ class ImageInputs(Inputs):
         epochs: jax.Array,
         indices: jax.Array,
     ) -> Batch:
-        """See `Inputs`."""
+        """See `Inputs`; masks and boxes, arrays by the names of the data's fields, move too."""
         mean, std = self.normalisation
+        if is_spatial(self.spec.targets):
+            return joint_batch(
+                key,
+                inputs,
+                targets,
+                self.spec.targets,
+                epochs,
+                indices,
+                run_key=run_key,
+                augment=self.recipe.augment,
+                mean=mean,
+                std=std,
+                value_range=self.spec.value_range,
+                fit=self.recipe.data.fit,
+            )
         return training_batch(
             key,
             inputs,

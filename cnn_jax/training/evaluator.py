@@ -41,6 +41,8 @@ Found = tuple[dict[str, Any], dict[str, Any]]
 
 MOST_KEPT = 2**30
 """Bytes that are stored of the examples of a split at most, besides the records."""
+SUM = "sum:"
+"""Before the names of sums that are kept beside records."""
 
 _IN_FLIGHT = 2
 """Batches that may be under way before one is known to be done."""
@@ -127,6 +129,7 @@ class Evaluator:
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
         kept: dict[str, np.ndarray] | None = None,
+        details: bool = False,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, each counted once.
 
@@ -137,7 +140,8 @@ class Evaluator:
           chosen: what was chosen on the validation part, where the task has chosen something.
           choose: choose it on this split; it comes back as the metric `chosen`, if there is any.
           kept: is given the records and what the task stores besides, (n, ...) each; not the latter
-            where it is more than `MOST_KEPT`.
+            where it is more than `MOST_KEPT`. The sums have `SUM` before their names.
+          details: give what the task stores besides, as `details`, if there is any.
 
         Returns:
           The metrics of the task and the count of examples, or None if given up.
@@ -163,10 +167,13 @@ class Evaluator:
         }
         if kept is not None:
             kept |= {name.removeprefix(KEPT): each for name, each in records.items()}
+            kept |= {f"{SUM}{name}": np.asarray(each) for name, each in sums.items()}
         if choose:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
+        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+            metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 
     def _batches(self, split: Examples) -> Generator[tuple[Any, Any, np.ndarray]]:
@@ -231,8 +238,10 @@ def make_model(recipe: Recipe, task: Task) -> nn.Module:
     """The module that a recipe asks for, with as many outputs as its task needs.
 
     Raises:
-      UserError: an unknown model or option, or one that is not given as an option.
+      UserError: an unknown model or option, one that is not given as an option, or a model that
+        tells something else than the task learns.
     """
+    _check_output_kind(recipe, task)
     reserved = {"dtype": "it is --model.dtype", "name": "it is --model.name"}
     for name, instead in {**reserved, **models.NOT_OPTIONS}.items():
         if name in recipe.model.options:
@@ -247,3 +256,17 @@ def make_model(recipe: Recipe, task: Task) -> nn.Module:
     return models.create(
         recipe.model.name, task.outputs, dtype=recipe.model.dtype, **recipe.model.options, **found
     )
+
+
+def _check_output_kind(recipe: Recipe, task: Task) -> None:
+    found = models.entry(recipe.model.name)
+    asked = getattr(task, "OUTPUT", "vector")  # a task of a user's own need not say it
+    # A class of a user's own says what is wrong when it is applied.
+    if found.own is None and found.output_kind != asked:
+        tells, learns = models.OUTPUT_KINDS[found.output_kind], models.OUTPUT_KINDS[asked]
+        others = models.names(found.input_kind, asked)
+        more = f" and {len(others) - 12} more" * (len(others) > 12)
+        raise UserError(
+            f"--model.name {recipe.model.name} tells {tells}, and --task.name {recipe.task.name} "
+            f"asks for {learns}; models for it are {', '.join(others[:12])}{more}"
+        )

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax import Augment
-from cnn_jax.augment import apply
+from cnn_jax import Augment, Preprocess
+from cnn_jax.augment import apply, check_joint, check_no_crop, joint_batch
 from cnn_jax.augment.joint import drawn_geometry, moved_boxes, moved_masks
+from cnn_jax.data.fields import fields_of
+from cnn_jax.data.fitting import content
+from cnn_jax.errors import UserError
 
 B, SIDE = 12, 40
 KEY, RUN = jax.random.key(3), jax.random.key(4)
@@ -91,3 +94,95 @@ def test_a_box_of_which_little_is_left_is_dropped():
     found, kept = moved_boxes(boxes, jnp.ones((2, 1), bool), shift, SIDE, SIDE)
     assert kept.tolist() == [[True], [False]]
     np.testing.assert_allclose(found[0, 0], [0, 0, 10, 5], atol=1e-5)
+
+
+MASKS = IMAGES.astype(jnp.uint8)
+BOXES = {
+    "boxes": jnp.broadcast_to(BOX, (B, 1, 4)),
+    "there": jnp.ones((B, 1), bool),
+    "box_class": jnp.full((B, 1), 7),
+}
+
+
+def joint(config, images=MASKS[..., None] * 255, **targets):
+    """The batch of a step, of images that are not normalised."""
+    targets = targets or {"mask": MASKS, **BOXES}
+    fields = fields_of(jax.tree.map(np.asarray, targets))
+    return joint_batch(
+        KEY, images, targets, fields, EPOCHS, INDICES, run_key=RUN, augment=config,
+        mean=np.full(1, 0.0, np.float32), std=np.ones(1, np.float32),
+    )  # fmt: skip
+
+
+def test_without_changes_a_batch_is_as_it_was():
+    batch = joint(Augment())
+    np.testing.assert_array_equal(batch.inputs[..., 0], IMAGES)
+    np.testing.assert_array_equal(batch.targets["mask"], MASKS)
+    np.testing.assert_array_equal(batch.targets["boxes"], BOXES["boxes"])
+
+
+def test_a_crop_of_whole_pixels_is_exact():
+    """Also where it is larger than the image, whose outside is void."""
+    for shape in ((16, 24), (56, 44)):
+        batch = joint(Augment(crop_size=shape, mirror="random"))
+        images, masks = np.asarray(batch.inputs[..., 0]), np.asarray(batch.targets["mask"])
+        assert images.shape == masks.shape == (B, *shape)
+        np.testing.assert_array_equal(np.where(masks == 255, 0, masks), images)
+        assert (masks == 255).sum() == B * max(0, shape[0] * shape[1] - SIDE**2) * (shape[0] > SIDE)
+        assert len({image.tobytes() for image in images}) > 6
+
+
+def test_scaled_crops_take_masks_and_boxes_with_them():
+    batch = joint(Augment(crop_size=(32, 48), crop_scale=(0.5, 2.0), brightness=0.1))
+    images, masks = np.asarray(batch.inputs[..., 0]), np.asarray(batch.targets["mask"])
+    sure = (masks != 255) & (np.abs(images - 0.5) > 0.45)
+    assert ((images > 0.5)[sure] == masks[sure]).all() and sure.mean() > 0.5
+    areas = (masks == 1).sum(axis=(1, 2)) / MASKS[0].sum()
+    assert areas.min() < 0.5 and areas.max() > 1.5
+    kept, count = np.asarray(batch.targets["there"])[:, 0], 0
+    for mask, box in zip(
+        masks[kept] == 1, np.asarray(batch.targets["boxes"])[kept, 0], strict=True
+    ):
+        rows, columns = np.nonzero(mask)
+        found = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+        np.testing.assert_allclose(box, found, atol=1.01)
+        count += 1
+    assert count > B // 2 and (np.asarray(batch.targets["box_class"]) == 7).all()
+
+
+def test_targets_of_the_image_as_it_was_are_brought_to_the_one_that_is_learnt_from():
+    """A picture of 20x60 pixels in one of 40x40: scaled by 2/3, with filling below."""
+    mask = np.full((B, 60, 60), 255, np.uint8)
+    mask[:, :20] = 0
+    mask[:, 3:12, 30:] = 1
+    size = jnp.broadcast_to(jnp.array([20, 60]), (B, 2))
+    box = jnp.broadcast_to(jnp.array([[3.0, 30, 12, 60]]), (B, 1, 4))
+    targets = {"mask": jnp.asarray(mask), "size": size, **BOXES, "boxes": box}
+    batch = joint(Augment(), **targets)
+    assert set(batch.targets) == {"mask", *BOXES}
+    found = np.asarray(batch.targets["mask"])[0]
+    assert content(np.array([20, 60], np.int32), 40, 40).tolist() == [13, 40]
+    assert (found[:13] != 255).all() and (found[13:] == 255).all()
+    assert (found[2:7, 20:] == 1).all() and (found == 1).sum() in (20 * 5, 20 * 6)
+    np.testing.assert_allclose(
+        batch.targets["boxes"][0, 0], [3 * 13 / 20, 20, 12 * 13 / 20, 40], 1e-5
+    )
+
+    cut = joint(Augment(crop_size=(13, 20)), **targets)
+    assert (cut.targets["mask"] != 255).all()  # no part of the filling is learnt from
+
+
+def test_what_masks_cannot_follow_is_refused():
+    for config, word in (
+        (Augment(mixup=0.2), "--augment.mixup 0.2"),
+        (Augment(rand_augment=2), "--augment.rand-augment 2"),
+        (Augment(pad_crop=2, pad_mode="reflect"), "--augment.pad-mode"),
+        (Augment(crop_size=(0, 3)), "--augment.crop-size 0"),
+        (Augment(crop_scale=(2.0, 1.0)), "--augment.crop-scale is 2.0 1.0"),
+    ):
+        with pytest.raises(UserError, match=word):
+            check_joint(config, Preprocess())
+    with pytest.raises(UserError, match=r"--data\.image-size"):
+        check_joint(Augment(), Preprocess(size=32))
+    with pytest.raises(UserError, match=r"--data\.random-crop"):
+        check_no_crop(Augment(crop_size=(8, 8)))

@@ -28,9 +28,9 @@ from cnn_jax.devices.mesh import make_mesh
 # The only models that take one size of images.
 FIXED_SIZE = {"lenet5"}
 # The only models whose parameters depend on the size of the images.
-SHAPED_BY_SIZE = {"lenet5_relu", "simple_cnn"}
-# Auxiliary heads, whose outputs are logits.
-AUXILIARY = {"aux", "aux1", "aux2"}
+SHAPED_BY_SIZE = {"envnet", "lenet5_relu", "logmel_cnn", "piczak_cnn", "simple_cnn"}
+# Parts whose outputs are logits.
+LOGITS_OF = {"aux", "aux1", "aux2", "classifier", "low", "high"}
 BATCH = 4
 # Most of the time is spent compiling.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -43,11 +43,16 @@ ONE_EACH = {models.entry(name).module: name for name in reversed(NAMES)}
 # Configurations of which tests of their families see to most.
 SEEN_ELSEWHERE = {
     "alexnet2012",
+    "deeplab",
     "densenet",
     "efficientnet",
     "efficientnet_lite",
+    "fc_densenet",
+    "fc_hardnet",
+    "fcn",
     "googlenet",
     "inception_v3",
+    "lraspp",
     "lenet5_relu, other size",
     "mobilenet_v1",
     "mobilenet_v3_small",
@@ -58,7 +63,9 @@ SEEN_ELSEWHERE = {
     "squeezenet",
 }
 # Whose gradients are those of kinds of layers that others have too.
-LIKE_OTHERS = SEEN_ELSEWHERE | {"airbench", "mobilenet_v3", "regnet", "wide_resnet"}
+LIKE_OTHERS = SEEN_ELSEWHERE | {
+    "airbench", "mobilenet_v3", "regnet", "segnet", "wide_resnet",
+}  # fmt: skip
 # Configurations that are compared with bfloat16, one of every kind of layer; their types are of
 # every class.
 ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
@@ -66,8 +73,9 @@ ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
 
 # Which take seconds to trace at their full size.
 DEEP = {
-    "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "googlenet",
-    "inception_v3", "mobilenet_v3_large", "mobilenet_v3_small",
+    "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "fc_densenet103",
+    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large",
+    "mobilenet_v3_small",
 }  # fmt: skip
 
 
@@ -149,11 +157,11 @@ def test_the_number_of_parameters_is_the_published_one(name):
 
 
 def test_layers_compute_in_bfloat16_and_logits_are_float32(traced):
-    assert traced.logits.shape == (BATCH, models.entry(traced.name).num_classes)
+    assert traced.logits.shape == logits_shape(traced.name, models.entry(traced.name).input_shape)
     for path, value in traced.layers.items():
         # Logits are float32 whatever the rest is, those of auxiliary heads too.
         name = "/".join(path).removesuffix("__call__").removesuffix("/")
-        is_logits = name in ("", *AUXILIARY) or name.endswith("_logits")
+        is_logits = name in ("", *LOGITS_OF) or name.endswith("_logits")
         assert leaf_dtypes(value) == {F32 if is_logits else BF16}, path
 
 
@@ -166,13 +174,23 @@ def test_layers_have_unique_names_and_the_logits_come_last(traced):
     assert parts <= {path[0] for path in traced.layers}
 
 
+def logits_shape(name, shape):
+    entry = models.entry(name)
+    places = shape[:2] if entry.output_kind == "pixels" else ()
+    return (BATCH, *places, entry.num_classes)
+
+
 def other_size(name):
     *sides, c = models.entry(name).input_shape
+    if not sides:
+        return (c + 900,)
     if len(sides) == 1:
         return (sides[0] + 9, c)
     h, w = sides
     if name in FIXED_SIZE:
         return (h, w, c)
+    if name == "piczak_cnn":
+        return (h + 4, w + 9, c)
     return (h + 4, w + 9, 3) if h < 64 else (h - 32, w + 9, c)
 
 
@@ -180,7 +198,7 @@ def other_size(name):
 def test_training_on_images_of_another_size_in_float32(name):
     paper = models.entry(name).input_shape
     found = trace(name, other_size(name), "float32", train=True)
-    assert found.logits.shape == (BATCH, models.entry(name).num_classes)
+    assert found.logits.shape == logits_shape(name, other_size(name))
     assert leaf_dtypes((found.variables, found.layers)) == {F32}
     if name not in SHAPED_BY_SIZE:
         assert found.variables == trace(name, paper, "bfloat16", train=False).variables
@@ -319,7 +337,10 @@ def test_gradient_steps_on_one_batch_lower_the_loss_and_reach_every_parameter(co
                 rngs={"dropout": key},
                 mutable=["batch_stats"],
             )
-            values = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            every = labels.reshape(-1, *(1,) * (logits.ndim - 2))
+            values = optax.softmax_cross_entropy_with_integer_labels(
+                logits, jnp.broadcast_to(every, logits.shape[:-1])
+            )
             return values.mean(), updated
 
         return jax.value_and_grad(loss, has_aux=True)(params)

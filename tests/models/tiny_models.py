@@ -13,7 +13,7 @@ class Tiny:
 
     Attributes:
       name: of the entry.
-      shape: (h, w, c) of the images, or (t, c) of the series.
+      shape: (h, w, c) of the images, (t, c) of the series, or (t,) of the samples.
       options: of the model.
       same_start: a pattern of the paths of kernels that are the same for every key.
       unreached: a pattern of the paths of parameters that no gradient of the logits reaches.
@@ -34,6 +34,7 @@ class Tiny:
 
 STAGES = {"depths": (1, 1), "width": 8}
 STEM = {"stem": "small"}
+ON_TINY = {"body_options": STAGES, "aux_at": "stem"}
 TINY = {
     "lenet5": Tiny("lenet5", (32, 32, 1)),
     "lenet5_relu": Tiny("lenet5_relu", (32, 32, 1)),
@@ -61,6 +62,17 @@ TINY = {
         "vgg11_bn",
         (8, 8, 3),
         {"depths": (1, 2), "widths": (8, 8), "hidden": (16, 16), "pool_size": 2, "dropout": 0.1},
+    ),
+    "logmel_cnn": Tiny("logmel_cnn", (12, 9, 2), {"widths": (8, 8), "dropout": 0.1}),
+    "piczak_cnn": Tiny(
+        "piczak_cnn", (20, 8, 2), {"maps": 8, "hidden": (16, 16), "high": 5, "dropout": 0.1}
+    ),
+    "m11": Tiny("m11", (300,), {"first": 8, "widths": (8, 8), "depths": (1, 2)}),
+    "m34": Tiny("m34", (300,), {"first": 4, "widths": (4, 8), "depths": (1, 1)}, trained=False),
+    "envnet": Tiny(
+        "envnet",
+        (80,),
+        {"bands": 10, "maps": 8, "hidden": (16, 16), "pool": 2, "dropout": 0.1},
     ),
     "fcn1d": Tiny("fcn1d", (12, 2), {"widths": (8, 8, 8)}),
     "resnet1d": Tiny("resnet1d", (12, 2), {"widths": (8, 8), "kernels": (4, 3)}),
@@ -127,6 +139,28 @@ TINY = {
         "convnext_tiny",
         (8, 8, 3),
         {"widths": (8, 16), "depths": (1, 1), "layer_scale": 0.5} | STEM,
+    ),
+    "fcn": Tiny("fcn", (17, 24, 3), ON_TINY, unreached="aux/.*"),
+    "deeplab": Tiny(
+        "deeplabv3",
+        (17, 24, 3),
+        ON_TINY | {"features": 8, "rates": (1, 2)},
+        unreached="aux/.*",
+    ),
+    "lraspp": Tiny(
+        "lraspp_mobilenet_v3_large",
+        (17, 24, 3),
+        {"body": "resnet18", "body_options": STAGES, "low_at": "stem", "features": 8},
+    ),
+    "unet": Tiny("unet", (9, 14, 3), {"width": 8, "depth": 3}),
+    "segnet": Tiny("segnet", (9, 13, 3), {"depths": (2, 1), "widths": (8, 16)}),
+    "fc_densenet": Tiny(
+        "fc_densenet56", (9, 13, 3), {"stem_width": 8, "depths": (2, 2, 2), "growth": (8,)}
+    ),
+    "fc_hardnet": Tiny(
+        "fc_hardnet68",
+        (9, 13, 3),
+        {"stem_width": 8, "depths": (4, 4), "growth": (4, 6), "dropout": 0.1},
     ),
     "airbench": Tiny(
         "airbench94",

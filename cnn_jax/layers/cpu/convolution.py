@@ -16,9 +16,11 @@ from jax import lax
 from cnn_jax.layers.basic import convolve
 from cnn_jax.layers.cpu.choices import Shapes, met_by_pixels
 from cnn_jax.layers.cpu.depthwise import depthwise
+from cnn_jax.layers.cpu.dilated import by_lattices, by_phases
 from cnn_jax.layers.cpu.gradients import convolve_by_products
 from cnn_jax.layers.cpu.sums import padded
 from cnn_jax.layers.cpu.winograd import Pads, winograd_convolve
+from cnn_jax.layers.upsampling import side_by_side
 
 WINOGRAD_MAPS = 32
 """From so many maps on, in and out in the harmonic mean, 3x3 convolutions in float32 are those of
@@ -71,7 +73,36 @@ def cpu_convolve(
             )
             kernel = kernel[rows.start : rows.stop, columns.start : columns.stop]
             return _ungrouped(x, kernel, (down, across), (rim, margin), winograd, alone)
+    elif strides == (1, 1) and not isinstance(padding, str) and _whole(padding, dilation):
+
+        def inner(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+            return cpu_convolve(
+                x, kernel, (1, 1), pads, groups, (1, 1), winograd=winograd, alone=alone
+            )
+
+        return by_lattices(x, kernel, padding, dilation, inner)
     return convolve(x, kernel, strides, padding, groups, dilation)
+
+
+def cpu_spread(
+    x: jax.Array, kernel: jax.Array, strides: int, *, winograd: bool = True, alone: bool = True
+) -> jax.Array:
+    """What `cnn_jax.layers.upsampling.TransposedConv.spread` gives, as an ordinary convolution.
+
+    Args:
+      x: (b, h, w, c).
+      kernel: (k, k, c, features).
+      strides: pixels from a patch to the next.
+      winograd: see `cpu_convolve`.
+      alone: see there.
+    """
+
+    def inner(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
+        return cpu_convolve(x, kernel, (1, 1), pads, 1, (1, 1), winograd=winograd, alone=alone)
+
+    if kernel.shape[0] == strides:
+        return side_by_side(x, kernel)
+    return by_phases(x, kernel, strides, inner)
 
 
 def _ungrouped(
@@ -134,6 +165,11 @@ def _pads(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: st
     if not isinstance(padding, str):
         return padding
     return tuple(lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding))  # type: ignore[return-value]
+
+
+def _whole(pads: Pads, steps: tuple[int, int]) -> bool:
+    """Whether all padding is of whole steps."""
+    return all(pixels % step == 0 for pad, step in zip(pads, steps, strict=True) for pixels in pad)
 
 
 def _matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:

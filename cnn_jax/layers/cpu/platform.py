@@ -9,8 +9,13 @@ from typing import Any
 from flax import linen as nn
 
 from cnn_jax.layers.basic import BatchNorm, Conv
-from cnn_jax.layers.cpu.convolution import cpu_convolve
+from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
 from cnn_jax.layers.cpu.norm import cpu_normalise
+from cnn_jax.layers.cpu.regions import cpu_cut
+from cnn_jax.layers.cpu.words import convolve_words
+from cnn_jax.layers.roi_align import RoiAlign
+from cnn_jax.layers.text import WordConv
+from cnn_jax.layers.upsampling import TransposedConv
 
 
 def layers_for(
@@ -20,6 +25,7 @@ def layers_for(
     convolutions: bool = True,
     winograd: bool = True,
     normalisation: bool = True,
+    words: bool = True,
 ) -> AbstractContextManager[Any]:
     """Within it models are traced with the layers that are fast on a platform.
 
@@ -32,18 +38,26 @@ def layers_for(
       convolutions: whether convolutions are among them.
       winograd: whether those of `winograd` are.
       normalisation: whether batch normalisation is.
+      words: whether convolutions over words are; only where one device has the whole batch.
     """
 
     def replace(
         method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
-        module, name = context.module, context.method_name
+        module, name, alone = context.module, context.method_name, devices == 1
         if convolutions and isinstance(module, Conv) and name == "convolve":
-            alone = devices == 1
             return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
+        if convolutions and isinstance(module, TransposedConv) and name == "spread":
+            x, kernel = args
+            return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
+        if alone and isinstance(module, RoiAlign) and name == "cut":
+            return cpu_cut(*args, side=module.side)
+        if words and isinstance(module, WordConv) and name == "convolve" and devices == 1:
+            of_words = convolve_words(*args, **kwargs)
+            return method(*args, **kwargs) if of_words is None else of_words
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()

@@ -9,7 +9,7 @@ was made with. Those here were made on a CPU with PyTorch 2.14.1, torchvision 0.
 A file holds
 
     about         JSON: versions, the original, names and shapes of its state dict
-    logits        (2, 10), of two images
+    logits        (2, 10), of two images; of nets that tell every pixel, the `some` of them
     activations   (n, 18), of each of `Original.stages` the `synthetic.summary`
 
 and for the models of `originals.TRAINED`, of a training step on 8 images with labels 0 to 7
@@ -30,7 +30,7 @@ import timm
 import torch
 import torchvision
 from originals import CLASSES, ORIGINALS, TRAINED
-from synthetic import images, summary, weight
+from synthetic import images, some, summary, weight
 
 FOLDER = Path(__file__).parent
 
@@ -87,11 +87,12 @@ def forward(model, original):
         for at in original.stages.values()
     ]
     with torch.no_grad():
-        logits = model(batch(2, original.size)).numpy()
+        logits = model(batch(2, original.size))
+    logits = logits["out"] if isinstance(logits, dict) else logits
     for handle in handles:
         handle.remove()
     return {
-        "logits": logits,
+        "logits": some(channels_last(logits)),
         "activations": np.stack([found[at] for at in original.stages.values()]),
     }
 
@@ -150,7 +151,7 @@ def make(name):
     for key, value in found.items():
         assert np.isfinite(value).all(), key
     logits = found["logits"]
-    spread, apart = logits.std(axis=1).min(), np.abs(logits[0] - logits[1]).max()
+    spread, apart = logits.std(axis=-1).min(), np.abs(logits[0] - logits[1]).max()
     # Were most units saturated or dead, agreement would mean little.
     assert apart > 1e-2 * np.abs(logits).max() > 0, (name, logits)
     np.savez_compressed(FOLDER / f"{name}.npz", about=json.dumps(about), **found)

@@ -18,6 +18,7 @@ class Original:
       stages: the original's module for each of our activations, or `MODULE<` for its input.
       size: side of the images in pixels.
       options: arguments of the constructor.
+      ours: options of our model.
       hidden: units of the hidden dense layers, on both sides, where their thousands would take
         most of the time.
     """
@@ -26,6 +27,7 @@ class Original:
     stages: Mapping[str, str]
     size: int = 64
     options: Mapping[str, object] = field(default_factory=dict)
+    ours: Mapping[str, object] = field(default_factory=dict)
     hidden: int | None = None
 
 
@@ -41,6 +43,11 @@ def numbered(theirs, numbers, first=1):
 
 _LAYERS = {"pool": "maxpool", **numbered("layer", range(1, 5))}
 _EFFICIENTNET = {"stem": "features.0", **numbered("features.", range(1, 8)), "last": "features.8"}
+
+_SHALLOW = {"body_options": {"depths": (1, 1, 1, 2)}}
+_RESNET_BODY = {f"body/{ours}": f"backbone.{theirs}" for ours, theirs in _LAYERS.items()}
+_AUXILIARY = {"aux": "aux_classifier"}
+_UNTRAINED = {"weights": None, "weights_backbone": None}
 
 ORIGINALS = {
     "alexnet": Original(
@@ -60,6 +67,24 @@ ORIGINALS = {
             "embedding": "classifier.2<",
         },
     ),
+    "deeplabv3_mobilenet_v3_large": Original(
+        "torchvision.models.segmentation.deeplabv3_mobilenet_v3_large",
+        {
+            "body/stage2": "backbone.3",
+            "body/stage4": "backbone.12",
+            "body/features": "backbone.16",
+            "classifier/aspp": "classifier.0",
+            **_AUXILIARY,
+        },
+        size=50,
+        options=_UNTRAINED | {"aux_loss": True},
+    ),
+    "deeplabv3_resnet50": Original(
+        "shallow.deeplabv3_resnet",
+        {**_RESNET_BODY, "classifier/aspp": "classifier.0", **_AUXILIARY},
+        size=50,
+        ours=_SHALLOW,
+    ),
     "densenet121": Original(
         "torchvision.models.densenet121",
         {
@@ -74,6 +99,12 @@ ORIGINALS = {
     "efficientnet_lite0": timm(
         "tf_efficientnet_lite0",
         {"stem": "bn1", **numbered("blocks.", range(7)), "last": "bn2", "embedding": "classifier<"},
+    ),
+    "fcn_resnet50": Original(
+        "shallow.fcn_resnet",
+        {**_RESNET_BODY, "classifier/conv": "classifier.2", **_AUXILIARY},
+        size=50,
+        ours=_SHALLOW,
     ),
     "googlenet": Original(
         "torchvision.models.googlenet",
@@ -99,6 +130,17 @@ ORIGINALS = {
         },
         size=96,
         options={"init_weights": False},
+    ),
+    "lraspp_mobilenet_v3_large": Original(
+        "torchvision.models.segmentation.lraspp_mobilenet_v3_large",
+        {
+            "body/stage3/block0": "backbone.4",
+            "body/features": "backbone.16",
+            "conv": "classifier.cbr",
+            "low": "classifier.low_classifier",
+        },
+        size=50,
+        options=_UNTRAINED,
     ),
     "mobilenet_v1": timm(
         "mobilenetv1_100",

@@ -1,0 +1,1 @@
+"""The speed of nets that tell a class of every pixel, beside PyTorch's."""

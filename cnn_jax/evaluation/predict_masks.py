@@ -1,0 +1,150 @@
+"""The class of each pixel of a user's own images, written as masks and as pictures of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from cnn_jax.data.fitting import filled_up, scaled_to_fit
+from cnn_jax.data.images import UnreadableImage, decode, in_channels, in_threads
+from cnn_jax.devices.compilation import compiled
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.mask_pictures import as_image, class_colours, over
+from cnn_jax.evaluation.pictures import STANDARD_INPUT, content
+from cnn_jax.restored import Restored
+from cnn_jax.tasks import make_task
+from cnn_jax.tasks.mask_reading import told_classes
+from cnn_jax.training.evaluator import make_model
+
+FOLDER = Path("predictions")
+"""Where masks are written if nothing else is said."""
+
+
+class MasksTold:
+    """The mask that a model tells of an image, at the size of the image, compiled by size.
+
+    Args:
+      restored: the model.
+    """
+
+    def __init__(self, restored: Restored) -> None:
+        task = make_task(restored.recipe, restored.spec)
+        model = make_model(restored.recipe, task)
+
+        def told(variables: Any, images: Any, sizes: Any, shape: tuple[int, int]) -> Any:
+            def apply(inputs: Any) -> Any:
+                return model.apply(variables, inputs, train=False)
+
+            outputs = task.infer(apply, task.prepared(images))
+            return told_classes(outputs, sizes, shape)
+
+        self._restored, self._told = restored, told
+        self._programs: dict[tuple[int, int], Any] = {}
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The places (h, w) of the classes of an image (h, w, c) among their names."""
+        spec = self._restored.spec
+        height, width, channels = spec.evaluated_shape
+        low, high = spec.value_range
+        colour = np.array(spec.mean) * (high - low) + low
+        fill = (np.rint(colour) if image.dtype.kind == "u" else colour).astype(image.dtype)
+        fitted = scaled_to_fit(in_channels(image, channels, "the image"), height, width)
+        shape = image.shape[:2]
+        given = (
+            self._restored.variables,
+            filled_up(fitted, height, width, fill)[None],
+            np.array([shape], np.int32),
+        )
+        if shape not in self._programs:
+            step = functools.partial(self._told, shape=shape)
+            self._programs[shape] = compiled(self._restored.mesh, jax.jit(step), *given)
+        return np.asarray(self._programs[shape](*given))[0]
+
+
+def predict_masks(
+    restored: Restored, files: Sequence[Path], folder: Path | None
+) -> tuple[list[tuple[str, np.ndarray]], list[UnreadableImage]]:
+    """Writes the mask of each image, `NAME.png`, and the image with it over it, `NAME_over.png`.
+
+    Args:
+      restored: the model.
+      files: as of `cnn_jax.evaluation.predict.predict`.
+      folder: where they are written, by default `FOLDER`.
+
+    Returns:
+      The name of each image, with the part (k,) of its pixels that each class has; and what cannot
+      be read.
+
+    Raises:
+      UserError: a picture cannot be written.
+    """
+    folder = folder or FOLDER
+    apply, spec, colours = MasksTold(restored), restored.spec, class_colours(restored.spec)
+    names = _names(files)
+    found: list[tuple[str, np.ndarray]] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _AT_ONCE):
+        part = files[start : start + _AT_ONCE]
+        read = in_threads(_read, [(restored, file) for file in part])
+        for file, image in zip(part, read, strict=True):
+            if isinstance(image, UnreadableImage):
+                bad.append(image)
+                continue
+            mask = apply(image)
+            _write(folder / f"{names[file]}.png", as_image(mask, spec))
+            shown = over(_in_colour(image, spec.value_range), mask, colours)
+            _write(folder / f"{names[file]}_over.png", Image.fromarray(shown))
+            shares = np.bincount(mask.ravel(), minlength=len(spec.class_names)) / mask.size
+            found.append((str(file), shares))
+    return found, bad
+
+
+_AT_ONCE = 16
+
+
+def _read(restored: Restored, file: Path) -> np.ndarray | UnreadableImage:
+    grey_range = restored.recipe.data.grey_range or restored.spec.grey_range or (0, 65535)
+    try:
+        return decode(
+            content(file) if file == STANDARD_INPUT else file,
+            grey_range=grey_range,
+            full_depth=restored.recipe.data.full_depth,
+        )
+    except UnreadableImage as error:
+        return error
+
+
+def _names(files: Sequence[Path]) -> dict[Path, str]:
+    """A name for what is written of each file: its own, with a number where several have it."""
+    found: dict[Path, str] = {}
+    for file in files:
+        stem = "image" if file == STANDARD_INPUT else file.stem
+        name, count = stem, 1
+        while name in found.values() and file not in found:
+            count += 1
+            name = f"{stem}_{count}"
+        found.setdefault(file, name)
+    return found
+
+
+def _in_colour(image: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """An image (h, w, c) as RGB of 8 bits, to be looked at."""
+    low, high = value_range
+    if image.dtype != np.uint8:
+        scaled = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
+        image = np.round(255 * scaled).astype(np.uint8)
+    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
+def _write(file: Path, picture: Image.Image) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,193 @@
+"""Whole runs on images with masks, of different sizes, from folders to predicted masks."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from cnn_jax import Augment, Checkpoints, Data, Loss, Model, Task, UserError, load, steps, train
+from cnn_jax.__main__ import main as command
+from cnn_jax.data.recipe_data import data_spec, read_data
+from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
+from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.training.stop import Stopped, StopRequest
+
+QUIET = Console(quiet=True)
+RANDOM = np.random.default_rng(0)
+SIZES = ((24, 32), (32, 24), (24, 24))
+
+
+def picture(size):
+    """A bright disc, a red one and a dark ground, and which is where."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    image = RANDOM.integers(0, 60, (height, width, 3))
+    mask = np.zeros(size, np.uint8)
+    for place, colour in ((1, (230, 230, 230)), (2, (230, 30, 30))):
+        row, column = RANDOM.integers(6, height - 6), RANDOM.integers(6, width - 6)
+        disc = (rows - row) ** 2 + (columns - column) ** 2 < 30
+        image[disc], mask[disc] = colour, place
+    mask[:2] = 255
+    return image.astype(np.uint8), mask
+
+
+def drawn(top, part, count):
+    for place in range(count):
+        image, mask = picture(SIZES[place % 3])
+        for folder, pixels in ((part, image), (f"{part}annot", mask)):
+            (top / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(top / folder / f"{part}{place}.png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    top = tmp_path_factory.mktemp("discs")
+    for part, count in (("train", 18), ("val", 6), ("test", 7)):
+        drawn(top, part, count)
+    (top / "classes.txt").write_text("ground\nbright\nred\n")
+    return top
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny, changed, folder):
+    fields = {
+        "data": Data(f"masks:{folder}", image_size=16),
+        "task": Task("segmentation"),
+        "augment": Augment(crop_size=(12, 16), crop_scale=(0.8, 1.2), mirror="random"),
+        "model": Model("unet", options={"width": 4, "depth": 2}),
+        "loss": Loss("cross_entropy_dice", options={"weights": "median_frequency"}),
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.03,
+        "optimizer.options": {},
+        "batch_size": 6,
+        "duration": steps(40),
+        "validate_every": steps(20),
+        "checkpoints": Checkpoints(every=steps(10)),
+        "ema": None,
+    }
+    return changed(tiny, fields)
+
+
+@pytest.fixture(scope="module")
+def learnt(recipe, tmp_path_factory):
+    """A whole run, with what it was run by."""
+    top = tmp_path_factory.mktemp("runs")
+    experiment = Experiment.of(recipe)
+    return top, experiment, train(recipe, top / "whole", console=QUIET, experiment=experiment)
+
+
+def test_a_run_learns_and_its_confusion_is_stored(learnt, capsys):
+    top, _, summary = learnt
+    test = summary["test"]
+    assert test["examples"] == 7 and test["mean_iou"] > 0.5 and test["iou/ground"] > 0.8
+    command(["evaluate", str(top / "whole")])
+    shown = capsys.readouterr().out
+    assert "mean iou" in shown and "bright" in shown and "confusion" not in shown
+    (file,) = (top / "whole" / "evaluations").iterdir()
+    found = json.loads(file.read_text())
+    matrix = np.array(found["details"]["confusion"])
+    assert matrix.sum() == sum((size[0] - 2) * size[1] for size in (SIZES * 3)[:7])
+    assert np.trace(matrix) / matrix.sum() == found["global_accuracy"] == test["global_accuracy"]
+
+
+def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):
+    top, experiment, whole = learnt
+    plain, made = experiment.program.train_step, []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return plain(*arguments)
+
+    monkeypatch.setattr(experiment.program, "train_step", counted)
+    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 25)
+    with pytest.raises(Stopped):
+        train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    monkeypatch.undo()
+    again = train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    assert again["test"] == whole["test"] and again["best"] == whole["best"]
+
+
+def test_masks_that_are_predicted_score_what_evaluation_found(learnt, folder, tmp_path, capsys):
+    top, _, summary = learnt
+    out = tmp_path / "told"
+    command(["predict", str(top / "whole"), str(folder / "test"), "--output", str(out)])
+    assert "share of pixels" in capsys.readouterr().out
+    right = total = 0
+    for file in sorted((folder / "testannot").iterdir()):
+        truth = np.asarray(Image.open(file))
+        image = Image.open(out / file.name)
+        told = np.asarray(image)
+        assert image.mode == "P" and told.shape == truth.shape
+        right += ((told == truth) & (truth != 255)).sum()
+        total += (truth != 255).sum()
+        shown = Image.open(out / f"{file.stem}_over.png")
+        assert (shown.size, shown.mode) == (image.size, "RGB")
+    assert right / total == summary["test"]["global_accuracy"]
+    model = load(top / "whole")
+    for file in sorted((folder / "test").iterdir())[:1]:
+        np.testing.assert_array_equal(model.predict(file), np.asarray(Image.open(out / file.name)))
+        (mask,) = model.predict([np.asarray(Image.open(file))])
+        np.testing.assert_array_equal(mask, model.predict(file))
+
+
+def test_another_set_is_judged_by_the_names_of_its_classes(learnt, folder, tmp_path):
+    """Its images are larger, its values others, and it has no training part."""
+    top, _, _ = learnt
+    for place in range(3):
+        image, mask = picture((40, 36))
+        for part, pixels in (("images", image), ("masks", np.array([3, 1, 0], np.uint8)[mask % 3])):
+            (tmp_path / part / "test").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / part / "test" / f"{place}.png")
+    (tmp_path / "classes.txt").write_text("0 red\n1 bright\n3 ground\n")
+    found = evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+    assert found["examples"] == 3 and found["mean_iou"] > 0.4
+    windows = evaluate(
+        top / "whole", dataset=f"masks:{tmp_path}", views="mirror", options={"window": 12}
+    )
+    assert windows["options"] == {"window": 12} and 0 < windows["mean_iou"] != found["mean_iou"]
+    (tmp_path / "classes.txt").write_text("0 red\n1 blue\n3 ground\n")
+    with pytest.raises(UserError, match="does not know: blue"):
+        evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+
+
+def test_images_are_drawn_with_their_masks(folder, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    command([
+        "data", "show", f"masks:{folder}", "--data.task", "segmentation", "--data.image-size",
+        "32", "--examples", "2", "--variants", "1", "--output", str(sheet), "--augment.mirror",
+        "random",
+    ])  # fmt: skip
+    assert Image.open(sheet).width > 3 * 64 and "2 images" in capsys.readouterr().out
+    command(["data", "info", f"masks:{folder}", "--data.task", "segmentation", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    counts = found["class_counts"]["test"]
+    assert sum(counts) == sum((size[0] - 2) * size[1] for size in (SIZES * 3)[:7])
+
+
+def test_a_default_recipe_suits_the_size_and_number_of_images(folder):
+    facts = mask_facts(Data(f"masks:{folder}"))
+    assert facts == (18, 24, 24, False, 3)
+    found = choose_for_masks("segmentation", "x", Data("masks:x"), facts)
+    assert found.recipe.data.image_size == 24
+    assert found.recipe.augment.crop_size == (32, 32)
+    large = facts._replace(examples=600, height=1200, width=1600, same_size=True, channels=1)
+    found = choose_for_masks("segmentation", "x", Data("masks:x"), large)
+    assert found.recipe.data.image_size == 320 and found.recipe.augment.saturation == 0
+    assert "at about 240x320 pixels" in found.why
+    same = large._replace(height=180, width=240)
+    assert choose_for_masks("segmentation", "x", Data(), same).recipe.data.image_size is None
+
+
+def test_arrays_with_masks_are_learnt_from(tmp_path):
+    images = np.stack([picture((16, 16))[0] for _ in range(12)])
+    masks = (images.mean(-1) > 100).astype(np.int64)
+    np.savez(tmp_path / "set.npz", train_images=images, train_masks=masks)
+    found = read_data(Data(f"npz:{tmp_path / 'set.npz'}"), kind="mask")
+    assert found.class_names == ("class_0", "class_1") and len(found.test) == 1
+    assert {each.kind for each in data_spec(found).targets.values()} == {"mask"}
+    np.savez(tmp_path / "set.npz", train_images=images, train_masks=masks[:, :8])
+    with pytest.raises(UserError, match="same height and width"):
+        read_data(Data(f"npz:{tmp_path / 'set.npz'}"), kind="mask")
