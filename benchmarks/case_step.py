@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from benchmarks.speed.cases import CASES, LEARNING_RATE, MOMENTUM, draw_images
+from benchmarks.speed.cases import CASES, LEARNING_RATE, MOMENTUM, draw_examples
 from cnn_jax import models
 from cnn_jax.batch import Batch
 from cnn_jax.errors import unknown
@@ -28,6 +28,8 @@ class CaseStep(NamedTuple):
 def case_step(name: str, dtype: str = "float32") -> CaseStep:
     """Initial values and a batch of normalised noise.
 
+    Series are given whole, without the mask that a run has beside them.
+
     Args:
       name: a net of `benchmarks.speed.cases.CASES`.
       dtype: what it computes in.
@@ -38,11 +40,14 @@ def case_step(name: str, dtype: str = "float32") -> CaseStep:
     if name not in CASES:
         raise unknown("net", name, CASES)
     case = CASES[name]
-    model = models.create(case.model, case.classes, dtype=dtype, **case.options)
+    model = models.create(case.model, case.classes, dtype=dtype, **case.all_options)
     optimizer = optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
-    example = jax.ShapeDtypeStruct((case.side, case.side, case.channels), np.float32)
+    tokens = case.kind == "tokens"
+    example = jax.ShapeDtypeStruct(case.shape, np.int32 if tokens else np.float32)
     state = jax.jit(lambda: init_state(0, model, optimizer, example))()
-    images, labels = (values[: case.batch] for values in draw_images(case))
+    examples, labels = (values[: case.batch] for values in draw_examples(case))
+    if case.kind == "image":
+        examples = examples / np.float32(127.5) - 1
     targets = np.eye(case.classes, dtype=np.float32)[labels]
-    batch = Batch(images / np.float32(127.5) - 1, targets, np.ones(case.batch, np.float32))
+    batch = Batch(examples, targets, np.ones(case.batch, np.float32))
     return CaseStep(model, optimizer, state, batch)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Recipe,
         Schedule,
         Series,
+        Sound,
         Task,
     )
     from cnn_jax.runs.own_loop import make_batch, make_init, make_train_step, read_data
@@ -54,6 +55,7 @@ __all__ = [
     "RunFacts",
     "Schedule",
     "Series",
+    "Sound",
     "Task",
     "UserError",
     "WandbLog",

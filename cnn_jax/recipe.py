@@ -19,6 +19,7 @@ from cnn_jax.recipe_of_data import Data as Data
 from cnn_jax.recipe_of_data import Interpolation as Interpolation
 from cnn_jax.recipe_of_data import Masks as Masks
 from cnn_jax.recipe_of_data import Series as Series
+from cnn_jax.recipe_of_data import Sound as Sound
 from cnn_jax.recipe_of_data import Text as Text
 
 Views = Literal["none", "mirror", "six"]
@@ -26,8 +27,9 @@ Views = Literal["none", "mirror", "six"]
 Options = Mapping[str, Any]
 """Further fields of a model or optimizer by name, on the command line as `name=value`."""
 
-Code = Annotated[str | None, tyro.conf.Suppress, tyro.conf.Fixed]
-"""A function of one's own, given in Python; a recipe holds its name, see `cnn_jax.own.values`."""
+Code = str | None
+"""A function of one's own: a value in Python, FILE.py:NAME on a command line. A recipe holds its
+name, see `cnn_jax.own.values`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Augment(Part):
     crop_scale: tuple[float, float] | None = None
     """Resize by a factor between these two, drawn anew for each image, before `crop_size` is cut
     or, without one, the size of the images."""
+    mosaic: float = 0.0
+    """Probability that four images are shown as one, each in another size, where boxes are told
+    (https://arxiv.org/abs/2004.10934); before all other changes."""
     mirror: Literal["none", "random", "alternating"] = "none"
     """Mirror left-right at random, or at random in the first epoch and in turn thereafter
     (https://arxiv.org/abs/2404.00498, section 3.6)."""
@@ -149,6 +154,9 @@ class Init:
     """A JSON file that says how the source names the parts of the model, where it does so
     neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
     its modules with our paths."""
+    body: bool = False
+    """The source is a net that classifies images; take it for the body of the model, which has one
+    of that name, and leave the rest at its random values."""
     new_head: bool = False
     """Begin the layer that gives the logits anew, its kernel at zero: for other classes."""
     matching: bool = False
@@ -156,6 +164,11 @@ class Init:
     both are listed. By default whatever does not fit is refused."""
     checkpoint: str = "best"
     """Of a run folder: best, latest, or a step."""
+    code: tuple[str, ...] = ()
+    """Of a run folder: files to use for code of its own that has changed, moved or gone since."""
+    words: str | None = None
+    """A file of word vectors, in the text of GloVe or word2vec or as word2vec's `.bin`: words that
+    it has begin with its vectors, others at random. Their length is `embedding` of the model."""
 
 
 @dataclass(frozen=True)
@@ -318,6 +331,7 @@ class Recipe(Part):
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
     series: Series = field(default_factory=Series)
+    sound: Sound = field(default_factory=Sound)
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()
@@ -348,9 +362,10 @@ class Recipe(Part):
     parameters it began with."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
-    metrics: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    metrics: tuple[str, ...] = ()
     """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
-    which evaluation takes the mean. One with an attribute `higher = True` is better if larger."""
+    which evaluation takes the mean. One with an attribute `higher = True` is better if larger. On
+    a command line each is written FILE.py:NAME, as any code of your own."""
 
     def __post_init__(self) -> None:
         """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""

@@ -12,11 +12,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of the tables of `text:PATH`, hold what."""
+    """Which columns of `csv:FILE`, or of tables of `text:`, `series:` and `sound:`, hold what."""
 
     targets: tuple[str, ...] = ()
-    """What is to be told of an image; by default every column that is nothing else. Tags stand in
-    one column, or each has a column of 1, 0, or nothing where it is unknown."""
+    """What is to be told of an example; by default every column that is nothing else (of series
+    the first, or one called label, class, target or y). Tags stand in one column, or each has a
+    column of 1, 0, or nothing where it is unknown."""
     file: str | None = None
     """The image files, named from the table's folder or from one beside it; by default the column
     that is called file, path, image or the like."""
@@ -25,6 +26,9 @@ class Columns:
     parts are cut."""
     group: str | None = None
     """Examples of one value, such as a person, stay in one part."""
+    fold: str | None = None
+    """Of `sound:FILE`, the fold that each sound belongs to, a number or a word; by default the
+    column that is called fold."""
     names: str | None = None
     """A file with a name a line: the classes or tags in this order. Tags that are not in it are
     left out."""
@@ -67,8 +71,9 @@ class Data(Part):
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH` or `masks:PATH`. In Python also arrays (images, targets),
-    or a function that returns such a pair or what `cnn_jax.from_arrays` makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH`, `masks:PATH`, `coco:PATH`, `voc:PATH` or
+    `yolo:PATH`. In Python also arrays (images, targets), or a function that returns such a pair or
+    what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -79,7 +84,8 @@ class Data(Part):
     1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
     folds: int | None = None
     """Deal the examples into so many folds, classes in proportion and groups whole, of which one is
-    the test part; for sets without one. `--folds` of the command line runs them all."""
+    the test part; for sets without one. Sounds that come with folds are tested on these. `--folds`
+    of the command line runs them all."""
     fold: int = 1
     """Which of the folds is the test part, from 1."""
     examples: int | None = None
@@ -87,8 +93,11 @@ class Data(Part):
     in proportion; by default from all."""
     image_size: int | None = None
     """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size. Of `masks:PATH` the longer side of the size that images are scaled to
-    fit."""
+    images differ in size. Of sets of boxes the side of a square, by default 320. Of
+    `masks:PATH` the longer side of the size that images are scaled to fit."""
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """How images of sets of boxes come to a square: whole and filled up at the bottom or the right,
+    or stretched. Boxes are told in pixels of the files all the same."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None
@@ -118,6 +127,9 @@ class Data(Part):
     """What is done about values of `series:PATH` that are missing before the end of a series:
     refuse them, or draw a line from one neighbour to the other."""
     text: Text = Text()
+    rate: int | None = None
+    """Samples a second to which the sounds of `sound:PATH` are brought; by default the rate that
+    most of those to learn from have."""
     masks: Masks = Masks()
 
 
@@ -129,3 +141,53 @@ class Series:
     """Subtract a mean and divide by a deviation of each channel: those of all training series,
     which keeps what series differ by in level and size; those of each series, as papers do with
     sets that are not so already; or neither."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is made of every sound, and random changes in training; zero leaves a change out."""
+
+    window: float | None = None
+    """Seconds that a model is given at once: a random part of a longer sound in training, and in
+    evaluation all such windows, over which the outputs are averaged. A shorter sound is followed
+    by silence. By default the length of the longest."""
+    overlap: float = 0.5
+    """Part of a window by which the next one overlaps it in evaluation, at least."""
+    picture: Literal["log_mel", "none"] = "log_mel"
+    """What a model is given: a picture of the power in bands of the mel scale over time, in
+    decibels (time, bands, 1), which any net for images takes; or the samples themselves."""
+    fft: int = 512
+    """Samples of a frame, under a Hann window."""
+    hop: int = 160
+    """Samples from one frame to the next."""
+    bands: int = 64
+    """How many mel bands there are."""
+    low: float = 50.0
+    """Hertz where the lowest band begins."""
+    high: float | None = None
+    """Hertz where the highest band ends; by default half of the rate."""
+    floor: float = 80.0
+    """Decibels below the loudest value of a picture at which all that is quieter is cut off."""
+    deltas: bool = False
+    """Add a second channel, how fast each band changes, over nine frames."""
+    standardise: Literal["each", "bands", "none"] = "each"
+    """Subtract the mean and divide by the deviation of each picture, or of each window of samples;
+    of each band of a picture, which takes away what a room or a microphone adds to all; or leave
+    all as it is."""
+    shift: float = 0.0
+    """Move a sound by up to so many seconds, earlier or later."""
+    gain: float = 0.0
+    """Make it louder or softer by up to so many decibels."""
+    stretch: float = 0.0
+    """Play it faster or slower by a factor of up to 1 + this, which also changes its pitch."""
+    time_masks: int = 0
+    """Blank so many stripes of time of each picture (https://arxiv.org/abs/1904.08779)."""
+    time_width: int = 32
+    """Frames that such a stripe covers at most."""
+    band_masks: int = 0
+    """Blank so many stripes of bands."""
+    band_width: int = 8
+    """Bands that such a stripe covers at most."""
+    between_class: bool = False
+    """Learn from sums of two sounds of different classes, as loud as one, and from the share of
+    each (https://arxiv.org/abs/1711.10282); each is weighted so that the share is heard."""

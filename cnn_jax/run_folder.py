@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -279,8 +280,8 @@ class RunFolder:
                 "run began, to other pixels: it cannot be checked that they are the same"
             )
         raise UserError(
-            f"the data of the run in {self.path} have changed since it began: of the images that "
-            f"lie in {parts.place}, {changes or 'some are in another part'}. Bring back the images "
+            f"the data of the run in {self.path} have changed since it began: of the examples "
+            f"that lie in {parts.place}, {changes or 'some are in another part'}. Bring back those "
             "of then, or choose another --workdir for a run on the new data."
         )
 
@@ -319,14 +320,23 @@ class RunFolder:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
     return found
 
 
+@functools.cache
 def commit() -> str | None:
-    """The git commit this code stands at, with `-dirty` if files differ; None outside git."""
+    """The git commit this code stands at, with `-dirty` if files differ; None outside git.
+
+    As it was when a process first asked: what it runs is not changed by later edits.
+    """
     source = Path(__file__).parent
 
     def git(*words: str) -> str | None:

@@ -17,6 +17,7 @@ from cnn_jax import models
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.images import UnreadableImage, decode
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluation.given_in_python import raw_series, raw_texts
 from cnn_jax.evaluation.judged import in_shape, view_of
 from cnn_jax.evaluation.predict import Answers, read_picture, told
 from cnn_jax.evaluation.predict_masks import MasksTold
@@ -29,7 +30,8 @@ from cnn_jax.user_path import user_path
 Picture = np.ndarray | jax.Array | Image.Image | str | os.PathLike[str]
 """An array (h, w) or (h, w, c), an image of Pillow, or a JPEG, PNG, BMP or WebP file."""
 Pictures = Picture | Sequence[Picture]
-"""One, several, or an array (n, h, w, c)."""
+"""One, several, or an array (n, h, w, c). Of a model of series arrays (t, c), several, or a file;
+of one of texts a text, or a list of them."""
 
 _BATCH = 128
 
@@ -179,7 +181,8 @@ class TrainedModel:
             every: list[Any] = list(array)
         else:
             single = isinstance(pictures, Image.Image | str | os.PathLike)
-            every = [pictures] if single else list(pictures)  # type: ignore[list-item]
+            given: Any = pictures
+            every = [given] if single else list(given)
         told = MasksTold(self._restored)
         found = [told(self._own_pixels(each)) for each in every]
         return found[0] if single else found
@@ -211,6 +214,10 @@ class TrainedModel:
 
     def _raw(self, pictures: Pictures) -> tuple[np.ndarray, list[str], bool]:
         """Pixels (n, h, w, c) as evaluation has them, names for them, and whether it is one."""
+        if self.spec.input_kind == "tokens":
+            return raw_texts(self._restored, pictures)
+        if self.spec.input_kind == "series":
+            return raw_series(self._restored, pictures)
         if isinstance(pictures, np.ndarray | jax.Array):
             array, single = _batch(np.asarray(pictures), self.spec.evaluated_shape[2])
             return self._shaped(array), _numbered(len(array)), single

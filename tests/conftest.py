@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import os
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 # Small programs are compiled again and again by tests and the processes they start.
 _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+# Where it is bounded, JAX reads the whole folder whenever it stores a program.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")
 # Most of a test's time is XLA's compiling: plain code for programs that run a few times.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -43,6 +46,11 @@ def _given_param(scope, name, init, *arguments, **options):
 
 
 Scope.param = _given_param
+
+
+def pytest_collection_finish():
+    # What has been imported stays: the collector need not look at it again and again.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +101,7 @@ def sharing():
         experiment.program.compile_train(*experiment.step_arrays())
         experiment.program.compile_evaluation()
         experiment.program.compile_seal()
+        experiment.program.compile_init()
         program = copy.copy(experiment.program)
         program.recipe = resolved(recipe)
         program.plan = Plan.of(program.recipe, program.spec.examples)

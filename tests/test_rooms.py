@@ -20,6 +20,7 @@ ROOMS = (
     "recipe",
     "batch",
     "layers",
+    "detection",
     "devices",
     "data",
     "augment",

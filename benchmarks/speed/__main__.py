@@ -1,9 +1,9 @@
-"""The speed of training and evaluation beside PyTorch's and a plain flax program's.
+"""The speed of training and evaluation beside PyTorch's, eager and compiled, and plain flax's.
 
     make bench
     make bench ARGS="--nets resnet20 --dtypes float32 --rounds 5"
 
-A net's implementations are given the same images, labels and initial weights, and the losses of
+A net's implementations are given the same examples, labels and initial weights, and the losses of
 the first three steps are compared, so that the same work is measured. Then they are timed in
 turn, a few seconds each, round after round; ratios are taken within a round. Each process first
 starts with no compiled programs stored.
@@ -29,7 +29,9 @@ from benchmarks.speed.processes import ROOT
 from benchmarks.speed.summary import disagreements, tables
 from cnn_jax.errors import UserError, shown_to_user, unknown
 
-IMPLEMENTATIONS = ("ours", "torch", "flax")
+IMPLEMENTATIONS = ("ours", "torch", "compiled", "flax")
+TORCH = ("torch", "compiled")
+"""Those that are PyTorch's: eager, and by torch.compile."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Options:
     """What is measured."""
 
     nets: tuple[str, ...] = tuple(CASES)
-    """Of simple_cnn, resnet20, resnet18, airbench94, mobilenet_v2 and resnet50."""
+    """Of simple_cnn, resnet20, resnet18, airbench94, mobilenet_v2, resnet50, fcn1d and text_cnn."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     """What they compute in; PyTorch in bfloat16 by autocast."""
     implementations: tuple[str, ...] = IMPLEMENTATIONS
-    """Of ours, torch and flax; torch only on a CPU."""
+    """Of ours, torch (eager), compiled (torch.compile) and flax; PyTorch only on a CPU."""
     device: str = "cpu"
     """Or cuda, tpu: what JAX calls the platform."""
     cores: int = 2
@@ -83,7 +85,7 @@ class Options:
             for name in given:
                 if name not in known:
                     raise unknown(flag, name, known)
-        if "torch" in self.implementations:
+        if set(TORCH) & set(self.implementations):
             if self.device != "cpu":
                 raise UserError(
                     f"--device {self.device} is measured with --implementations ours flax"
@@ -100,7 +102,7 @@ def machine(options: Options) -> dict:
     from cnn_jax.run_folder import commit, versions
 
     found = dict(versions())
-    if "torch" in options.implementations:
+    if set(TORCH) & set(options.implementations):
         asked = "import platform, torch; print(torch.__version__, platform.python_version())"
         command = [options.torch_python, "-c", asked]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
@@ -125,7 +127,7 @@ def run(options: Options) -> dict:
     os.environ["JAX_PLATFORMS"] = "cpu"
     from benchmarks.speed.inputs import write
 
-    pythons = {"torch": str(options.torch_python)}
+    pythons = dict.fromkeys(TORCH, str(options.torch_python))
     commands = {
         name: [pythons.get(name, sys.executable), "-m", f"benchmarks.speed.worker_{name}"]
         for name in options.implementations
@@ -156,6 +158,7 @@ def run(options: Options) -> dict:
                 )
                 products.setdefault(dtype, product)
                 facts = {"batch": case.batch, "side": case.side, "multiply_adds": macs}
+                facts["kind"] = case.kind
                 rows.append({"net": net, "dtype": dtype, **facts, "implementations": found})
         finally:
             shutil.rmtree(folder)

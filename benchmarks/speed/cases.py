@@ -21,16 +21,18 @@ MEAN, STD = 0.5, 0.25
 
 @dataclass(frozen=True)
 class Case:
-    """A net with its images and batch.
+    """A net with its inputs and batch.
 
     Attributes:
       model: its name in our registry.
-      side: height and width of the images in pixels.
-      channels: of the images.
+      side: height and width of the images in pixels; times of series, words of texts.
+      channels: of images and series.
       classes: number of logits.
       batch: examples in a step.
       options: of our model, where they are not the default ones; the other implementations are
         written for these.
+      kind: of the inputs: image, series or tokens.
+      words: of texts, how many there are in the vocabulary.
     """
 
     model: str
@@ -39,6 +41,19 @@ class Case:
     classes: int
     batch: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "image"
+    words: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an example: (h, w, c), (t, c) or (t,)."""
+        shapes = {"series": (self.side, self.channels), "tokens": (self.side,)}
+        return shapes.get(self.kind, (self.side, self.side, self.channels))
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The same with what follows from the data: words for padding and unknown ones too."""
+        return {**self.options, **({"vocabulary": self.words + 2} if self.words else {})}
 
 
 CASES: dict[str, Case] = {
@@ -49,6 +64,8 @@ CASES: dict[str, Case] = {
     # Dropout is left out, since the frameworks draw different numbers.
     "mobilenet_v2": Case("mobilenet_v2", 224, 3, 1000, 16, {"dropout": 0.0}),
     "resnet50": Case("resnet50", 224, 3, 1000, 16),
+    "fcn1d": Case("fcn1d", 150, 1, 2, 16, kind="series"),
+    "text_cnn": Case("text_cnn", 56, 0, 2, 50, {"dropout": 0.0}, kind="tokens", words=18_765),
 }
 """By the name that is asked for."""
 
@@ -58,12 +75,12 @@ class Inputs:
     """What every implementation of a net is given.
 
     Attributes:
-      images: (BATCHES * b, h, w, c) uint8.
+      examples: (BATCHES * b, ...): images uint8, series float32, or places of words int32.
       labels: (BATCHES * b,) int32.
       weights: initial values, by the paths of our model or by PyTorch's names.
     """
 
-    images: np.ndarray
+    examples: np.ndarray
     labels: np.ndarray
     weights: dict[str, np.ndarray]
 
@@ -76,15 +93,23 @@ class Inputs:
           net: a name of `CASES`.
           weights: `paths` or `torch`.
         """
-        with np.load(folder / f"{net}_images.npz") as found:
-            images, labels = found["images"], found["labels"]
+        with np.load(folder / f"{net}_examples.npz") as found:
+            examples, labels = found["examples"], found["labels"]
         with np.load(folder / f"{net}_{weights}.npz") as found:
-            return cls(images, labels, dict(found))
+            return cls(examples, labels, dict(found))
 
 
-def draw_images(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Images (BATCHES * b, h, w, c) uint8 and labels int32, always the same."""
+def draw_examples(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Examples (BATCHES * b, ...) as `Inputs` has them and labels int32, always the same."""
     random = np.random.default_rng(0)
     count = BATCHES * case.batch
-    images = random.integers(0, 256, (count, case.side, case.side, case.channels), np.uint8)
-    return images, random.integers(0, case.classes, count, np.int32)
+    if case.kind == "series":
+        examples = random.normal(MEAN, STD, (count, *case.shape)).astype(np.float32)
+    elif case.kind == "tokens":
+        examples = random.integers(2, case.words + 2, (count, *case.shape), np.int32)
+        # Sentences end where they will, and are filled up with padding.
+        ends = random.integers(5, case.side + 1, (count, 1))
+        examples = np.where(np.arange(case.side) < ends, examples, 0).astype(np.int32)
+    else:
+        examples = random.integers(0, 256, (count, *case.shape), np.uint8)
+    return examples, random.integers(0, case.classes, count, np.int32)

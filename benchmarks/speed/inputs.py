@@ -1,4 +1,4 @@
-"""The files that the processes read: images, labels and the initial weights of our models."""
+"""The files that the processes read: examples, labels and the initial weights of our models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.speed.cases import Case, draw_images
+from benchmarks.speed.cases import Case, draw_examples
 from cnn_jax import models
 from cnn_jax.models.cost import multiply_adds
 from cnn_jax.pretrained.matching import paths
@@ -27,18 +27,46 @@ def write(folder: Path, net: str, case: Case) -> int:
     """Writes what `Inputs.read` reads for a net.
 
     Returns:
-      The multiply-adds of one image.
+      The multiply-adds of one example.
     """
-    images, labels = draw_images(case)
-    np.savez(folder / f"{net}_images.npz", images=images, labels=labels)
-    module = models.create(case.model, case.classes, **case.options)
-    shape = (case.side, case.side, case.channels)
-    arguments = (jax.random.key(0), jnp.zeros((1, *shape)))
+    examples, labels = draw_examples(case)
+    np.savez(folder / f"{net}_examples.npz", examples=examples, labels=labels)
+    module = models.create(case.model, case.classes, **case.all_options)
+    arguments = (jax.random.key(0), jnp.zeros((1, *case.shape)))
     # Called once: XLA's best code for random numbers takes long to make.
     init = jax.jit(module.init).lower(*arguments).compile({"xla_backend_optimization_level": 0})
     variables = init(*arguments)
     by_path = {path: np.asarray(value) for path, value in paths(variables).items()}
     np.savez(folder / f"{net}_paths.npz", **by_path)
-    naming = _SIMPLE_CNN if case.model == "simple_cnn" else namings(case.model)[0]
-    np.savez(folder / f"{net}_torch.npz", **as_tensors(variables, naming))
-    return multiply_adds(module, shape, variables)
+    if case.kind == "image":
+        naming = _SIMPLE_CNN if case.model == "simple_cnn" else namings(case.model)[0]
+        tensors = as_tensors(variables, naming)
+    else:
+        tensors = _along_one_axis(by_path)
+    np.savez(folder / f"{net}_torch.npz", **tensors)
+    return multiply_adds(module, case.shape, variables)
+
+
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "vectors": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def _along_one_axis(by_path: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights of a net for series or texts, whose parts are called alike in PyTorch."""
+    tensors = {}
+    for path, value in by_path.items():
+        _, module, *_, leaf = path.split("/")
+        if leaf == "kernel":
+            # (w, 1, i, o) of series, (w, i, o) or (i, o) -> (o, i, w) or (o, i).
+            value = (value[:, 0] if value.ndim == 4 else value).T
+        if leaf == "vectors":
+            # Of padding, which PyTorch sets to zero when it draws them.
+            value = np.concatenate([np.zeros_like(value[:1]), value[1:]])
+        tensors[f"{module}.{_LEAVES[leaf]}"] = value
+    return tensors

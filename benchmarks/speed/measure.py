@@ -96,7 +96,7 @@ class Running:
         return sum(self.steps[mode] * self.seconds[mode] for mode in self.steps)
 
     def round(self, mode: str) -> None:
-        """Adds the images a second of a round, after a step that is not counted.
+        """Adds the examples a second of a round, after a step that is not counted.
 
         While the process waited for its turn, a virtual machine's host may have taken back the
         memory that it had freed; the first step has to fetch it again, page by page.

@@ -236,6 +236,89 @@ class Airbench94(nn.Module):
         return x.astype(jnp.float32) / 9
 
 
+class Along(nn.Module):
+    """A convolution along time: (b, t, 1, c) -> (b, t, 1, features)."""
+
+    features: int
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The maps."""
+        before = (self.width - 1) // 2
+        padding = ((before, self.width - 1 - before), (0, 0))
+        return nn.Conv(
+            self.features, (self.width, 1), padding=padding, dtype=self.dtype, name="conv"
+        )(x)
+
+
+class Normed(nn.Module):
+    """Batch normalisation and ReLU."""
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """The maps."""
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.99,
+            epsilon=1e-3,
+            dtype=self.dtype,
+            name="norm",
+        )
+        return nn.relu(norm(x))
+
+
+class FCN1d(nn.Module):
+    """Wang et al. 2016."""
+
+    classes: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Logits of series (b, t, c)."""
+        x = x[:, :, None]
+        for i, (width, kernel) in enumerate(((128, 8), (256, 5), (128, 3)), start=1):
+            x = Along(width, kernel, self.dtype, name=f"conv{i}")(x)
+            x = Normed(self.dtype, name=f"norm{i}")(x, train)
+        x = jnp.mean(x, axis=(1, 2))
+        return nn.Dense(self.classes, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+
+
+class Words(nn.Module):
+    """A vector for each word, zero for padding: (b, t) -> (b, t, 300)."""
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The vectors."""
+        vectors = self.param("vectors", nn.initializers.normal(0.1), (18_767, 300))
+        x = x.astype(jnp.int32)
+        return (vectors[x] * (x > 0)[..., None]).astype(self.dtype)
+
+
+class TextCNN(nn.Module):
+    """Kim 2014 without dropout."""
+
+    classes: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Logits of texts, places of words (b, t)."""
+        x = jnp.pad(Words(self.dtype, name="words")(x), ((0, 0), (4, 5), (0, 0)))
+        found = []
+        for width in (3, 4, 5):
+            conv = nn.Conv(100, (width,), padding="VALID", dtype=self.dtype, name=f"conv{width}")
+            found.append(jnp.max(nn.relu(conv(x)), axis=1))
+        x = jnp.concatenate(found, axis=-1)
+        return nn.Dense(self.classes, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+
+
 NETS: dict[str, Callable[..., nn.Module]] = {
     "simple_cnn": SimpleCNN,
     "resnet20": functools.partial(ResNet, depths=(3, 3, 3), width=16, padding=True),
@@ -245,5 +328,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": functools.partial(
         ResNet, depths=(3, 4, 6, 3), width=64, bottleneck=True, imagenet=True
     ),
+    "fcn1d": FCN1d,
+    "text_cnn": TextCNN,
 }
 """Each makes a module, given its classes and dtype."""

@@ -247,6 +247,44 @@ def airbench94(classes: int) -> nn.Module:
     )
 
 
+class FCN1d(nn.Module):
+    """Wang et al. 2016; normalisations have Keras's momentum and epsilon."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        maps = 1
+        for i, (width, kernel) in enumerate(((128, 8), (256, 5), (128, 3)), start=1):
+            self.add_module(f"conv{i}", nn.Conv1d(maps, width, kernel, padding="same"))
+            self.add_module(f"norm{i}", nn.BatchNorm1d(width, eps=1e-3, momentum=0.01))
+            maps = width
+        self.head = nn.Linear(maps, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, 1, t) -> (b, k)."""
+        for i in (1, 2, 3):
+            norm, conv = getattr(self, f"norm{i}"), getattr(self, f"conv{i}")
+            x = functional.relu(norm(conv(x)), inplace=True)
+        return self.head(x.mean(2))
+
+
+class TextCNN(nn.Module):
+    """Kim 2014 without dropout."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(18_767, 300, padding_idx=0)
+        for width in (3, 4, 5):
+            self.add_module(f"conv{width}", nn.Conv1d(300, 100, width))
+        self.head = nn.Linear(300, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Places of words (b, t) -> (b, k)."""
+        vectors = functional.pad(self.words(x), (0, 0, 4, 5)).transpose(1, 2)
+        convs = [getattr(self, f"conv{width}") for width in (3, 4, 5)]
+        found = [functional.relu(conv(vectors)).amax(2) for conv in convs]
+        return self.head(torch.cat(found, 1))
+
+
 NETS: dict[str, Callable[[int], nn.Module]] = {
     "simple_cnn": simple_cnn,
     "resnet20": functools.partial(
@@ -260,5 +298,7 @@ NETS: dict[str, Callable[[int], nn.Module]] = {
     "resnet50": functools.partial(
         resnet, block=Bottleneck, depths=(3, 4, 6, 3), width=64, head="fc", imagenet=True
     ),
+    "fcn1d": FCN1d,
+    "text_cnn": TextCNN,
 }
 """Each makes a module, given its classes."""

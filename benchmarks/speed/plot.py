@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.summary import OTHERS, compared
+from benchmarks.speed.summary import compared, measured
 
 
 def draw(results: dict[str, Any], file: Path) -> None:
@@ -16,6 +16,7 @@ def draw(results: dict[str, Any], file: Path) -> None:
     from matplotlib import pyplot
 
     rows = results["rows"]
+    others = measured(rows)
     nets = list(dict.fromkeys(row["net"] for row in rows))
     kinds = [
         (dtype, mode)
@@ -23,10 +24,12 @@ def draw(results: dict[str, Any], file: Path) -> None:
         for dtype in dict.fromkeys(row["dtype"] for row in rows)
     ]
     figure, panels = pyplot.subplots(
-        len(OTHERS), 1, figsize=(1.5 * len(nets) + 3, 6.5), layout="constrained", sharex=True
-    )
+        len(others), 1, figsize=(1.5 * len(nets) + 3, 1 + 2.75 * len(others)),
+        layout="constrained", sharex=True, squeeze=False,
+    )  # fmt: skip
+    panels = panels[:, 0]
     width = 0.8 / len(kinds)
-    for axes, (other, called) in zip(panels, OTHERS.items(), strict=True):
+    for axes, (other, called) in zip(panels, others.items(), strict=True):
         for place, (dtype, mode) in enumerate(kinds):
             found = {
                 row["net"]: compared(row, mode, other) for row in rows if row["dtype"] == dtype
@@ -50,7 +53,7 @@ def draw(results: dict[str, Any], file: Path) -> None:
         axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        axes.set_ylabel(f"images/s, ours / {called}")
+        axes.set_ylabel(f"examples/s, ours / {called}")
         axes.grid(axis="y", linewidth=0.4)
         axes.set_axisbelow(True)
     panels[-1].set_xticks(range(len(nets)), nets)

@@ -125,13 +125,14 @@ def environment(device: str, cache: Path) -> dict[str, str]:
 
     Args:
       device: `cpu`, or what JAX calls the platform of the devices.
-      cache: folder of compiled programs, for JAX.
+      cache: folder of compiled programs.
     """
     threads = str(len(os.sched_getaffinity(0)))
     added = {
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": device,
         "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache),
         # Programs that compile fast are stored too.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         # Several processes hold nets at once.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-OTHERS = {"torch": "PyTorch", "flax": "flax"}
+OTHERS = {"torch": "PyTorch", "compiled": "torch.compile", "flax": "flax"}
 """What ours is compared with, and how it is called."""
 
 TOLERANCE = 1e-4
@@ -79,7 +79,7 @@ def disagreements(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def compared(row: dict[str, Any], mode: str, other: str) -> Spread | None:
-    """Images a second of ours over another's, if both were measured."""
+    """Examples a second of ours over another's, if both were measured."""
     found = row["implementations"]
     ours, theirs = (found.get(name, {}).get(mode) for name in ("ours", other))
     return Spread.of(ratios(ours, theirs)) if ours and theirs else None
@@ -95,6 +95,15 @@ def flops(row: dict[str, Any], mode: str, name: str) -> float | None:
         return None
     passes = 3 if mode == "train" else 1
     return statistics.median(rates) * passes * 2 * row["multiply_adds"]
+
+
+def measured(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Those of `OTHERS` that are in some row."""
+    return {
+        name: called
+        for name, called in OTHERS.items()
+        if any(name in row["implementations"] for row in rows)
+    }
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -114,23 +123,33 @@ _MODES = (("Training steps", "train"), ("Evaluation", "evaluate"))
 
 
 def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str, Any]) -> str:
+    others = measured(rows)
     lines = [
-        f"{title}, images/s; ours over the others, median (lowest–highest) of n rounds",
+        f"{title}, examples/s; ours over the others, median (lowest–highest) of n rounds",
         "",
-        "| net | batch | dtype | ours | PyTorch | flax | ours / PyTorch | ours / flax | n | "
-        "GFLOP/s | of a product's in float32 |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        _line(
+            "net",
+            "batch",
+            "dtype",
+            "ours",
+            *others.values(),
+            *(f"ours / {name}" for name in others.values()),
+            "n",
+            "GFLOP/s",
+            "of a product's in float32",
+        ),
+        "|---|---:|---|" + "---:|" * (2 * len(others) + 4),
     ]
     for row in rows:
-        cells = [_speed(row, mode, name) for name in ("ours", *OTHERS)]
-        against = [compared(row, mode, other) for other in OTHERS]
+        cells = [_speed(row, mode, name) for name in ("ours", *others)]
+        against = [compared(row, mode, other) for other in others]
         counts = [spread.n for spread in against if spread]
         rate = flops(row, mode, "ours")
         best = max((max(found) for found in matmul.get("float32", {}).values()), default=None)
         lines.append(
             _line(
                 row["net"],
-                f"{row['batch']}×{row['side']}²",
+                f"{row['batch']}×{row['side']}" + "²" * (row.get("kind", "image") == "image"),
                 row["dtype"],
                 *cells,
                 *(spread or "–" for spread in against),
@@ -153,7 +172,7 @@ def _speed(row: dict[str, Any], mode: str, name: str) -> str:
 
 def _loops(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "The whole training loop over the step alone, images/s of ours",
+        "The whole training loop over the step alone, examples/s of ours",
         "",
         "| net | dtype | step | loop | loop / step | n |",
         "|---|---|---:|---:|---:|---:|",
@@ -168,15 +187,17 @@ def _loops(rows: list[dict[str, Any]]) -> str:
 
 
 def _starts(rows: list[dict[str, Any]]) -> str:
+    others = measured(rows)
+    called = ("ours", *others.values())
     lines = [
         "From the command to the first step done, in s: with no compiled program stored / with "
         "it stored; and the most memory that the process held, in GB",
         "",
-        "| net | dtype | ours | PyTorch | flax | ours, GB | PyTorch, GB | flax, GB |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        _line("net", "dtype", *called, *(f"{name}, GB" for name in called)),
+        "|---|---|" + "---:|" * 2 * len(called),
     ]
     for row in rows:
-        found = [row["implementations"].get(name, {}) for name in ("ours", *OTHERS)]
+        found = [row["implementations"].get(name, {}) for name in ("ours", *others)]
         starts = [" / ".join(f"{one:.1f}" for one in each.get("start", [])) for each in found]
         peaks = [
             f"{each['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in each else "–" for each in found
@@ -186,17 +207,18 @@ def _starts(rows: list[dict[str, Any]]) -> str:
 
 
 def _losses(rows: list[dict[str, Any]]) -> str:
+    others = measured(rows)
     lines = [
         "Losses of the first three steps and of evaluation, and how far the others' are from "
         "ours at most",
         "",
-        "| net | dtype | ours | PyTorch | flax |",
-        "|---|---|---|---:|---:|",
+        _line("net", "dtype", "ours", *others.values()),
+        "|---|---|---|" + "---:|" * len(others),
     ]
     for row in rows:
         ours, far = row["implementations"].get("ours", {}), apart(row)
         shown = ", ".join(f"{loss:.6g}" for loss in ours.get("losses", [])) or "–"
-        cells = [f"{far[name]:.1e}" if name in far else "–" for name in OTHERS]
+        cells = [f"{far[name]:.1e}" if name in far else "–" for name in others]
         lines.append(_line(row["net"], row["dtype"], shown, *cells))
     return "\n".join(lines)
 

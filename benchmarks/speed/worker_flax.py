@@ -28,9 +28,12 @@ class TrainState(train_state.TrainState):
     batch_stats: Any
 
 
-def normalised(images: jax.Array) -> jax.Array:
-    """(b, h, w, c) uint8 -> float32 of about mean 0 and deviation 1."""
-    return (images.astype(jnp.float32) / 255 - MEAN) / STD
+def normalised(examples: jax.Array) -> jax.Array:
+    """Images uint8 or series -> float32 of about mean 0 and deviation 1; words as they are."""
+    if examples.dtype == jnp.int32:
+        return examples
+    scale = 255 if examples.dtype == jnp.uint8 else 1
+    return (examples.astype(jnp.float32) / scale - MEAN) / STD
 
 
 def loss_and_accuracy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -41,14 +44,14 @@ def loss_and_accuracy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, 
 
 @functools.partial(jax.jit, donate_argnums=0)
 def train_step(
-    state: TrainState, images: jax.Array, labels: jax.Array
+    state: TrainState, examples: jax.Array, labels: jax.Array
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update."""
 
     def objective(params: Any) -> Any:
         logits, changed = state.apply_fn(
             {"params": params, "batch_stats": state.batch_stats},
-            normalised(images),
+            normalised(examples),
             train=True,
             mutable=["batch_stats"],
         )
@@ -62,10 +65,10 @@ def train_step(
 
 
 @jax.jit
-def eval_step(state: TrainState, images: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+def eval_step(state: TrainState, examples: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
     """Loss and accuracy of a batch."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    logits = state.apply_fn(variables, normalised(images), train=False)
+    logits = state.apply_fn(variables, normalised(examples), train=False)
     loss, accuracy = loss_and_accuracy(logits, labels)
     return {"loss": loss, "accuracy": accuracy}
 
@@ -89,7 +92,7 @@ class PlainFlax:
 
     Args:
       net: its name.
-      case: its images and batch.
+      case: its inputs and batch.
       dtype: what it computes in.
       inputs: images, labels, and weights by our paths, which are the net's own.
     """
@@ -103,8 +106,8 @@ class PlainFlax:
     def compile(self) -> None:
         """Draws initial weights, as a program has to, and puts those of the file in their place."""
         case, inputs = self._case, self._inputs
-        image = jnp.zeros((1, case.side, case.side, case.channels))
-        drawn = jax.jit(self._module.init)(jax.random.key(0), image)
+        example = jnp.zeros((1, *case.shape))
+        drawn = jax.jit(self._module.init)(jax.random.key(0), example)
         weights = traverse_util.unflatten_dict(inputs.weights, sep="/")
         self._variables = jax.tree.map(
             lambda leaf, value: np.asarray(value, leaf.dtype).reshape(leaf.shape),
@@ -114,7 +117,7 @@ class PlainFlax:
         size = case.batch
         self._batches = [
             (
-                jnp.asarray(inputs.images[i * size : (i + 1) * size]),
+                jnp.asarray(inputs.examples[i * size : (i + 1) * size]),
                 jnp.asarray(inputs.labels[i * size : (i + 1) * size]),
             )
             for i in range(BATCHES)

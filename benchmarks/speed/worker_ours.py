@@ -14,6 +14,7 @@ from benchmarks.speed.cases import BATCHES, LEARNING_RATE, MEAN, MOMENTUM, STD, 
 from benchmarks.speed.worker import serve
 from cnn_jax import Checkpoints, Model, Optimizer, Parallel, Preprocess, Recipe, Schedule, steps
 from cnn_jax.data import Dataset, InMemory, Split
+from cnn_jax.data.fields import fields_of
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.mesh import make_mesh, placed, replicated
 from cnn_jax.runs.experiment import Experiment
@@ -26,10 +27,13 @@ LONGEST = 10_000
 
 def recipe_of(case: Case, dtype: str) -> Recipe:
     """Momentum and a constant rate, no augmentation, no validation on the way."""
+    preprocess = Preprocess()
+    if case.kind == "image":
+        preprocess = Preprocess(mean=(MEAN,) * case.channels, std=(STD,) * case.channels)
     return Recipe(
         name="speed",
         model=Model(case.model, dtype=dtype, options=case.options),
-        preprocess=Preprocess(mean=(MEAN,) * case.channels, std=(STD,) * case.channels),
+        preprocess=preprocess,
         optimizer=Optimizer("sgd", learning_rate=LEARNING_RATE, options={"momentum": MOMENTUM}),
         schedule=Schedule("constant"),
         batch_size=case.batch,
@@ -45,12 +49,12 @@ class Ours:
     Args:
       case: the net.
       dtype: what it computes in.
-      inputs: images, labels, and weights by our paths.
+      inputs: examples, labels, and weights by our paths.
     """
 
     def __init__(self, case: Case, dtype: str, inputs: Inputs) -> None:
         self._case, self._dtype = case, dtype
-        self._split = Split(inputs.images, inputs.labels)
+        self._split = Split(inputs.examples, inputs.labels)
         self._variables = traverse_util.unflatten_dict(inputs.weights, sep="/")
         self._variables.setdefault("batch_stats", {})
 
@@ -63,10 +67,12 @@ class Ours:
         spec = DataSpec(
             name="noise",
             class_names=tuple(map(str, range(case.classes))),
-            image_shape=(case.side, case.side, channels),
+            image_shape=case.shape,
             mean=(MEAN,) * channels,
             std=(STD,) * channels,
             examples={"train": len(split), "validation": len(split)},
+            inputs=fields_of(split.inputs),
+            words=tuple(map(str, range(case.words))),
         )
         program = Program(recipe, spec, mesh)
         train = InMemory(split, replicated(mesh))

@@ -1,4 +1,4 @@
-"""A training program as PyTorch's examples have it: eager, images with channels last."""
+"""A training program as PyTorch's examples have it: eager, images with channels last in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Eager:
 
     Args:
       net: its name.
-      case: its images and batch.
+      case: its inputs and batch.
       dtype: float32, or bfloat16 for autocast.
       inputs: images, labels, and weights by PyTorch's names.
     """
@@ -42,10 +42,12 @@ class Eager:
         self._model.to(memory_format=torch.channels_last)
         self._initial = {name: value.clone() for name, value in self._model.state_dict().items()}
         size = case.batch
-        images = torch.from_numpy(inputs.images).permute(0, 3, 1, 2)
+        examples = torch.from_numpy(inputs.examples)
+        if case.kind != "tokens":  # channels come before places
+            examples = examples.movedim(-1, 1)
         labels = torch.from_numpy(inputs.labels).long()
         self._batches = [
-            (images[i * size : (i + 1) * size], labels[i * size : (i + 1) * size])
+            (examples[i * size : (i + 1) * size], labels[i * size : (i + 1) * size])
             for i in range(BATCHES)
         ]
         self._start()
@@ -56,9 +58,12 @@ class Eager:
         self._optimizer = torch.optim.SGD(parameters, LEARNING_RATE, MOMENTUM)
 
     def _loss_and_accuracy(
-        self, images: torch.Tensor, labels: torch.Tensor
+        self, examples: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        prepared = (images.float() / 255 - MEAN) / STD
+        prepared = examples
+        if self._case.kind != "tokens":
+            scale = 255 if self._case.kind == "image" else 1
+            prepared = (examples.float() / scale - MEAN) / STD
         reduced = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
             logits = self._model(prepared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from cnn_jax import recipe
 from cnn_jax.augment.policies import GREATEST_MAGNITUDE
@@ -83,8 +84,15 @@ def check(
         )
 
 
-def check_joint(augment: recipe.Augment, preprocess: recipe.Preprocess) -> None:
+def check_joint(
+    augment: recipe.Augment, preprocess: recipe.Preprocess, kinds: Collection[str] = ()
+) -> None:
     """Checks what is asked of images in which masks or boxes are told, besides what `check` does.
+
+    Args:
+      augment: what is changed at random.
+      preprocess: what is done to every image.
+      kinds: of what is told, see `cnn_jax.data.fields`.
 
     Raises:
       UserError: something would change an image and not what is told of it.
@@ -100,6 +108,10 @@ def check_joint(augment: recipe.Augment, preprocess: recipe.Preprocess) -> None:
                 f"--augment.{field.replace('_', '-')} {getattr(augment, field)} is for what is "
                 "told of a whole image, not for masks and boxes; leave it out"
             )
+    if augment.mosaic:
+        _check_range(augment, "mosaic", 1, "a probability")
+        if "boxes" not in kinds:
+            raise UserError(f"--augment.mosaic {augment.mosaic} is for boxes; leave it out")
     if augment.pad_crop and augment.pad_mode != "zero":
         raise UserError(
             f"--augment.pad-mode {augment.pad_mode} would show what no mask or box tells of; "
@@ -118,6 +130,8 @@ def check_no_crop(augment: recipe.Augment) -> None:
     Raises:
       UserError: it is asked for.
     """
+    if augment.mosaic:
+        raise UserError(f"--augment.mosaic {augment.mosaic} is for boxes; leave it out")
     for field in ("crop_size", "crop_scale"):
         if getattr(augment, field) is not None:
             raise UserError(

@@ -15,12 +15,13 @@ from jax.typing import ArrayLike
 
 from cnn_jax import recipe
 from cnn_jax.augment import geometry
+from cnn_jax.augment.mosaic import mosaic
 from cnn_jax.augment.pipeline import recoloured
 from cnn_jax.augment.preprocessing import BYTES, ValueRange, change_size
 from cnn_jax.augment.streams import Stream
 from cnn_jax.batch import Batch
 from cnn_jax.data.fields import VOID, Fields
-from cnn_jax.data.fitting import content
+from cnn_jax.data.fitting import Fit, content
 
 LEAST_AREA = 0.3
 """A box of which less than this part of its area is left in the image is dropped."""
@@ -39,6 +40,7 @@ def joint_batch(
     mean: ArrayLike,
     std: ArrayLike,
     value_range: ValueRange = BYTES,
+    fit: Fit = "letterbox",
 ) -> Batch:
     """The batch a training step sees, in which masks and boxes have moved with their images.
 
@@ -55,6 +57,7 @@ def joint_batch(
       mean: (c,) float32, on the scale 0 to 1; it is the colour outside of an image.
       std: (c,) float32, on the scale 0 to 1.
       value_range: the raw values that are 0 and 1 on that scale.
+      fit: how images were brought to h and w.
 
     Returns:
       A batch of b examples, all of weight one: images (b, h', w', c) normalised, h' and w' those
@@ -64,9 +67,22 @@ def joint_batch(
     unit = change_size(images, recipe.Preprocess(), value_range)
     sizes = targets.get("size")
     shape = augment.crop_size or (height, width)
+    if augment.mosaic:
+        whole = jnp.broadcast_to(jnp.array([height, width]), (len(images), 2))
+        filled = whole if sizes is None else content(sizes, height, width, fit)
+        targets = moved_targets(targets, fields, None, (height, width), (height, width), fit)
+        unit, targets = mosaic(
+            jax.random.fold_in(key, Stream.MOSAIC),
+            unit,
+            filled,
+            targets,
+            augment.mosaic,
+            jnp.asarray(mean, jnp.float32),
+        )
+        sizes = None
     matrices = None
     if _moves(augment):
-        held = None if sizes is None else content(sizes, height, width)
+        held = None if sizes is None else content(sizes, height, width, fit)
         matrices = drawn_geometry(key, run_key, epochs, indices, augment, height, width, held=held)
         # Between barriers, as in `cnn_jax.augment.pipeline.apply`.
         unit = geometry.resample(
@@ -74,7 +90,7 @@ def joint_batch(
         )
         unit = jax.lax.optimization_barrier(unit)
     inputs = recoloured(key, unit, augment, mean=mean, std=std)
-    moved = moved_targets(targets, fields, matrices, (height, width), shape)
+    moved = moved_targets(targets, fields, matrices, (height, width), shape, fit)
     return Batch(inputs, moved, jnp.ones(len(images), jnp.float32))
 
 
@@ -84,6 +100,7 @@ def moved_targets(
     matrices: jax.Array | None,
     fitted: tuple[int, int],
     shape: tuple[int, int],
+    fit: Fit = "letterbox",
 ) -> dict[str, jax.Array]:
     """Masks and boxes in pixels of the changed images; other targets as they are.
 
@@ -93,6 +110,7 @@ def moved_targets(
       matrices: (b, 2, 3), of `drawn_geometry`; None for images that were not changed.
       fitted: height and width of the images before, to which those of `size` were fitted.
       shape: height and width of the changed images.
+      fit: how they were fitted.
     """
     found = {name: each for name, each in targets.items() if fields[name].kind != "size"}
     sizes = targets.get("size")
@@ -102,7 +120,7 @@ def moved_targets(
         assert sizes is not None
         matrices = jnp.broadcast_to(jnp.eye(3)[:2], (len(sizes), 2, 3))
     if sizes is not None:
-        matrices = in_own_pixels(matrices, sizes, *fitted)
+        matrices = in_own_pixels(matrices, sizes, *fitted, fit)
     for name, field in fields.items():
         if field.kind == "mask":
             found[name] = moved_masks(targets[name], matrices, VOID, shape, sizes)
@@ -113,7 +131,9 @@ def moved_targets(
     return found
 
 
-def in_own_pixels(matrices: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.Array:
+def in_own_pixels(
+    matrices: jax.Array, sizes: jax.Array, height: int, width: int, fit: Fit = "letterbox"
+) -> jax.Array:
     """Matrices (b, 2, 3) that lead to pixels of images as they were before they were fitted.
 
     Args:
@@ -121,8 +141,9 @@ def in_own_pixels(matrices: jax.Array, sizes: jax.Array, height: int, width: int
       sizes: (b, 2) int32, height and width of the images as they were.
       height: to which they were fitted.
       width: to which they were fitted.
+      fit: how.
     """
-    ratio = sizes / content(sizes, height, width)
+    ratio = sizes / content(sizes, height, width, fit)
     shift = jnp.concatenate([jnp.zeros((len(sizes), 2, 2)), (ratio / 2 - 0.5)[..., None]], -1)
     return matrices * ratio[..., None] + shift
 

@@ -26,3 +26,11 @@ class Stream(enum.IntEnum):
     ERASE = 13
     OWN = 14
     CROP = 15
+    MOSAIC = 16
+    CUT = 17
+    SHIFT = 18
+    STRETCH = 19
+    GAIN = 20
+    BETWEEN_CLASS = 21
+    TIME_MASKS = 22
+    BAND_MASKS = 23

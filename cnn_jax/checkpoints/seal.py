@@ -16,6 +16,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from cnn_jax.devices.compilation import compile_with
 from cnn_jax.optimisation.paths import path_name
 
+_FACTOR = 2654435761
+"""An odd number that the places of elements are multiplied by."""
+
+_PART = 2**15
+"""Elements that are summed at a time, so that what is computed stays in the cache."""
+
+_PRODUCTS = np.arange(_PART, dtype=np.uint32) * np.uint32(_FACTOR)
+
 
 @dataclass(frozen=True)
 class Seal:
@@ -31,32 +39,21 @@ class Seal:
 
 
 class Sealer:
-    """Takes the seals of states, on the devices and compiled once.
+    """Takes the seals of states.
+
+    On accelerators by a program that is compiled once; on a CPU, whose arrays lie in this host's
+    memory, by NumPy, which need not be compiled for.
 
     Args:
       abstract: the state, or its shapes and layout.
     """
 
     def __init__(self, abstract: Any) -> None:
-        def facts(state: Any) -> tuple[jax.Array, jax.Array]:
-            leaves = jax.tree.leaves(state)
-            return (
-                jnp.stack([checksum(leaf) for leaf in leaves]),
-                jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]),
-            )
-
         self._paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(abstract)]
         sharding = jax.tree.leaves(abstract)[0].sharding
-        whole = (
-            NamedSharding(sharding.mesh, PartitionSpec())
-            if isinstance(sharding, NamedSharding)
-            else None
-        )
         on_cpu = next(iter(sharding.device_set)).platform == "cpu"
-        self._facts = compile_with(
-            jax.jit(facts, out_shardings=whole).lower(abstract),
-            # Called once a checkpoint: plain code for a simple sum.
-            {"xla_backend_optimization_level": 1} if on_cpu else {},
+        self._facts = (
+            host_facts if on_cpu and sharding.is_fully_addressable else compiled_facts(abstract)
         )
 
     def __call__(self, state: Any) -> Seal:
@@ -66,6 +63,39 @@ class Sealer:
             dict(zip(self._paths, sums.tolist(), strict=True)),
             [path for path, good in zip(self._paths, finite, strict=True) if not good],
         )
+
+
+def host_facts(state: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Checksums of the arrays of a state, and whether they are finite, by this host."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+    return (
+        np.array([host_checksum(leaf) for leaf in leaves]),
+        np.array([bool(np.isfinite(leaf).all()) for leaf in leaves]),
+    )
+
+
+def compiled_facts(abstract: Any) -> Any:
+    """The same by a program on the devices of a state."""
+
+    def facts(state: Any) -> tuple[jax.Array, jax.Array]:
+        leaves = jax.tree.leaves(state)
+        return (
+            jnp.stack([checksum(leaf) for leaf in leaves]),
+            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]),
+        )
+
+    sharding = jax.tree.leaves(abstract)[0].sharding
+    whole = (
+        NamedSharding(sharding.mesh, PartitionSpec())
+        if isinstance(sharding, NamedSharding)
+        else None
+    )
+    on_cpu = next(iter(sharding.device_set)).platform == "cpu"
+    return compile_with(
+        jax.jit(facts, out_shardings=whole).lower(abstract),
+        # Called once a checkpoint: plain code for a simple sum.
+        {"xla_backend_optimization_level": 1} if on_cpu else {},
+    )
 
 
 def checksum(array: jax.Array) -> jax.Array:
@@ -85,17 +115,20 @@ def checksum(array: jax.Array) -> jax.Array:
     for axis in range(bits.ndim):
         stride = math.prod(bits.shape[axis + 1 :]) % 2**32
         place += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * jnp.uint32(stride)
-    return jnp.sum(bits * (place * jnp.uint32(2654435761) | jnp.uint32(1)), dtype=jnp.uint32)
+    return jnp.sum(bits * (place * jnp.uint32(_FACTOR) | jnp.uint32(1)), dtype=jnp.uint32)
 
 
 def host_checksum(array: np.ndarray) -> int:
     """The `checksum` of an array of this host."""
     if array.dtype == np.bool:
         array = array.astype(np.uint32)
-    size = min(array.dtype.itemsize, 4)
-    bits = np.frombuffer(np.ascontiguousarray(array), f"u{size}").astype(np.uint32)
-    places = np.arange(bits.size, dtype=np.uint32)
-    return int(np.sum(bits * (places * np.uint32(2654435761) | np.uint32(1)), dtype=np.uint32))
+    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{min(array.dtype.itemsize, 4)}")
+    total = 0
+    for first in range(0, bits.size, _PART):
+        part = bits[first : first + _PART].astype(np.uint32, copy=False)
+        odd = _PRODUCTS[: part.size] + np.uint32(first * _FACTOR % 2**32) | np.uint32(1)
+        total += int(np.sum(part * odd, dtype=np.uint32))
+    return total % 2**32
 
 
 def text_checksum(value: Any) -> int:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Columns, Data, Masks, Preprocess, Recipe, Task, Text
+from cnn_jax.recipe import Augment, Columns, Data, Masks, Preprocess, Recipe, Sound, Task, Text
 from cnn_jax.terminal import say
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Reading:
 
     image_size: int | None = None
     """Side in pixels to which every image is resized."""
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """How images of sets of boxes come to a square: whole and filled up, or stretched."""
     skip_bad: bool = False
     """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
     grey_range: tuple[int, int] | None = None
@@ -85,18 +87,21 @@ class Reading:
     fill_missing: Literal["none", "linear"] = "none"
     """What is done about missing values of series: refuse them, or draw a line."""
     text: Text = field(default_factory=Text)
+    rate: int | None = None
+    """Samples a second to which sounds are brought, by default as most have."""
     masks: Masks = field(default_factory=Masks)
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
+        from cnn_jax.data.catalog import told_kind
         from cnn_jax.data.recipe_data import read_data
         from cnn_jax.tasks import target_kind
 
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         kind = target_kind(Recipe("data", task=Task(fields.pop("task"))))
-        return read_data(Data(name, **fields), data_dir, kind=kind)
+        return read_data(Data(name, **fields), data_dir, kind=told_kind(name) or kind)
 
 
 @dataclass(frozen=True)
@@ -146,12 +151,13 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw images of a data set, with random changes beside them, as a PNG; of texts print some."""
+    """Draw images or sounds of a data set, with random changes beside them; of texts print some."""
 
     name: tyro.conf.Positional[str]
     """A data set."""
     augment: Augment = field(default_factory=Augment)
     preprocess: Preprocess = field(default_factory=Preprocess)
+    sound: Sound = field(default_factory=Sound)
     output: Path = Path("contact_sheet.png")
     """The file that is written."""
     examples: int = 8
@@ -188,6 +194,9 @@ class DataShow:
             return
         if kind == "series":
             self._draw_series(dataset)
+            return
+        if kind == "sound":
+            self._draw_sounds(dataset)
             return
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
@@ -230,14 +239,14 @@ class DataShow:
         """Draws images with what is told of their places over them."""
         from cnn_jax.data.dataset import Split
         from cnn_jax.data.recipe_data import data_spec
-        from cnn_jax.report.mask_sheet import mask_sheet
+        from cnn_jax.report.spatial_sheet import spatial_sheet
 
         spec, train = data_spec(dataset), dataset.train
         assert isinstance(train, Split)
         images = _in_bytes(train.images)
         if images.shape[-1] not in (1, 3):
             raise UserError(f"images of {images.shape[-1]} channels cannot be shown")
-        sheet = mask_sheet(
+        sheet = spatial_sheet(
             dataclasses.replace(train, inputs=images),
             spec,
             preprocess=self.preprocess,
@@ -245,6 +254,7 @@ class DataShow:
             seed=self.seed,
             examples=self.examples,
             variants=self.variants,
+            fit=self.data.fit,
         )
         self._save(sheet)
         print(
@@ -253,10 +263,31 @@ class DataShow:
 
     def _draw_series(self, dataset: Dataset) -> None:
         """Draws curves of series, which nothing changes at random."""
+        from cnn_jax.report.series_sheet import series_sheet
+
+        series, titles = self._chosen(dataset)
+        self._save(series_sheet(series, titles))
+        print(f"{self.output}: {len(titles)} series of {self.name}")
+
+    def _draw_sounds(self, dataset: Dataset) -> None:
+        """Draws pictures of sounds, with random changes beside them where some are asked for."""
+        from cnn_jax.data.recipe_data import data_spec
+        from cnn_jax.report.sound_sheet import sound_sheet
+
+        sounds, titles = self._chosen(dataset)
+        how = dataclasses.replace(self.sound, picture="log_mel")
+        changes = how.shift or how.gain or how.stretch or how.time_masks or how.band_masks
+        variants = self.variants if changes else 1
+        spec = data_spec(dataset)
+        sheet = sound_sheet(sounds, titles, spec, how, variants=variants, seed=self.seed)
+        self._save(sheet)
+        print(f"{self.output}: {len(titles)} sounds of {self.name}, {variants} variants each")
+
+    def _chosen(self, dataset: Dataset) -> tuple[np.ndarray, list[str]]:
+        """Some of the training inputs, and what is told of each."""
         import numpy as np
 
         from cnn_jax.data.dataset import Split
-        from cnn_jax.report.series_sheet import series_sheet
 
         count = min(self.examples, len(dataset.train))
         places = np.random.default_rng(self.seed).permutation(len(dataset.train))[:count]
@@ -264,8 +295,7 @@ class DataShow:
         assert isinstance(shown, Split)
         names = dataset.class_names
         titles = [_title(each, names) if each.ndim else names[each] for each in shown.targets]
-        self._save(series_sheet(shown.inputs, titles))
-        print(f"{self.output}: {count} series of {self.name}")
+        return shown.inputs, titles
 
     def _save(self, sheet: Image.Image) -> None:
         try:

@@ -10,6 +10,7 @@ from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
 from cnn_jax.errors import shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
+from cnn_jax.own.in_files import with_files
 from cnn_jax.recipe import Recipe
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.terminal import never_fail
@@ -34,7 +35,7 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
       about: what its help begins with: the experiment's docstring.
 
     Raises:
-      UserError: a flag is unknown, or an option is none.
+      UserError: a flag is unknown, an option is none, or code is named that is not there.
     """
     launch = parse(
         Launch,
@@ -44,7 +45,7 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
         about=about or f"Train {recipe.name}.",
         most_used=MOST_USED,
     )
-    given = added_options(recipe, launch.recipe)
+    given = with_files(added_options(recipe, launch.recipe))
     # The word for no weights that a shell is given; a folder of that name is ./none.
     if (given.init.source or "").lower() == "none":
         given = dataclasses.replace(given, init=dataclasses.replace(given.init, source=None))

@@ -23,12 +23,12 @@ from cnn_jax.interruption import signals
 class LaunchProcesses:
     """Run an experiment in several processes on this machine, as on several machines.
 
-    What follows `--` is the experiment's file and its arguments:
-    `cnn-jax launch --processes 2 -- experiments/mnist_lenet5.py --epochs 3`.
+    What follows `--` is the experiment's file and its arguments, or `train` and what follows that:
+    `cnn-jax launch --processes 2 -- train classification --data.name folder:photos`.
     """
 
     command: tyro.conf.Positional[tuple[str, ...]]
-    """The experiment's file and its arguments, after `--`."""
+    """An experiment's file or `train`, and its arguments, after `--`."""
     processes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2
     """How many processes."""
     devices: int | None = None
@@ -44,7 +44,9 @@ class LaunchProcesses:
         if self.processes < 1:
             raise UserError(f"--processes {self.processes} must be at least 1")
         if not self.command:
-            raise UserError("no experiment is given: cnn-jax launch -n 2 -- experiments/x.py")
+            raise UserError(
+                "no experiment is given: cnn-jax launch -n 2 -- experiments/x.py, or -- train TASK"
+            )
         port = _free_port()
         running: list[subprocess.Popen[bytes]] = []
 
@@ -78,9 +80,10 @@ class LaunchProcesses:
             f"--processes.index={index}",
             f"--processes.heartbeat={self.heartbeat}",
         ]
+        ours = ["-m", "cnn_jax"] if self.command[0] == "train" else []
         # A group of its own: Ctrl-C reaches it once, through us.
         return subprocess.Popen(
-            [sys.executable, *self.command, *words], env=environment, start_new_session=True
+            [sys.executable, *ours, *self.command, *words], env=environment, start_new_session=True
         )
 
 

@@ -19,7 +19,7 @@ class Models:
     """List the models: input, classes, paper; of those named also what they cost."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Names or patterns such as 'resnet*': their parameters and multiply-adds of one image are
+    """Names or patterns such as 'resnet*': their parameters and multiply-adds of one example are
     told as well."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON, with every option and its default."""

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "train": Command("train:Launch", "train an experiment's file, or a task on your own data"),
     "new": Command("new:NewExperiment", "write the file of an experiment, to begin with"),
     "evaluate": Command("runs:Evaluate", "evaluate a run's model on every example of a split"),
-    "predict": Command("runs:Predict", "tell what a run's model says of images"),
+    "predict": Command("runs:Predict", "tell what a run's model says of images, series or texts"),
     "runs": Command("run_list:Runs", "list runs with their results"),
     "export": Command("export:Export", "write a run's model to a file for other programs"),
     "models": Command("models:Models", "list the models, and what they cost"),

@@ -66,6 +66,18 @@ def print_fields(fields: Mapping[str, Any]) -> None:
         say(console, f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
 
+def print_by_name(metrics: Mapping[str, Any]) -> None:
+    """Prints metrics of single classes, tags or numbers, called METRIC/NAME, as a row a name."""
+    rows: dict[str, dict[str, Any]] = {}
+    for key, value in metrics.items():
+        metric, slash, name = key.partition("/")
+        if slash:
+            rows.setdefault(name, {"name": name})[metric] = metric_text(metric, value)
+    if rows:
+        columns = dict.fromkeys(column for row in rows.values() for column in row)
+        print_rows(list(rows.values()), list(columns), as_json=False, empty="")
+
+
 def metric_text(name: str, value: Any) -> Any:
     """A metric as it is written everywhere; what is none stays as it is."""
     from cnn_jax.tasks import metric_named

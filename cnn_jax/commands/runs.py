@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnn_jax.commands.output import metric_text, print_fields, print_json, print_rows
+from cnn_jax.commands.output import (
+    metric_text,
+    print_by_name,
+    print_fields,
+    print_json,
+    print_rows,
+)
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.recipe import Options, Views
 
 if TYPE_CHECKING:
     from cnn_jax.data.dataset import Examples
+    from cnn_jax.data.images import UnreadableImage
     from cnn_jax.evaluation.predict import Told
+    from cnn_jax.evaluation.predict_boxes import Placed
     from cnn_jax.restored import Restored
 
 
@@ -48,40 +56,50 @@ class Evaluate:
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
     pictures: Path | None = None
-    """Draw some of the examples with what is true and what is told over them, where that has a
-    place in an image, as a PNG."""
+    """Draw some of the examples with what is true and what is told of each pixel over them, as a
+    PNG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
+    records: Path | None = None
+    """A file that an evaluation of this run has written, evaluations/NAME.npz: the metrics are
+    computed from it again, without the model and the data."""
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run."""
         from cnn_jax.evaluation.evaluate import evaluate
+        from cnn_jax.evaluation.saved_records import metrics_of
 
-        found = evaluate(
-            self.run,
-            self.checkpoint,
-            self.split,
-            self.dataset,
-            self.data_dir,
-            self.views,
-            self.workers,
-            self.skip_bad,
-            self.code,
-            self.options,
-            None if self.pictures is None else self._draw,
+        found = (
+            evaluate(
+                self.run,
+                self.checkpoint,
+                self.split,
+                self.dataset,
+                self.data_dir,
+                self.views,
+                self.workers,
+                self.skip_bad,
+                self.code,
+                self.options,
+                None if self.pictures is None else self._draw,
+            )
+            if self.records is None
+            else metrics_of(self.run, self.records, self.code)
         )
         if self.json:
             print_json(found)
             return
         hidden = ("versions", "devices", "notes", "unseen", "details")
-        shown = {k: v for k, v in found.items() if k not in hidden and "/" not in k}
-        print_fields({k: metric_text(k, v) for k, v in shown.items()})
-        _print_parts(found)
+        shown = {k: v for k, v in found.items() if k not in hidden}
+        print_fields({k: metric_text(k, v) for k, v in shown.items() if "/" not in k})
+        print_by_name(shown)
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
             print("without them:")
-            print_fields({k: metric_text(k, v) for k, v in found["unseen"].items()})
+            unseen = found["unseen"]
+            print_fields({k: metric_text(k, v) for k, v in unseen.items() if "/" not in k})
+            print_by_name(unseen)
 
     def _draw(self, restored: Restored, examples: Examples) -> None:
         from cnn_jax.report.told_sheet import told_sheet
@@ -94,38 +112,23 @@ class Evaluate:
             raise UserError(f"--pictures {self.pictures} cannot be written: {error}") from None
 
 
-def _print_parts(found: Mapping[str, Any]) -> None:
-    """Prints a row for each part, such as a class, that has metrics of its own: `iou/car`."""
-    rows: dict[str, dict[str, Any]] = {}
-    names: list[str] = []
-    for key, value in found.items():
-        what, slash, part = key.partition("/")
-        if slash:
-            rows.setdefault(part, {"of": part})[what] = value
-            names += [what] * (what not in names)
-    if rows:
-        columns = ("of", *names)
-        filled = [{each: row.get(each) for each in columns} for row in rows.values()]
-        print_rows(filled, columns, as_json=False, empty="")
-
-
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images, or of texts."""
+    """Name the most probable classes of images, series or texts."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of texts: texts in quotes, or files with a text a
-    line."""
+    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns. Of a
+    model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     top: int = 5
-    """How many classes are named for each image."""
+    """How many classes are named for each."""
     output: Path | None = None
-    """Folder of what is written of each image where a model tells what is where in it, such as its
-    mask; by default ./predictions."""
+    """Folder of what is written of each image where a model tells what is where in it: its mask, or
+    a file of what was found and the image with that drawn; by default ./predictions."""
     csv: Path | None = None
     """Write a file of comma-separated values as well: a row an image with its name, the predicted
     class, and a column a class with its probability."""
@@ -138,17 +141,29 @@ class Predict:
     def __call__(self) -> None:
         """Prints a row for each image and class; those that cannot be read are named at the end."""
         from cnn_jax.evaluation.pictures import pictures
+        from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+        from cnn_jax.evaluation.sounds_to_tell import is_sound
 
         if not self.images:
-            raise UserError("no image is given: cnn-jax predict RUN IMAGE...")
+            raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
         if self.top < 1:
             raise UserError(f"--top {self.top} must be at least 1")
         restored = self._restored()
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        files, bad = pictures(self.images)
+        sounds = restored.spec.input_kind == "sound"
+        files, bad = pictures(self.images, is_sound if sounds else None)
+        if (kind := placed_kind(restored)) is not None:
+            if self.csv is not None:
+                raise UserError(
+                    f"--csv {self.csv} is for what is told of whole images; of places in them a "
+                    "file is written to --output"
+                )
+            output = self.output or Path("predictions")
+            self._placed(PLACED[kind](restored, files, output, self.top), bad)
+            return
         names = restored.spec.class_names
         every, unreadable = predict_readable(restored, files, len(names), self.output)
         bad += unreadable
@@ -156,6 +171,20 @@ class Predict:
             write_csv(self.csv, every, names)
         self._show([each.best(self.top) for each in every])
         if bad:
+            raise cannot_be_read(bad)
+
+    def _placed(self, found: Placed, bad: list[UnreadableImage]) -> None:
+        """Prints what was found in pictures, and what was written of it."""
+        from cnn_jax.evaluation.predict import cannot_be_read
+
+        if self.json:
+            print_json(found.rows)
+        else:
+            columns = list(dict.fromkeys(name for row in found.rows for name in row))
+            print_rows(found.rows, columns, as_json=False, empty="")
+            for line in found.written:
+                print(line)
+        if bad := bad + found.bad:
             raise cannot_be_read(bad)
 
     def _of_texts(self, restored: Restored) -> None:

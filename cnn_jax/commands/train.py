@@ -18,7 +18,7 @@ from cnn_jax.defaults.recipes import DEFAULTS, Default
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
-from cnn_jax.recipe import Data
+from cnn_jax.recipe import Data, Recipe
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.user_path import user_path
 
@@ -26,8 +26,8 @@ _FOLDER = Path("experiments")
 
 _KINDS = (
     "give the data: --data.name folder:PATH (one folder a class), csv:FILE (a table of image files "
-    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, masks:PATH, or the "
-    "name of a set such as cifar10 (cnn-jax data list)"
+    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, sound:PATH, "
+    "masks:PATH, coco:PATH, voc:PATH, yolo:PATH, or the name of a set (cnn-jax data list)"
 )
 
 
@@ -97,7 +97,10 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
         raise UserError(_KINDS)
     # None: it is left to the facts of the data.
     weights = None
-    if _given(words, "init-from", "init.source"):
+    body = plain.recipe.init.body  # which any model of the task may have
+    if _given(words, "model.name") and not body and not _published(first.recipe.model.name):
+        weights = False
+    elif _given(words, "init-from", "init.source"):
         weights = first.recipe.init.source is not None
     with importing():
         from cnn_jax.tasks import target_kind
@@ -105,17 +108,25 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     found = default.choose(task, _run_name(task, data.name), Data(data.name), facts, weights)
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
-        _check_weights(launch.recipe.model.name)
+        _check_weights(launch.recipe)
     if dataclasses.replace(launch.recipe, data=found.recipe.data) != found.recipe:
         found = found._replace(why=f"{found.why}. Flags given change it")
     return launch, found
 
 
-def _check_weights(model: str) -> None:
+def _published(model: str) -> bool:
+    """Whether a model has weights of ImageNet to begin with."""
     with importing():
+        from cnn_jax.pretrained.published import PUBLISHED
+    return model in PUBLISHED
+
+
+def _check_weights(recipe: Recipe) -> None:
+    with importing():
+        from cnn_jax.pretrained.body_weights import body_name
         from cnn_jax.pretrained.published import weights_file
     try:
-        weights_file(model)
+        weights_file(body_name(recipe.model) if recipe.init.body else recipe.model.name)
     except UserError as error:
         raise UserError(
             f"{error}\nThe default recipe begins with ImageNet's weights; --init-from none begins "

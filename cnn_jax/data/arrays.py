@@ -18,7 +18,7 @@ GIVEN = "arrays"
 """The name of a set that lies nowhere: it is given in Python."""
 
 Kind = str
-"""`class`, `tags`, `number` or `mask`, see `cnn_jax.data.fields`."""
+"""`class`, `tags`, `number`, `mask` or `boxes`, see `cnn_jax.data.fields`."""
 
 
 def from_arrays(

@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.data.arrays import GIVEN, Kind
+from cnn_jax.data.boxed_set import FORMS, load_boxes
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
 from cnn_jax.data.digits import load_digits, load_rotated_digits
 from cnn_jax.data.fields import SPATIAL
+from cnn_jax.data.fitting import Fit
 from cnn_jax.data.folder import load_folder
 from cnn_jax.data.mask_set import load_masks
 from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.mirrors import MIRRORS
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
-from cnn_jax.data.series import find_series, load_series
+from cnn_jax.data.series import load_series
 from cnn_jax.data.series_files import Fill
+from cnn_jax.data.series_places import find_series
 from cnn_jax.data.shapes import Shapes, load_shapes
+from cnn_jax.data.sound import load_sound
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.data.text import load_text
@@ -28,6 +32,8 @@ from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns, Masks, Text
 from cnn_jax.user_path import user_path
+
+BOXED = "coco:PATH, voc:PATH and yolo:PATH"
 
 SERIES = ("series", "ucr")
 """What stands before the colon in the names of sets of series."""
@@ -53,15 +59,18 @@ def load(
     fill_missing: Fill = "none",
     text: Text | None = None,
     vocabulary: Vocabulary | None = None,
+    rate: int | None = None,
+    dealt: bool = False,
     masks: Masks | None = None,
+    fit: Fit = "letterbox",
 ) -> Dataset:
     """The data set of a name, fetched if it is not on disk.
 
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
-        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `masks:PATH`; or a name of the TFDS
-        catalog such as `cifar10`.
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `masks:PATH`;
+        `coco:PATH`; `voc:PATH`; `yolo:PATH`; or a name of the TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -71,12 +80,15 @@ def load(
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
       kind: of the targets, see `cnn_jax.data.fields`.
-      columns: which columns of `csv:FILE` or `text:PATH` hold what.
+      columns: which columns of `csv:FILE`, `text:PATH` or tables of `series:PATH` hold what.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
       fill_missing: what is done about missing values of `series:PATH` and `ucr:NAME`.
       text: how the texts of `text:PATH` become words.
       vocabulary: of a model that is given texts; by default all words of the set.
+      rate: samples a second of `sound:PATH`, by default as most of its files have.
+      dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
       masks: how those of `masks:PATH` are read.
+      fit: how images of sets of boxes come to a square.
 
     Raises:
       UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
@@ -100,10 +112,17 @@ def load(
     if form in SERIES and colon:
         _refuse_image_reading(name, image_size, skip_bad, grey_range)
         path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
-        return load_series(path, kind=kind, fill=fill_missing, name=name, test_part=test_part)
+        return load_series(
+            path,
+            kind=kind,
+            fill=fill_missing,
+            name=name,
+            test_part=test_part,
+            columns=columns,
+        )
     if fill_missing != "none":
         raise UserError(
-            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has images; "
+            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has none; "
             "leave it out"
         )
     if form == "masks" and colon:
@@ -123,10 +142,45 @@ def load(
             max_bytes=max_bytes,
             test_part=test_part,
         )
+    if form in FORMS and colon:
+        if kind != "boxes":
+            raise UserError(
+                f"{name} has boxes, and the task learns {kind}; boxes are learnt by --task.name "
+                "detection"
+            )
+        return load_boxes(
+            form,
+            rest,
+            name=name,
+            image_size=image_size,
+            fit=fit,
+            skip_bad=skip_bad,
+            max_bytes=max_bytes,
+            test_part=test_part,
+        )
+    if fit != "letterbox" and kind != "boxes":
+        raise UserError(f"--data.fit {fit} is for sets of boxes, and {name} has none; leave it out")
     if masks is not None and masks != Masks():
         raise UserError(f"--data.masks is for masks:PATH, and {name} has no masks; leave it out")
+    if rate is not None and form != "sound":
+        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
+    if form == "sound" and colon:
+        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
+        if rate is not None and rate < 1:
+            raise UserError(f"--data.rate {rate} must be at least 1")
+        return load_sound(
+            rest,
+            columns,
+            kind=kind,
+            rate=rate,
+            skip_bad=skip_bad,
+            name=name,
+            test_part=test_part,
+            dealt=dealt,
+        )
     if form == "csv" and colon and kind in SPATIAL:
-        raise UserError(f"{name} has no {kind}; give masks:PATH or npz:FILE")
+        other = "masks:PATH or npz:FILE" if kind == "mask" else BOXED
+        raise UserError(f"{name} has no {kind}; give {other}")
     if form == "csv" and colon:
         return load_table(
             rest,
@@ -151,10 +205,22 @@ def load(
     has = "number" if name == "rotated_digits" else "class"
     if kind != has and (form, kind) != ("shapes", "mask"):
         what = {"class": "classes", "number": "numbers"}[has]
+        if kind == "boxes" and not colon and name not in ("digits", "rotated_digits", "shapes"):
+            from cnn_jax.data.tfds_boxes import load_tfds_boxes
+
+            return load_tfds_boxes(
+                name,
+                image_size=image_size,
+                fit=fit,
+                data_dir=data_dir,
+                max_bytes=max_bytes,
+                test_part=test_part,
+            )
         raise UserError(
             f"{name} has {what}, and the task learns {kind}; "
-            + ("masks:PATH" if kind == "mask" else "csv:FILE")
-            + " and npz:FILE can have these"
+            + ("masks:PATH" if kind == "mask" else BOXED if kind == "boxes" else "csv:FILE")
+            + " and npz:FILE" * (kind != "boxes")
+            + " can have these"
         )
     if name == "digits":
         return cut_test(_resized(load_digits(), image_size, max_bytes), test_part)
@@ -188,8 +254,20 @@ def load(
     )
 
 
+def told_kind(name: str) -> Kind | None:
+    """The kind of targets that all sets of such a name have; None where they may have several."""
+    form, colon, _ = name.partition(":")
+    if not colon:
+        return None
+    return "boxes" if form in FORMS else {"masks": "mask"}.get(form)
+
+
 def _refuse_image_reading(
-    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
+    name: str,
+    image_size: int | None,
+    skip_bad: bool,
+    grey_range: GreyRange | None,
+    what: str = "series",
 ) -> None:
     flags = {
         "image-size": image_size is not None,
@@ -198,7 +276,7 @@ def _refuse_image_reading(
     }
     for flag, given in flags.items():
         if given:
-            raise UserError(f"--data.{flag} is for images, and {name} has series; leave it out")
+            raise UserError(f"--data.{flag} is for images, and {name} has {what}; leave it out")
 
 
 def _refuse_for_texts(
@@ -247,6 +325,11 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "shapes":
         Shapes.parse(rest)
         return Fetched("generated when it is loaded", True)
+    if kind in FORMS and colon:
+        place = user_path(rest)
+        if not place.exists():
+            raise UserError(f"{name}: there is no file or folder {rest}")
+        return Fetched(str(place.resolve()), True)
     if kind in ("folder", "masks") and colon:
         folder = user_path(rest)
         if not folder.is_dir():
@@ -265,14 +348,15 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
-    if kind == "text" and colon:
-        text_at = user_path(rest)
-        if not text_at.exists():
+    if kind in ("sound", "text") and colon:
+        lies_at = user_path(rest)
+        if not lies_at.exists():
             raise UserError(f"{name}: there is no file or folder {rest}")
-        return Fetched(str(text_at.resolve()), True)
+        return Fetched(str(lies_at.resolve()), True)
+    from cnn_jax.data.tfds_boxes import usable
     from cnn_jax.data.tfds_sets import fetch_tfds
 
-    builder, already_there = fetch_tfds(name, data_dir)
+    builder, already_there = fetch_tfds(name, data_dir, usable)
     return Fetched(str(builder.data_dir), already_there)
 
 
@@ -313,10 +397,14 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("shapes", "drawn shapes on noise, as classes or as masks", "", "generated"),
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
         Row("masks:PATH", "your own images, each with a mask of classes", "", "from your disk"),
+        Row("coco:PATH", "your own images, with boxes in a JSON file", "", "from your disk"),
+        Row("voc:PATH", "the same, with boxes in XML files", "", "from your disk"),
+        Row("yolo:PATH", "the same, with boxes in text files", "", "from your disk"),
         Row("csv:FILE", "image files with classes, tags or numbers", "", "from your disk"),
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
+        Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
         Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():

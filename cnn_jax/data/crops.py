@@ -144,7 +144,7 @@ def decode_part(
         if turn is None:
             box = choose(image.height, image.width)
             if image.format == "JPEG" and box is not None:
-                box = _drafted(image, box, height, width)
+                box = drafted(image, box, height, width)
         image.load()
         pixels = eight_bits(image, grey_range)
     if turn is not None:
@@ -158,7 +158,7 @@ def decode_part(
     return np.asarray(pixels).reshape(height, width, channels)
 
 
-def _drafted(image: Image.Image, box: Box, height: int, width: int) -> Box:
+def drafted(image: Image.Image, box: Box, height: int, width: int) -> Box:
     """The same part of the image once it is set to be decoded smaller, if that is large enough."""
     shrink = min((box.right - box.left) / width, (box.bottom - box.top) / height)
     factor = next((factor for factor in (8, 4, 2) if factor <= shrink), 1)

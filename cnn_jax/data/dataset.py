@@ -86,7 +86,7 @@ class Split:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Of one example: (h, w, c) of an image, (t, c) of a series, (t,) of tokens."""
+        """Of one example: (h, w, c) of an image, (t, c) of a series, (t,) of tokens or samples."""
         return tuple(self.images.shape[1:])
 
     def take(self, indices: np.ndarray) -> Split:
@@ -115,6 +115,11 @@ class Dataset:
         there is no such image.
       words: of texts, the vocabulary: the places of words begin with
         `cnn_jax.data.vocabulary.FIRST`.
+      rate: of sounds, samples a second.
+      folds: (n,) int from 0, the fold of each training example of a set that comes with folds and
+        is to be dealt into these.
+      fold_names: what these are called.
+      fold: what the set calls the fold that is the test part.
       facts: what else is to be known of the targets, such as the colours of classes.
     """
 
@@ -127,6 +132,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     grey_range: tuple[int, int] | None = None
     words: tuple[str, ...] = ()
+    rate: int = 0
+    folds: np.ndarray | None = None
+    fold_names: tuple[str, ...] = ()
+    fold: str = ""
     facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.data.dataset import Dataset, Examples, Split, input_kind
 from cnn_jax.data.parts import parts_of
+from cnn_jax.data.sound_files import lengths as sound_lengths
 from cnn_jax.data.statistics import (
     channel_mean_std,
     class_counts,
@@ -27,15 +29,18 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     Returns:
       name; source (where it lies); notes; image_shape [h, w, c]; class_names (of classes, tags or
       numbers); examples (of each split); class_counts (of each split, in the order of the names:
-      how many examples are of a class, or have a tag; of masks how many pixels), or numbers (of
-      each split, for each number its mean, std, least and most); mean and std (of each channel of
-      the training images, in their own values). Of series it is series_shape [t, c] and no
-      image_shape, and lengths has the least and greatest of each split. Of texts neither
-      image_shape nor mean and std, but vocabulary (how many words there are), and lengths (least
-      and most) and mean_lengths of each split in words.
+      how many examples are of a class, or have a tag; of boxes how many there are, of masks how
+      many pixels), or numbers (of each split, for each its mean, std, least and most); mean and
+      std (of each channel of the training images, in their own values). Of series it is
+      series_shape [t, c] and no image_shape, and lengths has the least and greatest of each split.
+      Of texts neither image_shape nor mean and std, but vocabulary (how many words there are), and
+      lengths (least and most) and mean_lengths of each split in words. Of sounds the rate, and the
+      same lengths in seconds.
     """
     if input_kind(dataset.train) == "tokens":
         return _of_texts(dataset)
+    if input_kind(dataset.train) == "sound":
+        return _of_sounds(dataset)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     notes = list(dataset.notes)
@@ -78,15 +83,33 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def _of_texts(dataset: Dataset) -> dict[str, Any]:
+    return _of_lengths(dataset, {"vocabulary": len(dataset.words)}, lengths, 1)
+
+
+def _of_sounds(dataset: Dataset) -> dict[str, Any]:
+    return _of_lengths(dataset, {"rate": dataset.rate}, sound_lengths, dataset.rate)
+
+
+def _of_lengths(
+    dataset: Dataset, facts: dict[str, Any], counted: Callable[[np.ndarray], np.ndarray], unit: int
+) -> dict[str, Any]:
+    """Facts of examples of different lengths, which `counted` tells of inputs (n, t)."""
     splits = {name: split for name, split in parts_of(dataset).items() if isinstance(split, Split)}
-    found = {name: lengths(split.inputs) for name, split in splits.items()}
+    found = {name: counted(split.inputs) for name, split in splits.items()}
+
+    def told(value: Any) -> float:
+        return int(value) if unit == 1 else round(float(value) / unit, 3)
+
     return {
         "name": dataset.name,
         "source": dataset.source,
         "notes": list(dataset.notes),
-        "vocabulary": len(dataset.words),
-        "lengths": {name: [int(each.min()), int(each.max())] for name, each in found.items()},
-        "mean_lengths": {name: round(float(each.mean()), 1) for name, each in found.items()},
+        **facts,
+        "lengths": {name: [told(each.min()), told(each.max())] for name, each in found.items()},
+        "mean_lengths": {
+            name: round(float(each.mean()) / unit, 1 if unit == 1 else 3)
+            for name, each in found.items()
+        },
         "class_names": list(dataset.class_names),
         "examples": {name: len(split) for name, split in splits.items()},
         **_of_targets(dataset, dict(splits)),
@@ -94,7 +117,8 @@ def _of_texts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _of_targets(dataset: Dataset, splits: dict[str, Examples]) -> dict[str, Any]:
-    facts = {name: target_facts(split.targets) for name, split in splits.items()}
+    classes = len(dataset.class_names)
+    facts = {name: target_facts(split.targets, classes) for name, split in splits.items()}
     if "mean" in facts["train"]:
         numbers = {
             name: [
@@ -103,15 +127,10 @@ def _of_targets(dataset: Dataset, splits: dict[str, Examples]) -> dict[str, Any]
             for name, found in facts.items()
         }
         return {"numbers": numbers}
-    if "there" in facts["train"]:
-        counts = {name: [int(each) for each in found["there"]] for name, found in facts.items()}
-        return {"class_counts": counts}
-    classes = len(dataset.class_names)
-    counts = {name: target_facts(split.targets, classes) for name, split in splits.items()}
-    if "pixels" in counts["train"]:
-        return {
-            "class_counts": {name: [*map(int, each["pixels"])] for name, each in counts.items()}
-        }
+    for what in ("boxes", "pixels", "there"):
+        if what in facts["train"]:
+            counts = {name: [int(each) for each in found[what]] for name, found in facts.items()}
+            return {"class_counts": counts}
     return {
         "class_counts": {
             name: class_counts(split.labels, classes).tolist() for name, split in splits.items()

@@ -46,6 +46,7 @@ _KINDS = (
     ("number", ("float32",), 1),
     ("series", ("float32",), 2),
     ("tokens", ("int32",), 1),
+    ("sound", ("int16",), 1),
 )
 
 _NAMED = {
@@ -73,6 +74,7 @@ def field_of(values: np.ndarray) -> Field:
     names; `tags` (k,) int8, 1 where a tag is there, 0 where not and -1 where that is unknown; a
     `number` (d,) float32, of one or more quantities; a `series` (t, c) float32, c values at each
     time, not a number after its end; `tokens` (t,) int32, places in a vocabulary, 0 after the end;
+    a `sound` (t,) int16, samples of one channel, -32,768 after its end;
     a `mask` (h, w) uint8, the place of each pixel's class among the names, `VOID` where unknown.
 
     Raises:

@@ -1,15 +1,18 @@
-"""Images of any size in one common size: scaled to fit it, with the rest at the bottom or right."""
+"""Images of any size in one common size: scaled to fit it, filled up; or stretched to it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cnn_jax.data.resizing import resize
 
+Fit = Literal["letterbox", "stretch"]
+"""How an image comes to a size of other proportions: with filling beside it, or stretched."""
 
-def content(size: Any, height: int, width: int) -> Any:
+
+def content(size: Any, height: int, width: int, fit: Fit = "letterbox") -> Any:
     """How much of a picture of a common size an image takes that is scaled to fit it.
 
     The aspect is kept to the pixel, so that an image fills the height or the width. In whole
@@ -19,10 +22,13 @@ def content(size: Any, height: int, width: int) -> Any:
       size: (..., 2) int, height and width of images, of numpy or JAX.
       height: of the common size.
       width: of the common size.
+      fit: how; one that is stretched takes all of it.
 
     Returns:
       (..., 2) int of the same kind: rows and columns from the upper left corner, 1 at least.
     """
+    if fit == "stretch":
+        return size * 0 + np.array([height, width], np.int32)
     own_height, own_width = size[..., 0], size[..., 1]
     tall = height * own_width <= width * own_height
     rows = tall * height + ~tall * ((2 * own_height * width + own_width) // (2 * own_width))

@@ -56,12 +56,13 @@ def with_fold(dataset: Dataset, folds: int, fold: int) -> Dataset:
     """The data set with one of its folds as test part, and the others to learn from.
 
     Args:
-      dataset: without a test part.
+      dataset: without a test part; folds that it comes with are kept.
       folds: how many there are, at least 2.
       fold: which is tested, from 1.
 
     Raises:
-      UserError: there is no such fold, or the set has a test or a validation part of its own.
+      UserError: there is no such fold, the set comes with another number of them, or it has a test
+        or a validation part of its own.
     """
     if folds < 2:
         raise UserError(f"--data.folds {folds} must be at least 2")
@@ -73,15 +74,27 @@ def with_fold(dataset: Dataset, folds: int, fold: int) -> Dataset:
             f"--data.folds {folds}: {dataset.name} has a {' and a '.join(own)} part of its own, so "
             "that it is not dealt into folds; leave --data.folds out"
         )
-    place = folds_of(dataset.train, folds)
+    if dataset.folds is not None:
+        if folds != len(dataset.fold_names):
+            raise UserError(
+                f"--data.folds {folds}: {dataset.name} comes with {len(dataset.fold_names)} folds, "
+                f"{', '.join(dataset.fold_names)}; give --data.folds {len(dataset.fold_names)}"
+            )
+        place = dataset.folds
+    else:
+        place = folds_of(dataset.train, folds)
     train, test = (np.flatnonzero(which) for which in (place != fold - 1, place == fold - 1))
-    note = (
-        f"the test part is fold {fold} of {folds}, {len(test):,} examples dealt by a fixed rule"
-        + (", whole groups" if dataset.train.groups is not None else ", classes in proportion")
-    )
+    rule = " dealt by a fixed rule, classes in proportion"
+    if dataset.folds is not None:
+        rule = f", those that the set calls {dataset.fold_names[fold - 1]}"
+    elif dataset.train.groups is not None:
+        rule = " dealt by a fixed rule, whole groups"
+    note = f"the test part is fold {fold} of {folds}, {len(test):,} examples{rule}"
     return dataclasses.replace(
         dataset,
         train=dataset.train.take(train),
         test=dataset.train.take(test),
+        folds=None,
+        fold="" if dataset.folds is None else dataset.fold_names[fold - 1],
         notes=(*(each for each in dataset.notes if each != NO_TEST), note),
     )

@@ -11,18 +11,10 @@ import numpy as np
 
 from cnn_jax.data.arrays import Kind, from_arrays
 from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
 from cnn_jax.user_path import user_path
 
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 _INPUTS = {"images", "image", "x", "inputs", "data", "imgs", "series"}
 _TARGETS = {"labels", "label", "y", "targets", "target", "masks", "mask"}
 _NAMES = "class_names"
@@ -124,7 +116,7 @@ def read_npz(
 def _meaning(key: str) -> tuple[str, str | None]:
     """The part that an array belongs to, and whether it holds inputs or targets."""
     words = [word for word in re.split(r"[^a-z]+", key.lower()) if word]
-    parts = [_PARTS[word] for word in words if word in _PARTS]
+    parts = [PARTS[word] for word in words if word in PARTS]
     roles = ["inputs" for word in words if word in _INPUTS]
     roles += ["targets" for word in words if word in _TARGETS]
     if len(roles) != 1 or len(parts) > 1 or len(words) != len(parts) + 1:

@@ -175,7 +175,7 @@ class Parts:
                 seen = self.digests[name] != UNREADABLE
                 count = int((np.isin(self.digests[name], self.digests["train"]) & seen).sum())
                 if count:
-                    found.append(f"{count:,} of the {len(seen):,} {name} images")
+                    found.append(f"{count:,} of the {len(seen):,} {name} examples")
         return f"{' and '.join(found)} are learnt from too, as copies" if found else ""
 
     def applied(self, dataset: Dataset) -> Dataset | None:

@@ -78,8 +78,16 @@ def read_data(
         config = dataclasses.replace(config, test=0)
     if isinstance(config.name, Own):
         return _own(config, config.name.value, kind)
-    if config.columns != Columns() and not config.name.startswith(("csv:", "text:")):
-        raise UserError(f"--data.columns are of csv:FILE, and {config.name} is no table")
+    tables = ("csv:", "text:", "series:", "sound:")
+    if config.columns != Columns() and not config.name.startswith(tables):
+        raise UserError(
+            "--data.columns are of csv:FILE, text:PATH, series:PATH and sound:FILE, and "
+            f"{config.name} is no table"
+        )
+    if config.columns.fold is not None and not config.name.startswith("sound:"):
+        raise UserError(
+            f"--data.columns.fold {config.columns.fold} is of sound:FILE, and not of {config.name}"
+        )
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
     if config.interpolation != Data.interpolation:
@@ -100,7 +108,10 @@ def read_data(
         fill_missing=config.fill_missing,
         text=config.text,
         vocabulary=vocabulary,
+        rate=config.rate,
+        dealt=config.folds is not None,
         masks=config.masks,
+        fit=config.fit,
     )
 
 
@@ -198,6 +209,8 @@ def data_spec(
     std: np.ndarray | tuple[float, ...]
     if kind == "tokens":
         mean, std, how = (), (), "none, of words"
+    elif kind == "sound":
+        mean, std, how = (), (), "none, of sounds"
     elif kind == "series":
         assert isinstance(train, Split)
         (mean, std), how = series_mean_std(train.inputs), "of all training series"
@@ -238,6 +251,8 @@ def data_spec(
         notes=notes,
         grey_range=dataset.grey_range,
         words=dataset.words,
+        rate=dataset.rate,
+        fold=dataset.fold,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,21 +12,26 @@ import numpy as np
 from cnn_jax.data.arrays import Kind, checked_targets
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.npz import read_npz
-from cnn_jax.data.series_files import SUFFIXES, Fill, completed, label_word, read_series_file
+from cnn_jax.data.series_files import Fill, completed, label_word, read_series_file
+from cnn_jax.data.series_places import find_series
 from cnn_jax.data.splits import cut_test
+from cnn_jax.data.strata import check_groups
+from cnn_jax.data.table import listed_names
 from cnn_jax.errors import UserError
+from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
-
-_NAMED = re.compile(r"(?i)(?:(.*?)[ _.-]+)?(train|training|test|val|valid|validation|dev)")
-_PARTS = {"tr": "train", "te": "test", "va": "validation", "de": "validation"}
 
 
 class _Part(NamedTuple):
-    """Series (t, c) of any lengths, where each stands, and a word or a number of each."""
+    """Series (t, c) of any lengths, where each stands, a word or numbers of each, its group, and
+    what numbers are called.
+    """
 
     series: list[np.ndarray]
     places: list[str]
     targets: list[str] | np.ndarray
+    groups: list[str] | None = None
+    titles: tuple[str, ...] = ()
 
 
 def load_series(
@@ -37,6 +41,7 @@ def load_series(
     fill: Fill = "none",
     name: str | None = None,
     test_part: float | None = None,
+    columns: Columns | None = None,
 ) -> Dataset:
     """The data set `series:PATH`; without a test part a tenth of train is cut as one.
 
@@ -51,12 +56,13 @@ def load_series(
       fill: what is done about values that are missing before the end of a series.
       name: of the set, by default `series:PATH`.
       test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
+      columns: of tables with a heading, see `cnn_jax.data.series_files.read_series_file`.
 
     Raises:
       UserError: there is no such set, it cannot be read, or it does not hold such targets.
     """
     name = name or f"series:{path}"
-    splits, class_names, notes = series_parts(path, name, kind, fill)
+    splits, class_names, notes = series_parts(path, name, kind, fill, columns)
     dataset = Dataset(
         name=name,
         class_names=class_names,
@@ -70,7 +76,13 @@ def load_series(
 
 
 def series_parts(
-    path: str | Path, name: str, kind: Kind, fill: Fill, *, judged: bool = False
+    path: str | Path,
+    name: str,
+    kind: Kind,
+    fill: Fill,
+    columns: Columns | None = None,
+    *,
+    judged: bool = False,
 ) -> tuple[dict[str, Split], tuple[str, ...], list[str]]:
     """The parts of `series:PATH`, the names of what is told, and notes; see `load_series`.
 
@@ -79,6 +91,7 @@ def series_parts(
       name: of the set.
       kind: of the targets.
       fill: of missing values.
+      columns: of tables with a heading.
       judged: whether nothing is learnt, so that there may be one class only and no training part.
 
     Raises:
@@ -86,102 +99,39 @@ def series_parts(
     """
     notes: list[str] = []
     place, names = user_path(path), None
+    columns = columns or Columns()
     if place.suffix.lower() == ".npz":
+        if columns != Columns():
+            raise UserError(f"--data.columns is for tables with a heading, and {name} has arrays")
         parts, names = _arrays(place, name, kind, notes)
     else:
         files = find_series(path, name, notes, judged=judged)
-        parts = {part: _file(file, name, kind, notes) for part, file in files.items()}
+        parts = {part: _file(file, name, kind, notes, columns) for part, file in files.items()}
+        names = listed_names(columns.names)
     whole = _completed(parts, name, fill, notes)
     class_names, targets = _told(parts, names, kind, name, judged)
     longest = max(len(each) for part in whole.values() for each in part)
-    splits = {part: Split(padded(whole[part], longest), targets[part]) for part in parts}
+    groups = _groups(place, parts, columns)
+    splits = {
+        part: Split(padded(whole[part], longest), targets[part], groups.get(part)) for part in parts
+    }
     return splits, class_names, list(dict.fromkeys(notes))
 
 
-def find_series(
-    path: str | Path, name: str, notes: list[str], *, judged: bool = False
-) -> dict[str, Path]:
-    """The file of each part that lies at a path, see `load_series`; what is passed over is noted.
-
-    Raises:
-      UserError: there is none, or several sets lie there.
-    """
-    place = user_path(path)
-    if place.is_file():
-        if place.suffix.lower() not in SUFFIXES:
-            raise UserError(f"{name}: series are read from {', '.join(SUFFIXES)} and .npz files")
-        beside = [
-            file for file in place.parent.iterdir() if file != place and _same_set(file, place)
-        ]
-        if beside:
-            others = ", ".join(sorted(file.name for file in beside))
-            notes.append(
-                f"only {place.name} is read; {others} lies beside it: series:{place.parent} reads "
-                "them together"
-            )
-        return {"train": place}
-    folder, wanted = (place, None) if place.is_dir() else (place.parent, place.name)
-    sets: dict[str, dict[str, dict[str, Path]]] = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        match = _NAMED.fullmatch(file.stem)
-        if match and file.suffix.lower() in SUFFIXES:
-            forms = sets.setdefault(match[1] or "", {}).setdefault(file.suffix.lower(), {})
-            forms[_PARTS[match[2].lower()[:2]]] = file
-    if not judged:
-        sets = {
-            stem: kept
-            for stem, forms in sets.items()
-            if (kept := {suffix: each for suffix, each in forms.items() if "train" in each})
-        }
-    if wanted is not None and wanted not in sets:
-        raise UserError(
-            f"{name}: there is no {path}: no file, no folder, and no {wanted}_TRAIN with one of "
-            f"{', '.join(SUFFIXES)} in {folder}"
-        )
-    if not sets:
-        raise UserError(_nothing(folder, path, name))
-    own = [stem for stem in sets if stem.lower() == folder.resolve().name.lower()]
-    stem = wanted if wanted is not None else (own or list(sets))[0]
-    if wanted is None and len(sets) > 1:
-        if not own:
-            raise UserError(
-                f"{name} holds several sets: {', '.join(sets)}; give one, such as "
-                f"series:{path}/{stem}"
-            )
-        others = ", ".join(each for each in sets if each != stem)
-        notes.append(f"{folder} also holds {others}: series:{path}/NAME reads another")
-    return next(sets[stem][suffix] for suffix in SUFFIXES if suffix in sets[stem])
+def _groups(
+    source: Path, parts: dict[str, _Part], columns: Columns
+) -> dict[str, np.ndarray | None]:
+    """The group of each series of each part, (n,) int32, where there are groups."""
+    named = {part: each.groups for part, each in parts.items() if each.groups is not None}
+    if not named:
+        return {}
+    check_groups(source, named, str(columns.group))
+    known = sorted({group for each in named.values() for group in each})
+    return {part: np.searchsorted(known, each).astype(np.int32) for part, each in named.items()}
 
 
-def _same_set(file: Path, other: Path) -> bool:
-    """Whether two files are parts of one set."""
-    ones, others = (_NAMED.fullmatch(each.stem) for each in (file, other))
-    return bool(ones and others and ones[1] == others[1] and file.suffix == other.suffix)
-
-
-def _nothing(folder: Path, path: str | Path, name: str) -> str:
-    inside = [
-        each.name
-        for each in sorted(folder.iterdir())
-        if each.is_dir()
-        and any(
-            _NAMED.fullmatch(file.stem) and file.suffix.lower() in SUFFIXES
-            for file in each.iterdir()
-        )
-    ]
-    if inside:
-        return (
-            f"{name} holds folders with sets: {', '.join(inside[:20])}; give one, such as "
-            f"series:{path}/{inside[0]}"
-        )
-    return (
-        f"{name} has no file NAME_TRAIN with one of {', '.join(SUFFIXES)}, beside which "
-        "NAME_TEST may lie"
-    )
-
-
-def _file(file: Path, name: str, kind: Kind, notes: list[str]) -> _Part:
-    found = read_series_file(file)
+def _file(file: Path, name: str, kind: Kind, notes: list[str], columns: Columns) -> _Part:
+    found = read_series_file(file, columns=columns)
     notes += found.notes
     if kind not in ("class", "number"):
         raise UserError(f"{name} has classes or numbers, and the task learns {kind}")
@@ -195,17 +145,27 @@ def _file(file: Path, name: str, kind: Kind, notes: list[str]) -> _Part:
         )
     places = [f"line {place} of {file.name}" for place in found.places]
     if kind == "class":
-        return _Part(found.series, places, [label_word(each) for each in found.labels])
-    return _Part(found.series, places, _told_numbers(found.labels, places))
+        if len(found.labels[0]) > 1:
+            raise UserError(
+                f"--data.columns.targets names {len(found.labels[0])} columns, and a class stands "
+                "in one; give --task.name regression to learn numbers"
+            )
+        words = [label_word(label) for (label,) in found.labels]
+        return _Part(found.series, places, words, found.groups)
+    # The column that is found by itself has no name worth telling.
+    titles = found.titles if columns.targets else ()
+    numbers = _told_numbers(found.labels, places)
+    return _Part(found.series, places, numbers, found.groups, titles)
 
 
-def _told_numbers(labels: Sequence[str], places: Sequence[str]) -> np.ndarray:
-    numbers = np.full((len(labels), 1), np.nan, np.float32)
-    for row, (label, place) in enumerate(zip(labels, places, strict=True)):
-        with contextlib.suppress(ValueError):  # which leaves what is no number
-            numbers[row] = float(label)
-        if not np.isfinite(numbers[row]).all():
-            raise UserError(f"{place} tells {label!r}, which is no finite number")
+def _told_numbers(labels: Sequence[Sequence[str]], places: Sequence[str]) -> np.ndarray:
+    numbers = np.full((len(labels), len(labels[0])), np.nan, np.float32)
+    for row, (words, place) in enumerate(zip(labels, places, strict=True)):
+        for column, word in enumerate(words):
+            with contextlib.suppress(ValueError):  # which leaves what is no number
+                numbers[row, column] = float(word)
+            if not np.isfinite(numbers[row, column]):
+                raise UserError(f"{place} tells {word!r}, which is no finite number")
     return numbers
 
 
@@ -309,6 +269,7 @@ def _told(
     word = {"number": "number", "tags": "tag"}[kind]
     if names is not None and len(names) != widths[0]:
         raise UserError(f"{name} tells {widths[0]} values, but names {len(names)}")
+    names = names or list(next(iter(parts.values())).titles)
     return tuple(names or (f"{word} {place}" for place in range(widths[0]))), targets
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, unknown
+from cnn_jax.recipe import Columns
 
 Fill = Literal["none", "linear"]
 """What is done about values that are missing between others: refuse, or draw a line."""
@@ -26,26 +28,35 @@ class SeriesFile(NamedTuple):
 
     Attributes:
       series: n arrays (t, c) float32, not a number where a value is missing.
-      labels: n words, as they stand in the file; empty where it has none.
+      labels: n rows of words, as they stand in the file; empty where it has none.
       places: the line of each series, from 1.
       kind: `class` or `number` where the file says what its labels are, else None.
       notes: what a user should know.
+      titles: what the words of a row are called, where a heading says it.
+      groups: what each series belongs to, where that is asked for.
     """
 
     series: list[np.ndarray]
-    labels: list[str]
+    labels: list[list[str]]
     places: list[int]
     kind: str | None
     notes: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    groups: list[str] | None = None
 
 
-def read_series_file(file: Path, *, labelled: bool = True) -> SeriesFile:
+def read_series_file(
+    file: Path, *, labelled: bool = True, columns: Columns | None = None, lacking: bool = False
+) -> SeriesFile:
     """The series of a file, and what is told of each.
 
     Args:
       file: `.ts`; or a table of tabs, commas, semicolons or blanks with a series a row, the label
         first or in the column that a heading calls label, class, target or y.
       labelled: whether each row of a table has a label; `.ts` files say so themselves.
+      columns: which columns of a table with a heading are told, and which is a group; the others
+        are the values.
+      lacking: whether such columns may lack, as where nothing is known yet.
 
     Raises:
       UserError: it cannot be read, or is written in another way; the message has the line.
@@ -62,7 +73,15 @@ def read_series_file(file: Path, *, labelled: bool = True) -> SeriesFile:
         raise UserError(f"{file} holds no text; series are read from {', '.join(SUFFIXES)} files")
     lines = [(place, line.strip()) for place, line in enumerate(text.splitlines(), 1)]
     lines = [(place, line) for place, line in lines if line]
-    found = _ts(file, lines) if file.suffix.lower() == ".ts" else _table(file, lines, labelled)
+    columns = columns or Columns()
+    if file.suffix.lower() == ".ts":
+        if columns != Columns():
+            raise UserError(
+                f"--data.columns is for tables with a heading, and {file} is a .ts file"
+            )
+        found = _ts(file, lines)
+    else:
+        found = _table(file, lines, labelled, columns, lacking)
     if not found.series:
         raise UserError(f"{file} holds no series")
     return found
@@ -101,7 +120,7 @@ def _ts(file: Path, lines: Sequence[tuple[int, str]]) -> SeriesFile:
             continue
         parts = line.split(":")
         if kind is not None:
-            labels.append(parts.pop().strip())
+            labels.append([parts.pop().strip()])
         where = f"line {place} of {file}"
         channels = [_numbers(part.split(","), where) for part in parts]
         if not channels:
@@ -111,7 +130,7 @@ def _ts(file: Path, lines: Sequence[tuple[int, str]]) -> SeriesFile:
     valid = facts.get("classlabel", [])[1:]
     if kind == "class" and valid:
         known = {label_word(each) for each in valid}
-        for place, label in zip(places, labels, strict=True):
+        for place, (label,) in zip(places, labels, strict=True):
             if label_word(label) not in known:
                 raise UserError(
                     f"line {place} of {file} ends with the class {label!r}, which is none of its "
@@ -134,33 +153,83 @@ def _together(channels: Sequence[np.ndarray], where: str) -> np.ndarray:
     return np.stack(channels, axis=1)
 
 
-def _table(file: Path, lines: Sequence[tuple[int, str]], labelled: bool) -> SeriesFile:
+def _table(
+    file: Path,
+    lines: Sequence[tuple[int, str]],
+    labelled: bool,
+    columns: Columns,
+    lacking: bool,
+) -> SeriesFile:
     first = lines[0][1] if lines else ""
     separator = next((each for each in "\t,;" if each in first), None)
 
     def cells_of(line: str) -> list[str]:
         return [cell.strip().strip('"') for cell in line.split(separator)]
 
-    notes, label_at = [], 0
     head = cells_of(first)
     words = [cell for cell in head if not _is_number(cell) and cell.lower() not in _MISSING]
-    if len(head) > 1 and 2 * len(words) > len(head):
-        titles = [cell.lower() for cell in head]
-        label_at = next((titles.index(each) for each in _LABELS if each in titles), 0)
+    asked = {*columns.targets, columns.group}
+    titled = len(head) > 1 and (2 * len(words) > len(head) or bool(asked & set(head)))
+    if titled:
         lines = lines[1:]
-        if labelled:
-            notes.append(f"{file.name} has a heading; its labels are in column {head[label_at]}")
-    series, labels, places = [], [], []
+    if lacking:
+        there = tuple(each for each in columns.targets if each in head)
+        labelled = labelled and len(there) > 0 if columns.targets else labelled
+        group = columns.group if columns.group in head else None
+        columns = dataclasses.replace(columns, targets=there, group=group)
+    told, group_at = _columns(file, head if titled else [], labelled, columns)
+    titles = [head[place] for place in told] if titled else []
+    notes = []
+    if titled and labelled:
+        notes.append(f"{file.name} has a heading; its labels are in column {', '.join(titles)}")
+    series, labels, places, groups = [], [], [], []
     for place, line in lines:
         cells = cells_of(line)
         where = f"line {place} of {file}"
-        if labelled:
-            if len(cells) < 2:
-                raise UserError(f"{where} has one cell only; a row is a label and the values")
-            labels.append(cells.pop(min(label_at, len(cells) - 1)))
-        series.append(_numbers(cells, where)[:, None])
+        # Behind a shorter series the last column comes sooner.
+        told_here = told if len(told) > 1 else [min(each, len(cells) - 1) for each in told]
+        apart = {*told_here, *(() if group_at is None else (group_at,))}
+        if len(cells) <= max(apart, default=-1) or len(cells) == len(apart):
+            raise UserError(f"{where} has {len(cells)} cells only; a row is a label and the values")
+        if told:
+            labels.append([cells[each] for each in told_here])
+        if group_at is not None:
+            groups.append(cells[group_at])
+        values = [cell for each, cell in enumerate(cells) if each not in apart]
+        series.append(_numbers(values, where)[:, None])
         places.append(place)
-    return SeriesFile(series, labels, places, None, tuple(notes))
+    return SeriesFile(
+        series,
+        labels,
+        places,
+        None,
+        tuple(notes),
+        tuple(titles),
+        None if group_at is None else groups,
+    )
+
+
+def _columns(
+    file: Path, head: Sequence[str], labelled: bool, columns: Columns
+) -> tuple[list[int], int | None]:
+    """The columns that are told, and that of the group, which are no values."""
+    for field in ("file", "split", "text"):
+        if getattr(columns, field) is not None:
+            raise UserError(f"--data.columns.{field} is not for series; leave it out")
+
+    def place(flag: str, name: str) -> int:
+        if name not in head:
+            raise unknown(f"column of {file} in --data.columns.{flag}:", name, head)
+        return head.index(name)
+
+    group = None if columns.group is None else place("group", columns.group)
+    if not labelled:
+        return [], group
+    if columns.targets:
+        return [place("targets", name) for name in columns.targets], group
+    titles = [cell.lower() for cell in head]
+    usual = next((titles.index(each) for each in _LABELS if each in titles), None)
+    return [usual if usual is not None else int(group == 0)], group
 
 
 def _is_number(cell: str) -> bool:

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnn_jax.data.sound_files import SUFFIXES
 from cnn_jax.errors import UserError, unknown
 
 _WITHOUT_TFDS = (
     "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "text:PATH",
-    "shapes",
+    "sound:PATH", "shapes",
 )  # fmt: skip
 
 
@@ -28,9 +29,16 @@ def unknown_set(name: str, catalog: Iterable[str]) -> UserError:
         if path and os.path.isdir(there):  # noqa: PTH112 - a name too long for a file is no folder
             series = any(there.glob("*_TRAIN.ts")) or any(there.glob("*_TRAIN.tsv"))
             form = "series" if series else "folder"
+            if any(there.glob("*/*.wav")) or any(there.glob("*.wav")):
+                form = "sound"
             return UserError(f"unknown data set {name!r}; did you mean {form}:{path}?")
         if path and os.path.isfile(there):  # noqa: PTH113
             form = there.suffix.lower().lstrip(".").replace("tsv", "csv").replace("txt", "csv")
+            if there.suffix.lower() in SUFFIXES:
+                return UserError(
+                    f"{path} is a sound; a data set is the folder that holds a folder of sounds a "
+                    f"class, or a table of these: sound:{there.parent}"
+                )
             if form == "ts":
                 return UserError(f"unknown data set {name!r}; did you mean series:{path}?")
             if form in ("csv", "npz"):

@@ -118,8 +118,11 @@ def target_facts(targets: Any, classes: int = 0) -> dict[str, tuple[float, ...]]
       Of numbers the `mean`, the (population) deviation `std`, `least` and `most` of each; of tags
       how many examples each is `there` in, and how many it is `known` of; of masks how many
       `pixels` each class has, and how many there are `beside` it, in masks where it is, the class
-      among them; else nothing.
+      among them; of boxes how many `boxes` each class has; else nothing.
     """
+    if isinstance(targets, Mapping) and "box_class" in targets:
+        labels = targets["box_class"][targets["there"]]
+        return {"boxes": tuple(map(float, class_counts(labels, classes)))}
     if isinstance(targets, Mapping):
         return mask_facts(targets["mask"], classes) if "mask" in targets else {}
     kind = field_of(targets).kind

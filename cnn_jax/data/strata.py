@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.data.fields import field_of
+from cnn_jax.errors import UserError
 
 _TENTHS = 10
 
@@ -17,11 +20,15 @@ def strata(targets: Any) -> np.ndarray:
     Of classes the class; of tags the rarest of those that are there in an example, so that rare
     tags come to every part (a first step of Sechidis et al. 2011,
     https://doi.org/10.1007/978-3-642-23808-6_10); of numbers the tenth of the sorted first number;
-    of anything else one stratum.
+    of boxes the rarest class in an image, as of tags; of anything else one stratum.
 
     Args:
       targets: a tree of arrays (n, ...).
     """
+    if isinstance(targets, dict) and "box_class" in targets:
+        labels, there = targets["box_class"], targets["there"]
+        classes = np.arange(labels[there].max(initial=0) + 1)
+        return strata(((labels[..., None] == classes) & there[..., None]).any(1).astype(np.int8))
     if isinstance(targets, dict):
         return np.zeros(len(next(iter(targets.values()))), np.int64)
     kind = field_of(targets).kind
@@ -59,3 +66,25 @@ def whole_groups(groups: np.ndarray, count: int, seed: int) -> tuple[np.ndarray,
     taken = order[: 1 + int(np.searchsorted(np.cumsum(sizes), count))]
     cut = np.isin(member, taken)
     return np.flatnonzero(~cut), np.flatnonzero(cut)
+
+
+def check_groups(source: Path, groups: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> None:
+    """Checks that no group is in two parts.
+
+    Args:
+      source: where they were read, for messages.
+      groups: of each part, the group of each of its examples.
+      name: what tells the groups apart, such as the title of a column.
+
+    Raises:
+      UserError: one is.
+    """
+    seen: dict[Any, str] = {}
+    for part, each in groups.items():
+        for group in dict.fromkeys(np.asarray(each).tolist()):
+            if group in seen:
+                raise UserError(
+                    f"examples of one {name} in {source} are both in the {seen[group]} and in the "
+                    f"{part} part; correct the parts, or leave out --data.columns.group"
+                )
+            seen[group] = part

@@ -10,23 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
-from cnn_jax.data.table_targets import TARGETS
+from cnn_jax.data.strata import check_groups
+from cnn_jax.data.table_targets import TARGETS, by_number
+from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
 _FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
-_SPLIT_NAMES = ("split", "part", "subset", "partition")
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
+_SOUND_NAMES = (*_FILE_NAMES, "slice_file_name", "audio", "audio_path", "wav", "sound", "clip")
+_CLASS_NAMES = ("class", "category", "label", "target", "class_name", "class_label")
+"""What the column with the class of a sound is called, where a table tells more of each."""
+_SOUND_FOLDERS = ("audio", "sounds", "recordings", "clips", "wav", "wavs")
 _DELIMITERS = ",;\t|"
 _NAMED = 20
 """So many missing files are named."""
@@ -40,11 +35,13 @@ class Rows:
       paths: of n files, all of which are there.
       targets: (n, ...), see `cnn_jax.data.fields`.
       groups: (n,) int32, where there are groups.
+      folds: (n,) int from 0, where there are folds.
     """
 
     paths: list[Path]
     targets: np.ndarray
     groups: np.ndarray | None
+    folds: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -56,16 +53,20 @@ class Table:
       parts: the rows of each part.
       folder: which the files are named from.
       notes: what a user should know of how it was read.
+      fold_names: of the folds, numbers in their order.
     """
 
     class_names: tuple[str, ...]
     parts: dict[str, Rows]
     folder: Path
     notes: tuple[str, ...]
+    fold_names: tuple[str, ...] = ()
 
 
-def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
-    """Reads a table of image files.
+def read_table(
+    path: str | Path, columns: Columns, kind: Kind, *, sounds: bool = False, judged: bool = False
+) -> Table:
+    """Reads a table of image files, or of sound files.
 
     The first line names the columns; the delimiter is the one of comma, semicolon, tab and | that
     the first line has most of. File names are relative to the table's folder, or to a folder
@@ -76,15 +77,19 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
       columns: which columns hold what.
       kind: of the targets. Of `tags` one column holds the tags of an image, separated by one of
         ; | , and blank, or several columns hold 1, 0, or nothing for unknown.
+      sounds: the files are sounds. They may also lie in a folder beside the table's, and below; a
+        column may hold folds, and of several that could be the class the one is taken that is
+        called so.
+      judged: nothing is learnt, so that there may be no training part.
 
     Raises:
       UserError: there is no such file or column, files are missing, or a value cannot be read.
     """
     file = user_path(path)
     header, lines = _lines(file)
-    places = _places(file, header, columns)
+    places = _places(file, header, columns, kind if sounds else None)
     names = [line[places.file].strip() for line in lines]
-    folder, paths = _files(file, names)
+    folder, paths = _files(file, names, sounds)
     splits = _splits(file, lines, places.split, header)
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
@@ -94,6 +99,10 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
     if places.group is not None:
         group = places.group
         groups = np.unique([line[group] for line in lines], return_inverse=True)[1].astype(np.int32)
+    folds: np.ndarray | None = None
+    fold_names: tuple[str, ...] = ()
+    if places.fold is not None:
+        folds, fold_names = numbered([line[places.fold].strip() for line in lines])
     parts: dict[str, Rows] = {}
     for split in ("train", "validation", "test"):
         chosen = np.flatnonzero(splits == split)
@@ -102,14 +111,26 @@ def read_table(path: str | Path, columns: Columns, kind: Kind) -> Table:
                 [paths[place] for place in chosen],
                 targets[chosen],
                 None if groups is None else groups[chosen],
+                None if folds is None else folds[chosen],
             )
-    if "train" not in parts:
+    if "train" not in parts and not judged:
         raise UserError(f"{file} holds no row of the train part; its rows are of {set(splits)}")
     if folder != file.parent:
         notes.append(f"image files are named from {folder}")
     if groups is not None:
-        _check_groups(file, parts, header[places.group or 0])
-    return Table(class_names, parts, folder, tuple(notes))
+        held = {part: rows.groups for part, rows in parts.items() if rows.groups is not None}
+        check_groups(file, held, header[places.group or 0])
+    return Table(class_names, parts, folder, tuple(notes), fold_names)
+
+
+def numbered(words: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The place (n,) int of each word among all that there are, and these, numbers in their order.
+
+    As folds are called, such as `3` or `lucas`.
+    """
+    names = tuple(sorted(set(words), key=by_number))
+    known = {name: place for place, name in enumerate(names)}
+    return np.array([known[word] for word in words], np.int64), names
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,7 @@ class _Places:
     targets: list[int]
     split: int | None
     group: int | None
+    fold: int | None
 
 
 def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
@@ -152,7 +174,8 @@ def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows[1:]
 
 
-def _places(file: Path, header: list[str], columns: Columns) -> _Places:
+def _places(file: Path, header: list[str], columns: Columns, sounds: Kind | None = None) -> _Places:
+    """Which column holds what; of sounds, of which a kind of targets is to be told, also folds."""
     lower = [name.lower() for name in header]
 
     def place(flag: str, name: str) -> int:
@@ -165,27 +188,42 @@ def _places(file: Path, header: list[str], columns: Columns) -> _Places:
             return place(flag, name)
         return next((lower.index(each) for each in usual if each in lower), None)
 
-    files = found("--data.columns.file", columns.file, _FILE_NAMES)
+    usual, what = (_SOUND_NAMES, "sound") if sounds else (_FILE_NAMES, "image")
+    files = found("--data.columns.file", columns.file, usual)
     if files is None:
         raise UserError(
-            f"{file} has no column called {', '.join(_FILE_NAMES)}; say which of "
-            f"{', '.join(header)} names the image files by --data.columns.file"
+            f"{file} has no column called {', '.join(usual)}; say which of "
+            f"{', '.join(header)} names the {what} files by --data.columns.file"
         )
-    split = found("--data.columns.split", columns.split, _SPLIT_NAMES)
+    split = found("--data.columns.split", columns.split, SPLIT_COLUMNS)
     group = found("--data.columns.group", columns.group, ())
+    fold = found("--data.columns.fold", columns.fold, ("fold",)) if sounds else None
     targets = [place("--data.columns.targets", name) for name in columns.targets]
     if not targets:
-        targets = [each for each in range(len(header)) if each not in (files, split, group)]
+        targets = [each for each in range(len(header)) if each not in (files, split, group, fold)]
+        named = [lower.index(each) for each in _CLASS_NAMES if each in lower]
+        if sounds == "class" and len(targets) > 1 and named:
+            targets = named[:1]
     if not targets:
-        raise UserError(f"{file} has no column that could be told of its images")
-    return _Places(files, targets, split, group)
+        raise UserError(f"{file} has no column that could be told of its {what}s")
+    return _Places(files, targets, split, group, fold)
 
 
-def _files(file: Path, names: list[str]) -> tuple[Path, list[Path]]:
+def _files(file: Path, names: list[str], sounds: bool = False) -> tuple[Path, list[Path]]:
     """The folder that names are relative to, and the files, all of which are there."""
     beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
     folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
-    folder = next((each for each in folders if (each / names[0]).is_file()), file.parent)
+    if sounds:
+        # As corpora have it: meta/esc50.csv and audio/, metadata/UrbanSound8K.csv and audio/fold1/.
+        top = file.resolve().parent.parent
+        folders += [top / each for each in _SOUND_FOLDERS if (top / each).is_dir()]
+    folder = next((each for each in folders if (each / names[0]).is_file()), None)
+    if folder is None and sounds:
+        for each in folders[1:]:
+            below = {path.name: path for path in sorted(each.rglob("*")) if path.is_file()}
+            if all(Path(name).name in below for name in names):
+                return each, [below[Path(name).name] for name in names]
+    folder = folder or file.parent
     paths = [folder / name for name in names]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
@@ -205,13 +243,13 @@ def _splits(file: Path, lines: list[list[str]], place: int | None, header: list[
     found = []
     for number, line in enumerate(lines, start=2):
         word = line[place].strip().lower()
-        if word not in _SPLITS:
+        if word not in PARTS:
             raise UserError(
                 f"row {number} of {file} has {header[place]} {line[place]!r}; valid are "
-                f"{', '.join(_SPLITS)}. If the column says something else, name another by "
+                f"{', '.join(PARTS)}. If the column says something else, name another by "
                 "--data.columns.split"
             )
-        found.append(_SPLITS[word])
+        found.append(PARTS[word])
     return np.array(found, object)
 
 
@@ -232,16 +270,3 @@ def listed_names(path: str | None) -> list[str] | None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"--data.columns.names {path} must hold names, each once")
     return names
-
-
-def _check_groups(file: Path, parts: dict[str, Rows], title: str) -> None:
-    seen: dict[int, str] = {}
-    for part, rows in parts.items():
-        assert rows.groups is not None
-        for group in np.unique(rows.groups).tolist():
-            if group in seen:
-                raise UserError(
-                    f"examples of one {title} in {file} are both in the {seen[group]} and in the "
-                    f"{part} part; correct the parts, or leave out --data.columns.group"
-                )
-            seen[group] = part

@@ -26,7 +26,7 @@ def _classes(
     words = [row[0] for row in cells]
     if "" in words:
         raise UserError(f"row {words.index('') + 2} of {file} has no {titles[0]}")
-    names = listed or sorted(set(words), key=_by_number)
+    names = listed or sorted(set(words), key=by_number)
     known = {name: place for place, name in enumerate(names)}
     strange = sorted(set(words) - set(known))
     if strange:
@@ -38,7 +38,7 @@ def _classes(
     return tuple(names), np.array([known[word] for word in words], np.int32), []
 
 
-def _by_number(name: str) -> tuple[bool, float, str]:
+def by_number(name: str) -> tuple[bool, float, str]:
     """Whole numbers come before words, and in their order."""
     return (False, int(name), name) if name.isdecimal() else (True, 0.0, name)
 

@@ -11,6 +11,7 @@ import numpy as np
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.splits import cut_test
+from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table import listed_names
 from cnn_jax.data.table_targets import TARGETS
 from cnn_jax.data.text_files import find_texts
@@ -113,6 +114,7 @@ def text_parts(
     ends = np.cumsum([len(part) for part in found.texts.values()])[:-1]
     groups = None
     if found.groups is not None:
+        check_groups(found.source, found.groups, str(columns.group))
         groups = [each for part in found.groups.values() for each in part]
     elif repeats := len(texts) - len(same := {tuple(words) for words in texts}):
         groups = [" ".join(words) for words in texts]

@@ -10,20 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnn_jax.data.text_table import TextTable, read_text_table
+from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _TABLES = (".tsv", ".csv", ".tab")
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 _NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
@@ -135,7 +126,7 @@ def _by_part(folder: Path, places: Sequence[Path]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for place in places:
         words = re.split(r"[^a-z]+", place.name.lower())
-        for part in {_PARTS[word] for word in words if word in _PARTS}:
+        for part in {PARTS[word] for word in words if word in PARTS}:
             found.setdefault(part, []).append(place)
     if "train" not in found:
         return {}
@@ -189,13 +180,13 @@ def _part(table: TextTable, place: int) -> str:
     if table.splits is None:
         return "train"
     word = table.splits[place].strip().lower()
-    if word not in _PARTS:
+    if word not in PARTS:
         raise UserError(
             f"row {place + 2} of {table.file} is of the part {table.splits[place]!r}; valid are "
-            f"{', '.join(_PARTS)}. If the column says something else, name another by "
+            f"{', '.join(PARTS)}. If the column says something else, name another by "
             "--data.columns.split"
         )
-    return _PARTS[word]
+    return PARTS[word]
 
 
 def _class_files(folder: Path, notes: list[str]) -> dict[str, list[Path]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnn_jax.data.usual_names import SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 
@@ -20,7 +21,6 @@ _TARGET_NAMES = (
     "label", "labels", "class", "category", "target", "targets", "sentiment", "polarity", "intent",
     "rating", "stars", "score", "topic", "y", "tags",
 )  # fmt: skip
-_SPLIT_NAMES = ("split", "part", "subset", "partition")
 _LABELS = 200
 """Where there are no tabs the first words of lines are classes, if there are no more of them, and
 five lines of each on average."""
@@ -178,7 +178,7 @@ def _places(
         return next((lower.index(each) for each in usual if each in lower), None)
 
     targets = [place("targets", name) for name in columns.targets]
-    split = found("split", columns.split, _SPLIT_NAMES)
+    split = found("split", columns.split, SPLIT_COLUMNS)
     group = found("group", columns.group, ())
     taken = {split, group, *targets}
     text = found("text", columns.text, _TEXT_NAMES)

@@ -55,7 +55,7 @@ def load_tfds(
     builder, _ = fetch_tfds(name, data_dir)
     info = builder.info
     reader = _Reader(builder, *image_and_label(name, info), image_size)
-    wanted, notes = _wanted(name, info)
+    wanted, notes = wanted_parts(name, info)
     height, width, channels = reader.shape
     if height is None or width is None:
         raise UserError(
@@ -145,7 +145,7 @@ def find_tfds(name: str, data_dir: Path | None = None) -> FoundRecords:
     builder, _ = fetch_tfds(name, data_dir)
     info = builder.info
     reader = _Reader(builder, *image_and_label(name, info), None)
-    wanted, notes = _wanted(name, info)
+    wanted, notes = wanted_parts(name, info)
     parts: dict[str, Source] = {}
     for split, n in wanted.items():
         files = [Path(file) for file in info.splits[split].filepaths]
@@ -160,7 +160,7 @@ def find_tfds(name: str, data_dir: Path | None = None) -> FoundRecords:
     return FoundRecords(names, parts, reader.shape, str(builder.data_dir), tuple(notes))
 
 
-def _wanted(name: str, info: Any) -> tuple[dict[str, int], list[str]]:
+def wanted_parts(name: str, info: Any) -> tuple[dict[str, int], list[str]]:
     """How many examples the parts have that can be used, and a note of those that cannot."""
     available = {split: int(info.splits[split].num_examples) for split in info.splits}
     if not available.get("train"):

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
@@ -52,7 +52,9 @@ def catalog_names() -> list[str]:
     return list(tfds.list_builders(with_community_datasets=False))
 
 
-def fetch_tfds(name: str, data_dir: Path | None = None) -> tuple[Any, bool]:
+def fetch_tfds(
+    name: str, data_dir: Path | None = None, check: Callable[[str, Any], object] | None = None
+) -> tuple[Any, bool]:
     """A TFDS builder whose set is on disk as ArrayRecord files, and whether it was there before.
 
     A set that is not there is prepared by TFDS if its hosts answer and it can do without what
@@ -61,13 +63,15 @@ def fetch_tfds(name: str, data_dir: Path | None = None) -> tuple[Any, bool]:
     Args:
       name: of the catalog, such as `cifar10` or `emnist/letters`.
       data_dir: as for `data_folder`.
+      check: refuses sets of another kind than is asked for, by their name and TFDS's facts of them;
+        by default those that are for no image classification.
 
     Raises:
-      UserError: no such set, no image-classification set, or it cannot be had here.
+      UserError: no such set, none of that kind, or it cannot be had here.
     """
     folder = data_folder(data_dir)
     builder = _builder(name, folder)
-    image_and_label(name, builder.info)
+    (check or image_and_label)(name, builder.info)
     if builder.is_prepared():
         return _readable(name, builder), True
     console = download.log()

@@ -12,7 +12,7 @@ from cnn_jax.data.folder import find_files
 from cnn_jax.data.recipe_data import read_data
 from cnn_jax.data.sources import ImageFiles
 from cnn_jax.data.table_set import find_table
-from cnn_jax.defaults.facts import ImageFacts
+from cnn_jax.defaults.facts import ImageFacts, class_shares
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Data
 
@@ -89,8 +89,7 @@ def _facts(
 ) -> ImageFacts:
     largest = smallest = None
     if targets.ndim == 1 and targets.dtype.kind in "iu":
-        shares = np.bincount(targets, minlength=count) / len(targets)
-        largest, smallest = float(shares.max()), float(shares[shares > 0].min())
+        largest, smallest = class_shares(targets, count)
     return ImageFacts(
         len(targets), count, int(np.median(sides)), same_size, channels, files, largest, smallest
     )

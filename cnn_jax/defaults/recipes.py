@@ -11,10 +11,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cnn_jax.defaults.facts import Chosen, ImageFacts
+from cnn_jax.defaults.box_recipe import LEARNS as BOXES_LEARN
+from cnn_jax.defaults.box_recipe import box_facts, choose_for_boxes
+from cnn_jax.defaults.facts import Chosen, ImageFacts, uneven
 from cnn_jax.defaults.mask_recipe import LEARNS as MASKS_LEARN
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.defaults.series_recipe import LEARNS, choose_for_series, series_facts
+from cnn_jax.defaults.sound_recipe import LEARNS as SOUND_LEARNS
+from cnn_jax.defaults.sound_recipe import choose_for_sounds, sound_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.duration import epochs, percent
@@ -41,9 +45,6 @@ for which they would be drawn up."""
 
 _SEEN = 20_000
 """So many images an average run sees: some minutes on two cores."""
-
-_UNEVEN = 5
-"""From so many times as many pictures as of the rarest class on it is said."""
 
 _TELLS_CLASSES = ("classification", "binary")
 
@@ -122,12 +123,7 @@ def choose_for_images(
             "; ImageNet's weights are for photographs in colour"
             + ", --init-from imagenet takes them all the same" * able
         )
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the pictures, "
-            f"which is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return Chosen(recipe, why)
+    return Chosen(recipe, why + uneven(facts.largest, facts.smallest, "pictures"))
 
 
 def _rounds(facts: ImageFacts, least: int, most: int, seen: int = _SEEN) -> int:
@@ -139,10 +135,14 @@ def _batch(facts: ImageFacts) -> int:
     return min(32, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
 
 
-def _changes(task: str, strong: bool) -> Augment:
+def _changes(facts: ImageFacts, strong: bool) -> Augment:
     """What photographs may be changed by without another answer."""
     colour = 0.2 if strong else 0.1
-    return Augment(mirror="random", brightness=colour, contrast=colour, saturation=colour)
+    # Files are read with three channels, also grey ones.
+    coloured = facts.channels == 3 or facts.files
+    return Augment(
+        mirror="random", brightness=colour, contrast=colour, saturation=colour * coloured
+    )
 
 
 def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
@@ -150,7 +150,7 @@ def _learnt(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
     rounds = _rounds(facts, least=5, most=40)
     tiny = facts.side < TINY
     size = _DRAWN_UP_SIZE if tiny else _LEARNT_SIZE
-    augment = _changes(task, strong=not tiny)
+    augment = _changes(facts, strong=not tiny)
     if facts.files and not tiny:
         # What is told of a whole picture need not show in a small part of it.
         least = 0.35 if task in _TELLS_CLASSES else 0.6
@@ -194,7 +194,7 @@ def _scratch(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
     symbols = facts.side < TINY and facts.channels == 1
     # Digits and letters are not the same in a mirror.
     augment = dataclasses.replace(
-        Augment() if symbols else _changes(task, strong=False),
+        Augment() if symbols else _changes(facts, strong=False),
         translation=0.08,
         rotation=10.0,
         scale=0.1,
@@ -230,8 +230,10 @@ DEFAULTS: dict[str, Default] = {
     "binary": Default("one of two classes", _image_facts, choose_for_images),
     "tagging": Default("any number of tags", _image_facts, choose_for_images),
     "regression": Default("numbers", _image_facts, choose_for_images),
+    "detection": Default(BOXES_LEARN, box_facts, choose_for_boxes, "voc:FOLDER"),
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
+    "sound": Default(SOUND_LEARNS, sound_facts, choose_for_sounds, "sound:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.defaults.facts import Chosen
+from cnn_jax.defaults.facts import FEWER, OPERATIONS, Chosen, class_shares, uneven
 from cnn_jax.duration import percent, steps
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Checkpoints, Data, Model, Optimizer, Recipe, Schedule, Task
@@ -22,11 +22,8 @@ _STEPS = 600
 _FEWEST_STEPS = 500
 _ROUNDS = 60
 """So often at least each series is seen, where they are many."""
-_OPERATIONS = 80e12
-"""Of a training: some 30 minutes on two cores. Longer series get fewer steps, if need be."""
 _PER_VALUE = 6 * 420_000
 """Operations of the net in a training step for each time of a series."""
-_UNEVEN = 5
 
 
 class SeriesFacts(NamedTuple):
@@ -85,10 +82,9 @@ def series_facts(data: Data, kind: str = "class", data_dir: Path | None = None) 
             raise error from None
     train = found.train
     assert isinstance(train, Split)
-    shares = {}
+    largest, smallest = None, None
     if kind == "class":
-        counts = np.bincount(train.labels, minlength=len(found.class_names)) / len(train)
-        shares = {"largest": float(counts.max()), "smallest": float(counts[counts > 0].min())}
+        largest, smallest = class_shares(train.labels, len(found.class_names))
     return SeriesFacts(
         kind,
         len(train),
@@ -96,7 +92,8 @@ def series_facts(data: Data, kind: str = "class", data_dir: Path | None = None) 
         train.inputs.shape[1],
         train.inputs.shape[2],
         bool(np.isnan(train.inputs).any()),
-        **shares,
+        largest,
+        smallest,
     )
 
 
@@ -116,7 +113,7 @@ def choose_for_series(
     half = 2 ** int(math.log2(max(2, facts.examples / 2)))
     batch = min(16 if facts.examples < MANY else 64, half)
     wished = max(_STEPS, math.ceil(_ROUNDS * facts.examples / batch / 100) * 100)
-    affordable = int(_OPERATIONS / (batch * facts.length * _PER_VALUE))
+    affordable = int(OPERATIONS / (batch * facts.length * _PER_VALUE))
     count = max(_FEWEST_STEPS, min(wished, affordable) // 100 * 100)
     held_out = 0.1 if facts.examples >= MANY else 0.0
     recipe = Recipe(
@@ -144,15 +141,10 @@ def _why(facts: SeriesFacts, recipe: Recipe, fewer: bool) -> str:
         f"{facts.targets} {told}: {recipe.model.name} for {recipe.duration}"
     )
     if fewer:
-        why += ", fewer than for shorter series, so that it ends within an hour on two cores"
+        why += f", fewer than for shorter series, {FEWER}"
     if recipe.data.validation == 0:
         why += (
             ". It learns from all of them without a validation part, as papers do with so few; "
             "--data.validation 0.2 holds a part out"
         )
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the series, which "
-            f"is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return why
+    return why + uneven(facts.largest, facts.smallest, "series")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cnn_jax.defaults.facts import Chosen
+from cnn_jax.defaults.facts import FEWER, OPERATIONS, Chosen, class_shares, uneven
 from cnn_jax.duration import epochs
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import (
@@ -25,11 +25,8 @@ LEARNS = "a class or a number of texts: text:PATH"
 _ROUNDS = 25
 """As in the paper."""
 _FEWEST_ROUNDS = 3
-_OPERATIONS = 80e12
-"""Of a training: some 30 minutes on two cores. Larger sets are seen less often, if need be."""
 _PER_WORD = 6 * 361_000
 """Operations of the net in a training step for each place of a text."""
-_UNEVEN = 5
 
 
 class TextFacts(NamedTuple):
@@ -66,8 +63,6 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
       UserError: it is no set of texts, or cannot be read.
     """
     # Reading needs JAX, which a help page need not wait for.
-    import numpy as np
-
     from cnn_jax.data.splits import TEST_FRACTION
     from cnn_jax.data.text import text_parts
 
@@ -80,16 +75,13 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
         )
     # As it is: of numbers, no part can be cut in which every class is.
     found = text_parts(path, data.text, data.columns, kind)
-    shares = {}
-    if kind == "class":
-        counts = np.bincount(found.parts["train"].labels, minlength=len(found.names))
-        if _are_numbers(found.names, counts):
-            kind = "number"
-            found = text_parts(path, data.text, data.columns, kind)
-        else:
-            there = counts[counts > 0] / counts.sum()
-            shares = {"largest": float(there.max()), "smallest": float(there.min())}
+    if kind == "class" and _are_numbers(found.names, len(found.parts["train"])):
+        kind = "number"
+        found = text_parts(path, data.text, data.columns, kind)
     train = found.parts["train"]
+    largest, smallest = None, None
+    if kind == "class":
+        largest, smallest = class_shares(train.labels, len(found.names))
     cut = 1 if "test" in found.parts else 1 - TEST_FRACTION
     return TextFacts(
         kind,
@@ -97,18 +89,19 @@ def text_facts(data: Data, kind: str = "class", data_dir: Path | None = None) ->
         len(found.names),
         train.inputs.shape[1],
         len(found.words),
-        **shares,
+        largest,
+        smallest,
     )
 
 
-def _are_numbers(names: tuple[str, ...], counts: Any) -> bool:
+def _are_numbers(names: tuple[str, ...], texts: int) -> bool:
     """Whether what was read as classes are numbers, hardly any of which comes twice."""
     try:
         for name in names:
             float(name)
     except ValueError:
         return False
-    return len(names) > 20 and len(names) > 0.5 * counts.sum()
+    return len(names) > 20 and len(names) > 0.5 * texts
 
 
 def choose_for_texts(
@@ -124,7 +117,7 @@ def choose_for_texts(
       weights: there are none for texts.
     """
     facts = facts or TextFacts("class", 9600, 2, 56, 18_000)
-    affordable = int(_OPERATIONS / (facts.examples * (facts.length + 9) * _PER_WORD))
+    affordable = int(OPERATIONS / (facts.examples * (facts.length + 9) * _PER_WORD))
     rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, affordable))
     batch = min(50, 2 ** int(math.log2(max(2, facts.examples / 8))))
     classes = facts.kind == "class"
@@ -153,10 +146,5 @@ def choose_for_texts(
         f"{recipe.duration}"
     )
     if rounds < _ROUNDS:
-        why += ", fewer than for a smaller set, so that it ends within an hour on two cores"
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the texts, which "
-            f"is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return Chosen(recipe, why)
+        why += f", fewer than for a smaller set, {FEWER}"
+    return Chosen(recipe, why + uneven(facts.largest, facts.smallest, "texts"))

@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnn_jax.augment.views import Views
 from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.data.fields import fields_of, is_spatial
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
+from cnn_jax.evaluation.saved_records import has_records, write_records
+from cnn_jax.evaluation.sounds_to_tell import for_length
 from cnn_jax.restored import Restored, restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -34,7 +38,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
-    Of the run's own data it is the part as it was when the run began, told by what the images
+    Of the run's own data it is the part as it was when the run began, told by what the examples
     hold. Another set is judged whole: images are brought to the model's shape, classes are
     matched by name and may be lacking. Where some of it was learnt from, the metrics of the rest
     are given beside those of all, as `unseen`.
@@ -55,7 +59,7 @@ def evaluate(
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
-      `evaluations/`.
+      `evaluations/`, with the records that they are made of where the task keeps some.
 
     Raises:
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
@@ -75,11 +79,16 @@ def evaluate(
     else:
         skip_bad = skip_bad or recipe.data.skip_bad
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
+    if spec.input_kind == "sound":
+        recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
     if is_spatial(spec.targets) and isinstance(data.examples, Split):
-        # Masks are as large as the largest image.
+        # Masks are as large as the largest image, boxes as many as in the fullest.
         spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))
     evaluator = Evaluator(recipe, spec, restored.mesh, workers)
-    metrics = evaluator(restored.variables, data.examples, chosen=restored.chosen, details=True)
+    kept: dict[str, np.ndarray] = {}
+    metrics = evaluator(
+        restored.variables, data.examples, chosen=restored.chosen, details=True, kept=kept
+    )
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
     if look is not None:
@@ -104,7 +113,9 @@ def evaluate(
     for option, value in (options or {}).items():
         name += f"-{option}-{value}"
     try:
-        folder.write_evaluation(name, found)
+        file = folder.write_evaluation(name, found)
+        if has_records(kept):
+            write_records(file.with_suffix(".npz"), kept)
     except OSError as error:
         # What was found is worth more than the file.
         print(f"not written beside the run: {error.strerror}", file=sys.stderr)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cnn_jax.data.boxed_set import FORMS
 from cnn_jax.data.catalog import SERIES, fetch, load
 from cnn_jax.data.contents import digests
 from cnn_jax.data.dataset import Examples, Split, input_kind
@@ -25,12 +26,15 @@ from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
 from cnn_jax.data.resizing import central_square, resize
 from cnn_jax.data.series import series_parts
+from cnn_jax.data.sound import find_sounds, read_sounds
+from cnn_jax.data.sound_files import at_least
 from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit, View
 from cnn_jax.data.streaming import views
 from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged_boxes import judged_boxes
 from cnn_jax.evaluation.judged_masks import joined_targets, judged_masks
 from cnn_jax.evaluation.split_name import SplitName as SplitName
 from cnn_jax.restored import Restored
@@ -119,7 +123,7 @@ def judged_set(
       UserError: the set cannot be had or read, lacks the part, or has classes that the model
         does not know.
     """
-    class_names, parts, notes = _found(restored, name, data_dir)
+    class_names, parts, notes = _found(restored, name, data_dir, skip_bad)
     if split is None:
         split = "test" if "test" in parts else "all"
     if split != "all" and split not in parts:
@@ -161,20 +165,23 @@ NOT_REMEMBERED = (
 
 
 def _found(
-    restored: Restored, name: str, data_dir: Path | None
+    restored: Restored, name: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
     """Class names, parts by name, and notes."""
     kind, colon, path = name.partition(":")
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
+    if kind in FORMS and colon:
+        boxes, said = judged_boxes(restored, name, skip_bad)
+        return restored.spec.class_names, dict(boxes), said
     if kind == "text" and colon:
         return _texts(restored, name, path)
     if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
         masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
         return restored.spec.class_names, dict(masks), told
-    if kind in ("csv", "npz", *SERIES) and colon:
-        return _told(restored, name, path, data_dir)
+    if kind in ("csv", "npz", "sound", *SERIES) and colon:
+        return _told(restored, name, path, data_dir, skip_bad)
     if name in ("digits", "rotated_digits") or kind == "shapes":
         held = load(name, kind=target_kind(restored.recipe))
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
@@ -188,17 +195,23 @@ def _found(
 
 
 def _told(
-    restored: Restored, name: str, path: str, data_dir: Path | None
+    restored: Restored, name: str, path: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
-    """The same of a table or of arrays, with the targets that the model tells."""
+    """The same of a table, arrays, series or sounds, with the targets that the model tells."""
     kind, known = target_kind(restored.recipe), restored.spec.class_names
     if name.startswith("csv:"):
         files = find_table(path, restored.recipe.data.columns, kind)
         names, parts, notes = files.class_names, dict[str, Source | Split](files.parts), files.notes
+    elif name.startswith("sound:"):
+        sounds = find_sounds(path, name, restored.recipe.data.columns, kind, judged=True)
+        sounds, splits = read_sounds(sounds, name, restored.spec.rate, skip_bad=skip_bad)
+        names, parts = sounds.class_names, dict[str, Source | Split](splits)
+        notes = tuple(sounds.notes)
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
-        splits, names, said = series_parts(place, name, kind, fill, judged=True)
+        columns = restored.recipe.data.columns
+        splits, names, said = series_parts(place, name, kind, fill, columns, judged=True)
         parts, notes = dict[str, Source | Split](splits), tuple(said)
     else:
         held = load_npz(path, kind=kind, name=name)
@@ -284,6 +297,8 @@ def _joined(
 def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
     if restored.spec.input_kind == "tokens":
         return inputs  # which are read so
+    if restored.spec.input_kind == "sound":
+        return at_least(inputs, restored.spec.image_shape[0])
     if restored.spec.input_kind == "series":
         return of_length(inputs, restored.spec.image_shape)
     return in_shape(inputs, view_of(restored))

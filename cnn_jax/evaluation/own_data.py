@@ -23,9 +23,13 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
+FILES = ("coco", "csv", "folder", "masks", "npz", "series", "sound", "text", "voc", "yolo")
+"""Forms of names that lead to files of a user's own."""
+
 _SHAPES = {
     "image": "images (height, width, channels)",
     "series": "series (times, channels)",
+    "sound": "sounds (samples,)",
     "tokens": "texts (words,)",
 }
 
@@ -35,8 +39,7 @@ def is_own(config: Data, dataset: str | None, parts: Parts | None) -> bool:
     if dataset is None or dataset == config.name:
         return True
     kind, _, path = dataset.partition(":")
-    forms = ("csv", "folder", "masks", "npz", "series", "text")
-    if kind not in forms or not config.name.startswith(f"{kind}:"):
+    if kind not in FILES or not config.name.startswith(f"{kind}:"):
         return False
     ours = config.name.partition(":")[2] if parts is None else parts.place
     return user_path(path).resolve() == user_path(ours).resolve()
@@ -110,7 +113,7 @@ def own_part(
         raise UserError(
             f"none of the {len(keys):,} {split} {restored.spec.unit} that the run began with is in "
             f"{found.name}; if they lie elsewhere, give --dataset "
-            f"{'series' if restored.spec.input_kind == 'series' else 'folder'}:PATH"
+            f"{config.name.partition(':')[0] if ':' in config.name else 'folder'}:PATH"
         )
     changes = parts.changes(there, partly=config.examples is not None)
     notes: tuple[str, ...] = ()
@@ -129,7 +132,7 @@ def _place(config: Data, parts: Parts | None) -> str:
       UserError: a folder is neither where it was nor where its name leads from here.
     """
     form, _, path = config.name.partition(":")
-    if form not in ("csv", "folder", "masks", "npz", "series", "text"):
+    if form not in FILES:
         return config.name
     places = [user_path(path)]
     if parts is not None and _lies(form, Path(parts.place)):

@@ -5,31 +5,46 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.signatures import verdict
 
+Wanted = Callable[[Path], bool]
+
 STANDARD_INPUT = Path("-")
 """The picture that another program writes to this one."""
 
 
-def pictures(words: Sequence[Path]) -> tuple[list[Path], list[UnreadableImage]]:
+def is_picture(path: Path) -> bool:
+    """Whether a file may be a picture, by its first bytes and its name."""
+    return verdict(path) != "no image"
+
+
+def pictures(
+    words: Sequence[Path], wanted: Wanted | None = None
+) -> tuple[list[Path], list[UnreadableImage]]:
     """The files that are meant, in order, and what there is to say of words that find none.
 
     Args:
       words: files; folders, of which the pictures in them and in their folders are meant; patterns
         such as `*.jpg`, unless a file is called just so; `-` for standard input.
+      wanted: which files of a folder are meant, by default pictures.
     """
+    wanted = wanted or is_picture
     found: list[Path] = []
     bad: list[UnreadableImage] = []
     for word in words:
-        meant = list(_meant(word))
+        meant = list(_meant(word, wanted))
         if meant:
             found += meant
         elif os.path.isdir(word):  # noqa: PTH112 - a Path's method raises where it may not look
-            bad.append(UnreadableImage(str(word), "holds no pictures"))
+            bad.append(
+                UnreadableImage(
+                    str(word), "holds no pictures" if wanted is is_picture else "holds no sounds"
+                )
+            )
         else:
             bad.append(UnreadableImage(str(word), "there is no such file, folder or pattern"))
     return found, bad
@@ -50,11 +65,11 @@ def content(picture: Path) -> bytes:
     return found
 
 
-def _meant(word: Path) -> Iterator[Path]:
+def _meant(word: Path, wanted: Wanted) -> Iterator[Path]:
     if word == STANDARD_INPUT:
         yield word
     elif os.path.isdir(word):  # noqa: PTH112
-        yield from _below(word)
+        yield from _below(word, wanted)
     elif os.path.lexists(word):
         yield word
     elif glob.has_magic(str(word)):
@@ -64,16 +79,16 @@ def _meant(word: Path) -> Iterator[Path]:
             if path.is_dir():
                 # With `**` each folder is found beside what it holds.
                 if "**" not in pattern:
-                    yield from _below(path)
+                    yield from _below(path, wanted)
             else:
                 yield path
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """The pictures in a folder and in its folders, but for the hidden, by name."""
+def _below(folder: Path, wanted: Wanted) -> Iterator[Path]:
+    """The wanted files in a folder and in its folders, but for the hidden, by name."""
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(files):
             path = Path(top, name)
-            if not name.startswith(".") and verdict(path) != "no image":
+            if not name.startswith(".") and wanted(path):
                 yield path

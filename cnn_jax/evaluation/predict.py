@@ -22,6 +22,7 @@ from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.pictures import content
 from cnn_jax.evaluation.predict_masks import predict_masks
 from cnn_jax.evaluation.series_to_tell import rows_of
+from cnn_jax.evaluation.sounds_to_tell import sounds_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import kind_of, make_task, target_kind
 from cnn_jax.training.evaluator import make_model
@@ -103,7 +104,8 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
 
     Args:
       restored: the model.
-      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input.
+      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input. Of series and
+        sounds their files.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
@@ -134,6 +136,8 @@ def predict_readable(
         raise UserError(f"--top {top} must be at least 1")
     if restored.spec.input_kind == "series":
         return _predict_series(restored, files, top)
+    if restored.spec.input_kind == "sound":
+        return _predict_sounds(restored, files, top)
     if target_kind(restored.recipe) == "mask":
         masks, unread = predict_masks(restored, files, output)
         return [_shares(restored, name, shares, top) for name, shares in masks], unread
@@ -170,18 +174,33 @@ def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Sha
 def _predict_series(
     restored: Restored, files: Sequence[Path], top: int
 ) -> tuple[list[Told], list[UnreadableImage]]:
-    apply, fill = Answers(restored), restored.recipe.data.fill_missing
+    apply, data = Answers(restored), restored.recipe.data
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for file in files:
         try:
-            names, series = rows_of(file, restored.spec.image_shape, fill)
+            names, series = rows_of(file, restored.spec.image_shape, data)
         except UnreadableImage as error:
             bad.append(error)
             continue
         for start in range(0, len(names), _BATCH):
             rows = apply(series[start : start + _BATCH])
             pairs = zip(names[start : start + _BATCH], rows, strict=True)
+            found += [told(restored, name, row, top) for name, row in pairs]
+    return found, bad
+
+
+def _predict_sounds(
+    restored: Restored, files: Sequence[Path], top: int
+) -> tuple[list[Told], list[UnreadableImage]]:
+    apply = Answers(restored)
+    found: list[Told] = []
+    bad: list[UnreadableImage] = []
+    for start in range(0, len(files), _BATCH):
+        names, sounds, unreadable = sounds_of(files[start : start + _BATCH], restored.spec)
+        bad += unreadable
+        if names:
+            pairs = zip(names, apply(sounds), strict=True)
             found += [told(restored, name, row, top) for name, row in pairs]
     return found, bad
 
@@ -292,10 +311,10 @@ class Answers:
         self._restored, self._told = restored, told
         self._programs: dict[tuple[int, ...], Any] = {}
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """What is told (n, k) of raw images (n, h, w, c)."""
+    def __call__(self, images: np.ndarray) -> Any:
+        """What is told (n, k) of raw images (n, h, w, c), or a tree of arrays (n, ...)."""
         given = self._restored.variables, images
         if images.shape not in self._programs:  # nearly all are of one size
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)
             self._programs[images.shape] = program
-        return np.asarray(self._programs[images.shape](*given))
+        return jax.tree.map(np.asarray, self._programs[images.shape](*given))

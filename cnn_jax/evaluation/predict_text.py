@@ -61,7 +61,7 @@ def predict_texts(restored: Restored, texts: Sequence[str], top: int = 5) -> lis
       texts: each is cut where it is longer than those that the model was trained on.
       top: how many classes are named for each, or all if there are fewer.
     """
-    return told_of(restored, texts, _tokens(restored, texts), top)
+    return told_of(restored, texts, tokens_of(restored, texts), top)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def deciding_windows(
     windows: list[list[Window]] = []
     for start in range(0, len(texts), _BATCH):
         part = texts[start : start + _BATCH]
-        found = jax.device_get(activations(restored.variables, _tokens(restored, part)))
+        found = jax.device_get(activations(restored.variables, tokens_of(restored, part)))
         windows += [
             _windows(restored, text, {name: value[place] for name, value in found.items()}, count)
             for place, text in enumerate(part)
@@ -140,7 +140,8 @@ def cut_texts(restored: Restored, texts: Sequence[str]) -> str:
     return f"{count:,} of {len(texts):,} texts are cut after {longest:,} words" if count else ""
 
 
-def _tokens(restored: Restored, texts: Sequence[str]) -> np.ndarray:
+def tokens_of(restored: Restored, texts: Sequence[str]) -> np.ndarray:
+    """Texts as the words (n, t) int32 that a model knows, cut where they are longer."""
     assert restored.spec.vocabulary is not None
     config = restored.recipe.data.text
     return encoded([words_of(text, config) for text in texts], restored.spec.vocabulary)

@@ -9,8 +9,9 @@ import numpy as np
 
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.series import padded
-from cnn_jax.data.series_files import SUFFIXES, Fill, completed, read_series_file
+from cnn_jax.data.series_files import SUFFIXES, completed, read_series_file
 from cnn_jax.errors import UserError
+from cnn_jax.recipe import Columns, Data
 
 
 class Rows(NamedTuple):
@@ -25,7 +26,7 @@ class Rows(NamedTuple):
     series: np.ndarray
 
 
-def rows_of(file: Path, shape: tuple[int, ...], fill: Fill) -> Rows:
+def rows_of(file: Path, shape: tuple[int, ...], data: Data) -> Rows:
     """The series of a file, whose labels are passed over.
 
     A table has the label first, which may be ?, as to learn from; where each row has as many cells
@@ -34,7 +35,7 @@ def rows_of(file: Path, shape: tuple[int, ...], fill: Fill) -> Rows:
     Args:
       file: as of `read_series_file`.
       shape: (t, c) of what the model was trained on; series may be longer.
-      fill: what is done about missing values.
+      data: how the series that the model was trained on were read.
 
     Raises:
       UnreadableImage: the file cannot be read, or holds other series.
@@ -43,11 +44,16 @@ def rows_of(file: Path, shape: tuple[int, ...], fill: Fill) -> Rows:
     try:
         if file.suffix.lower() not in SUFFIXES:
             raise UserError(f"series are read from {', '.join(SUFFIXES)} files")
-        found = read_series_file(file)
-        if file.suffix.lower() != ".ts" and {len(each) for each in found.series} == {longest - 1}:
+        table = file.suffix.lower() != ".ts"
+        found = read_series_file(file, columns=data.columns if table else None, lacking=True)
+        if (
+            table
+            and data.columns == Columns()
+            and {len(each) for each in found.series} == {longest - 1}
+        ):
             found = read_series_file(file, labelled=False)
         places = [f"line {place}" for place in found.places]
-        series, _ = completed(found.series, places, str(file), fill)
+        series, _ = completed(found.series, places, str(file), data.fill_missing)
         for each, place in zip(series, places, strict=True):
             if each.shape[1] != channels:
                 raise UserError(

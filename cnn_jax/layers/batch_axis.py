@@ -159,3 +159,15 @@ def bernoulli(key: jax.Array, probability: float, shape: tuple[int, ...]) -> jax
     whole = (shape[0] * lax.axis_size(name), *shape[1:])
     drawn = jax.random.bernoulli(key, probability, whole)
     return lax.dynamic_slice_in_dim(drawn, lax.axis_index(name) * shape[0], shape[0])
+
+
+def example_keys(key: jax.Array, count: int) -> jax.Array:
+    """A key (count,) for each of the examples at hand, the same however many devices share a batch.
+
+    Args:
+      key: a PRNG key, the same on all devices.
+      count: examples of the part that is seen.
+    """
+    name = current_axis().name
+    first = 0 if name is None else lax.axis_index(name) * count
+    return jax.vmap(lambda place: jax.random.fold_in(key, place))(first + jnp.arange(count))

@@ -15,7 +15,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Activation, BatchNorm, Conv
+from cnn_jax.layers.basic import Activation, BatchNorm, Conv, Dense, tap
 
 SeriesBatch = jax.Array | Mapping[str, jax.Array]
 """Series (b, t, c); or these as `series`, with `there` (b, t), 1 up to the end of each."""
@@ -67,6 +67,24 @@ def max_of_three(x: jax.Array, there: jax.Array | None) -> jax.Array:
     x = up_to_end(x, there, least)
     padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)), constant_values=least)
     return jnp.maximum(jnp.maximum(padded[:, :-2], x), padded[:, 2:])
+
+
+def logits_over_time(
+    model: nn.Module, maps: jax.Array, there: jax.Array | None, num_classes: int, dtype: DTypeLike
+) -> jax.Array:
+    """The last layer of a net, `head`, on the mean over time: -> (b, num_classes) float32.
+
+    Args:
+      model: the net that calls it.
+      maps: (b, t, 1, c), which are tapped as `features`, and their means as `embedding`.
+      there: (b, t, 1), or None where none ends early.
+      num_classes: number of logits.
+      dtype: what it computes in.
+    """
+    maps = tap(model, "features", maps)
+    pooled = tap(model, "embedding", mean_over_time(maps, there))
+    dense = Dense(num_classes, kernel_init="glorot_uniform", dtype=dtype, name="head")
+    return dense(pooled).astype(jnp.float32)
 
 
 class SeriesConv(nn.Module):

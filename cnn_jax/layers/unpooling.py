@@ -33,7 +33,7 @@ def pool_with_places(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return pooled, places
 
 
-def unpool(x: jax.Array, places: jax.Array, size: tuple[int, int]) -> jax.Array:
+def unpool(x: jax.Array, places: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """Every value at its place in a 2x2 window, and zeros at the others.
 
     Every pixel asks whether it is the place, so that nothing is scattered and shapes are fixed.

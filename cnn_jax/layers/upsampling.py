@@ -12,7 +12,7 @@ from cnn_jax.layers import initialisers
 from cnn_jax.layers.initialisers import Init
 
 
-def bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def bilinear(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """Maps (b, h, w, c) at another size (b, *size, c), by linear interpolation along each side.
 
     Pixels are squares, whose corners fall together in both sizes: PyTorch's `align_corners=False`.
@@ -24,12 +24,12 @@ def bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     return jax.image.resize(x, shape, "linear", antialias=False)
 
 
-def cropped(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def cropped(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """The pixels of (b, h, w, c) at the top and left, (b, *size, c)."""
     return x[:, : size[0], : size[1]]
 
 
-def grown(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+def grown(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """(b, h, w, c) with zeros at the bottom and right, (b, *size, c)."""
     below, beside = (new - old for new, old in zip(size, x.shape[1:3], strict=True))
     return jnp.pad(x, ((0, 0), (0, below), (0, beside), (0, 0)))

@@ -19,6 +19,9 @@ from cnn_jax.models import registry
 FEATURES = "features"
 """The last maps before the head."""
 
+HEAD = ("embedding", "dropout", "head")
+"""What nets have after them, of which there are no maps."""
+
 LOOKED_AT = 256
 """Pixels of a side of the images for which `points` finds the strides."""
 
@@ -56,7 +59,7 @@ class Body(nn.Module):
         Raises:
           UserError: the net has no maps there, or cannot be a body.
         """
-        self.names = [self._name(at) for at in self.at]
+        self.names = [_name(self.model, self.options, at) for at in self.at]
         self.net = body_net(self.model, self.options, self.output_stride, self.dtype)
         nn.share_scope(self, self.net)
 
@@ -68,30 +71,19 @@ class Body(nn.Module):
         """
         wanted = set(self.names)
         found: dict[str, jax.Array] = {}
+        met: list[str] = []
 
         def keep(name: str, value: jax.Array) -> bool:
+            met.append(name)
             if name in wanted:
                 found[name] = value
             return len(found) == len(wanted)
 
         _run(self.net, x, train, keep, deep=True)
         for name in wanted - set(found):
-            known = points(self.model, self.options).values()
-            raise unknown(f"point of the body {self.model}:", name, list(known))
+            parts = [each for each in met if "/" not in each and each not in HEAD]
+            raise unknown(f"point of the body {self.model}:", name, parts)
         return tuple(found[name] for name in self.names)
-
-    def _name(self, at: At) -> str:
-        if isinstance(at, str) and at != FEATURES:
-            return at
-        known = points(self.model, self.options)
-        if at == FEATURES:
-            return known[max(known)]
-        if at not in known:
-            raise UserError(
-                f"{self.model} has no maps of stride {at}, but of "
-                f"{', '.join(map(str, sorted(known)))}; choose another body, or other options of it"
-            )
-        return known[int(at)]
 
 
 def body_net(
@@ -165,6 +157,20 @@ def _points(model: str, net: nn.Module) -> dict[int, str]:
     if not found:
         raise UserError(f"{model} has no maps of an image on its way; choose another body")
     return found
+
+
+def _name(model: str, options: Mapping[str, Any] | None, at: At) -> str:
+    if isinstance(at, str) and at != FEATURES:
+        return at
+    known = points(model, options)
+    if at == FEATURES:
+        return known[max(known)]
+    if at not in known:
+        raise UserError(
+            f"{model} has no maps of stride {at}, but of "
+            f"{', '.join(map(str, sorted(known)))}; choose another body, or other options of it"
+        )
+    return known[int(at)]
 
 
 class _Enough(Exception):

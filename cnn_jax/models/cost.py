@@ -18,10 +18,14 @@ from cnn_jax.models import registry
 
 
 def shapes(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
-    """The variables of a model for images (h, w, c), as `jax.ShapeDtypeStruct` leaves.
+    """The variables of a model for inputs of a shape, as `jax.ShapeDtypeStruct` leaves.
+
+    Args:
+      module: a model.
+      input_shape: (h, w, c) of an image, (t, c) of a series, or (t,) of a text.
 
     Raises:
-      UserError: the model cannot take images of this shape.
+      UserError: the model cannot take inputs of this shape.
     """
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -38,7 +42,7 @@ def parameter_count(params: Any) -> int:
 
 
 def multiply_adds(module: nn.Module, input_shape: tuple[int, ...], variables: Any = None) -> int:
-    """Multiply-adds of all convolutions and matrix products for one image at evaluation.
+    """Multiply-adds of all convolutions and matrix products for one example at evaluation.
 
     As is customary, zeros that pad an image count like pixels, and biases, normalisation,
     pooling and nonlinearities do not count. The zeros that a transposed convolution puts
@@ -46,11 +50,11 @@ def multiply_adds(module: nn.Module, input_shape: tuple[int, ...], variables: An
 
     Args:
       module: a model.
-      input_shape: (h, w, c) of the image.
+      input_shape: of an example, as of `shapes`.
       variables: of the model, if their `shapes` are known already.
 
     Raises:
-      UserError: the model cannot take images of this shape, or has a loop whose length
+      UserError: the model cannot take inputs of this shape, or has a loop whose length
         depends on the data.
     """
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
@@ -73,7 +77,7 @@ def multiply_adds_of(function: Callable[..., Any], *arguments: Any) -> int:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """A model's name, input (h, w, c), classes, options and paper, as values of JSON."""
+    """A model's name, shape of its input, classes, options and paper, as values of JSON."""
     entry = registry.entry(name)
     return {
         "name": name,

@@ -9,15 +9,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Dense, tap
 from cnn_jax.layers.options import check_positive, check_rate
 from cnn_jax.layers.series import (
     SeriesBatch,
     SeriesConv,
     SeriesNorm,
     as_maps,
+    logits_over_time,
     max_of_three,
-    mean_over_time,
 )
 from cnn_jax.models.registry import register
 
@@ -115,10 +114,7 @@ class InceptionTime(nn.Module):
                 straight = project(start, there)
                 straight = norm(None, name=f"shortcut{i // 3}_norm")(straight, there, train=train)
                 maps = start = nn.relu(maps + straight)
-        maps = tap(self, "features", maps)
-        pooled = tap(self, "embedding", mean_over_time(maps, there))
-        dense = Dense(self.num_classes, kernel_init="glorot_uniform", dtype=self.dtype, name="head")
-        return dense(pooled).astype(jnp.float32)
+        return logits_over_time(self, maps, there, self.num_classes, self.dtype)
 
 
 register(

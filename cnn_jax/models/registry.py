@@ -76,10 +76,10 @@ def register(
         logits (b, k), with the fields num_classes and dtype, see `cnn_jax.models.contract`; one of
         series takes (b, t, c), or a dictionary of these as `series` and of `there` (b, t), 1 up to
         the end of each.
-      input_shape: (h, w, c) of the images of the paper, or (t, c) of its series.
+      input_shape: (h, w, c) of the images of the paper, (t, c) of its series, (t,) of samples.
       num_classes: the paper's number of classes.
       paper: author, year and address.
-      input_kind: what it takes: `image`, `series` or `tokens`.
+      input_kind: what it takes: `image`, `series`, `sound` or `tokens`.
       output_kind: what it tells, see `OUTPUT_KINDS`; one that tells `pixels` maps to (b, h, w, k).
       **options: fields of the class that differ from its defaults, such as
         `register("resnet34", ResNet, ..., depths=(3, 4, 6, 3))`.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Dense, tap
 from cnn_jax.layers.options import check_positive, check_rate
-from cnn_jax.layers.series import SeriesBatch, SeriesConv, SeriesNorm, as_maps, mean_over_time
+from cnn_jax.layers.series import SeriesBatch, SeriesConv, SeriesNorm, as_maps, logits_over_time
 from cnn_jax.models.registry import register
 
 
@@ -87,10 +85,7 @@ class ResNet1d(nn.Module):
                 width, self.kernels, self.norm_momentum, self.dtype, name=f"block{i}"
             )
             maps = block(maps, there, train=train)
-        maps = tap(self, "features", maps)
-        pooled = tap(self, "embedding", mean_over_time(maps, there))
-        dense = Dense(self.num_classes, kernel_init="glorot_uniform", dtype=self.dtype, name="head")
-        return dense(pooled).astype(jnp.float32)
+        return logits_over_time(self, maps, there, self.num_classes, self.dtype)
 
 
 register(

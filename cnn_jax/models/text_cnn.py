@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -12,17 +10,8 @@ from jax.typing import DTypeLike
 from cnn_jax.errors import UserError
 from cnn_jax.layers.basic import Dense, Dropout, tap
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.text import PADDING, WordConv, WordVectors
 from cnn_jax.models.registry import register
-
-_PADDING = 0
-"""The token after the end of a text."""
-
-
-def _within(limit: float) -> Any:
-    """Initial values drawn evenly from ±limit."""
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(
-        key, shape, dtype, -limit, limit
-    )
 
 
 class TextCNN(nn.Module):
@@ -76,11 +65,13 @@ class TextCNN(nn.Module):
             raise UserError(f"text_cnn takes texts (b, t), not {x.shape}")
         vectors = WordVectors(self.vocabulary, self.embedding, self.dtype, name="words")(x)
         widest = max(self.windows)
-        vectors = jnp.pad(vectors, ((0, 0), (widest - 1, widest), (0, 0)))
+        around = (widest - 1, widest)
+        vectors = jnp.pad(vectors, ((0, 0), around, (0, 0)))
+        there = jnp.pad(x != PADDING, ((0, 0), around))
         found = []
         for width in self.windows:
             conv = WordConv(self.maps, width, dtype=self.dtype, name=f"conv{width}")
-            over_time = nn.relu(conv(vectors))
+            over_time = nn.relu(conv(vectors, there))
             # The first word of the window that decided, counted from the first of the text.
             tap(self, f"decided{width}", jnp.argmax(over_time, axis=1) - (widest - 1))
             found.append(jnp.max(over_time, axis=1))
@@ -88,61 +79,6 @@ class TextCNN(nn.Module):
         features = Dropout(self.dropout, name="dropout")(features, train=train)
         head = Dense(self.num_classes, kernel_init="zeros", dtype=self.dtype, name="head")
         return head(features).astype(jnp.float32)
-
-
-class WordVectors(nn.Module):
-    """A learnt vector for each word, and zero for padding: (b, t) -> (b, t, features).
-
-    Attributes:
-      vocabulary: number of words.
-      features: length of the vectors.
-      dtype: of what it gives; the vectors are float32.
-
-    Parameters: vectors (vocabulary, features).
-    """
-
-    vocabulary: int
-    features: int
-    dtype: DTypeLike = "float32"
-
-    @nn.compact
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        """The vectors of tokens (b, t), whole numbers of any type."""
-        tokens = tokens.astype(jnp.int32)
-        shape = self.vocabulary, self.features
-        vectors = self.param("vectors", _within(0.25), shape, jnp.float32)
-        there = (tokens != _PADDING)[..., None]
-        return jnp.where(there, jnp.take(vectors, tokens, axis=0), 0).astype(self.dtype)
-
-
-class WordConv(nn.Module):
-    """A convolution along time: (b, t, c) -> (b, t - width + 1, features), computed in `dtype`.
-
-    It is one product of all windows, laid out one after the other, with the kernel: of few places
-    and many channels that is twice as fast as XLA's convolution on a CPU.
-
-    Attributes:
-      features: number of output maps.
-      width: of the windows in words.
-      dtype: what it computes in; parameters are float32.
-
-    Parameters: kernel (width, c, features), bias (features,).
-    """
-
-    features: int
-    width: int
-    dtype: DTypeLike = "float32"
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """The convolution of (b, t, c)."""
-        shape = self.width, x.shape[-1], self.features
-        kernel = self.param("kernel", _within(0.01), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        count = x.shape[1] - self.width + 1
-        windows = jnp.concatenate([x[:, i : i + count] for i in range(self.width)], axis=-1)
-        product = windows @ kernel.reshape(-1, self.features).astype(self.dtype)
-        return product + bias.astype(self.dtype)
 
 
 register(

@@ -9,7 +9,7 @@ from typing import Any
 from cnn_jax.duration import Duration
 from cnn_jax.own.values import given
 
-_CODE = ("name", "own")
+CODE = ("name", "own")
 """The fields that name code."""
 
 
@@ -39,7 +39,7 @@ def _taken(role: str, field: str, kind: str, value: Any) -> Any:
         return {k: given(v, role) if callable(v) else v for k, v in value.items()}
     if field == "metrics":
         return tuple(each if isinstance(each, str) else given(each, field) for each in value)
-    if field not in _CODE or value is None or isinstance(value, str):
+    if field not in CODE or value is None or isinstance(value, str):
         return value
     if role == "data" and not callable(value):
         return given(value, role, name=getattr(value, "name", "arrays"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnn_jax.data.recipe_data import Preparation
 from cnn_jax.errors import UserError
+from cnn_jax.pretrained.body_weights import body_name
 from cnn_jax.pretrained.published import IMAGENET, published
 from cnn_jax.pretrained.safetensors_file import read_metadata
 from cnn_jax.recipe import Preprocess, Recipe
@@ -74,7 +75,8 @@ def _of_source(recipe: Recipe) -> _Two | None:
     if source == IMAGENET:
         # What there is not is told where the weights are read.
         with contextlib.suppress(UserError):
-            found = published(recipe.model.name)
+            model = recipe.model
+            found = published(body_name(model) if recipe.init.body else model.name)
             return (found.mean,) * 3, (found.std,) * 3
         return None
     path = Path(source)

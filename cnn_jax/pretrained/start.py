@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 from flax import traverse_util
 
+from cnn_jax.data.vocabulary import FIRST
 from cnn_jax.devices.mesh import on_host
 from cnn_jax.errors import UserError
-from cnn_jax.pretrained.matching import HEAD, paths
+from cnn_jax.pretrained.body_weights import body_name, load_body
+from cnn_jax.pretrained.matching import HEAD, Report, paths
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
+from cnn_jax.pretrained.word_vectors import read_word_vectors
 from cnn_jax.recipe import Recipe
 from cnn_jax.state import Variables
 from cnn_jax.training.program import Program
@@ -29,23 +33,32 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
       UserError: there are no such weights, or they do not fit the model.
     """
     init = recipe.init
+    if init.words is not None:
+        return _with_word_vectors(recipe, program)
     if init.source is None:
         if init.names is not None:
             raise UserError("--init.names is for weights of another naming: give --init-from")
         if init.matching:
             raise UserError("--init.matching is for weights from elsewhere: give --init-from")
+        if init.body:
+            raise UserError("--init.body is for weights from elsewhere: give --init-from")
         return None
     path = user_path(init.source)
     if init.source == IMAGENET:
-        path = weights_file(recipe.model.name)
+        path = weights_file(body_name(recipe.model) if init.body else recipe.model.name)
+    template = on_host(program.mesh, program.init(recipe.seed).variables)
+    names = None if init.names is None else user_path(init.names)
+    if init.body:
+        return load_body(path, recipe.model, template, names=names, checkpoint=init.checkpoint)
     loaded = load(
         path,
         recipe.model.name,
-        on_host(program.mesh, program.init(recipe.seed).variables),
-        names=None if init.names is None else user_path(init.names),
+        template,
+        names=names,
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,
+        code=[user_path(file) for file in init.code],
     )
     return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
 
@@ -66,3 +79,43 @@ def _with_silent_head(loaded: Loaded) -> Variables:
     }
     empty: Variables = {collection: {} for collection in loaded.variables}
     return empty | traverse_util.unflatten_dict(every, sep="/")
+
+
+_WORDS = "params/words/vectors"
+
+
+def _with_word_vectors(recipe: Recipe, program: Program) -> Loaded:
+    """Random variables in which the words that a file has begin with its vectors."""
+    init, spec = recipe.init, program.spec
+    assert init.words is not None
+    if init.source is not None:
+        raise UserError(
+            "--init.words and --init-from both say what word vectors begin with: give one of them"
+        )
+    variables = on_host(program.mesh, program.init(recipe.seed).variables)
+    every = paths(variables)
+    if not spec.words or _WORDS not in every:
+        raise UserError(
+            f"--init.words is for models with word vectors, such as text_cnn on texts, and not for "
+            f"{recipe.model.name} on {spec.name}"
+        )
+    file = user_path(init.words)
+    places = {word: place for place, word in enumerate(spec.words, start=FIRST)}
+    found = read_word_vectors(file, places)
+    vectors, size = np.array(every[_WORDS]), found.vectors.shape[1]
+    if vectors.shape[1] != size:
+        raise UserError(
+            f"--init.words {file} has vectors of {size} numbers, and {recipe.model.name} has "
+            f"{vectors.shape[1]}; give --model.options embedding={size}"
+        )
+    vectors[found.places] = found.vectors
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    note = (
+        f"{len(found.places):,} of the {len(places):,} words begin with the vectors of {file} "
+        f"({len(found.places) / len(places):.1%}), the others at random"
+    )
+    tree = traverse_util.unflatten_dict({**every, _WORDS: vectors}, sep="/")
+    empty: Variables = {collection: {} for collection in variables}
+    report = Report(loaded=1, numbers=found.vectors.size)
+    return Loaded(empty | tree, report, digest, str(file), note=note)

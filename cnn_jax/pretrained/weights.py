@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Loaded:
       sha256: of the file; None of a folder.
       source: the file or the folder.
       step: of the run's checkpoint; None of what is no run.
+      note: what is said of them instead of the report.
     """
 
     variables: Variables
@@ -49,6 +51,7 @@ class Loaded:
     sha256: str | None
     source: str
     step: int | None = None
+    note: str | None = None
 
     def origin(self) -> dict[str, Any]:
         """What a run folder keeps of it."""
@@ -75,6 +78,7 @@ def load(
     new_head: bool = False,
     matching: bool = False,
     checkpoint: str = "best",
+    code: Sequence[Path] = (),
 ) -> Loaded:
     """The variables of a model from a run folder of ours, a safetensors or a PyTorch file, or a
     checkpoint that another program wrote with Orbax.
@@ -91,6 +95,7 @@ def load(
       new_head: leave the layers that give the logits at their initial values.
       matching: take only what fits by name and shape, and leave the rest at its initial values.
       checkpoint: of a run: `best`, `latest` or a step.
+      code: of a run: as of `restore`.
 
     Raises:
       UserError: the path is none of these, is damaged, or does not fit the model; what is missing,
@@ -101,7 +106,7 @@ def load(
         assemble, template=template, new_head=new_head, matching=matching, source=source
     )
     if path.is_dir():
-        return _of_folder(path, fit, paths(template), names, checkpoint)
+        return _of_folder(path, fit, paths(template), names, checkpoint, code)
     if path.suffix not in _READERS:
         raise UserError(
             f"{path} is neither a run folder nor one of {', '.join(_READERS)}, nor a folder that "
@@ -131,12 +136,20 @@ _Fit = Callable[..., tuple[Variables, Report]]
 
 
 def _of_folder(
-    path: Path, fit: _Fit, wanted: Mapping[str, Any], names: Path | None, checkpoint: str
+    path: Path,
+    fit: _Fit,
+    wanted: Mapping[str, Any],
+    names: Path | None,
+    checkpoint: str,
+    code: Sequence[Path],
 ) -> Loaded:
     if (path / "recipe.json").exists():
         if names is not None:
             raise UserError("--init.names is for files of another naming, not for a run folder")
-        restored = restore(path, checkpoint)
+        try:
+            restored = restore(path, checkpoint, code)
+        except UserError as error:  # which has the flag of the commands on runs
+            raise UserError(re.sub(r"--code\b", "--init.code", str(error))) from None
         tensors = {name: np.asarray(value) for name, value in paths(restored.variables).items()}
         return Loaded(*_by_path(_as_found(tensors), fit, wanted), None, str(path), restored.step)
     if not is_orbax(path):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cnn_jax.augment import moved_targets
 from cnn_jax.data.dataset import Examples
-from cnn_jax.data.fields import VOID, fields_of, is_spatial
+from cnn_jax.data.fields import VOID, fields_of
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.mask_pictures import class_colours, in_colour, legend, over
 from cnn_jax.report.contact_sheet import contact_sheet

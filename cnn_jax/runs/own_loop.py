@@ -36,7 +36,7 @@ def read_data(recipe: Recipe, data_dir: Path | None = None) -> tuple[Dataset, Da
     """
     fix_settings()
     dataset = load_data(recipe.data, data_dir, kind=target_kind(recipe))
-    preparation, _ = preparation_of(recipe, dataset.train.image_shape[2])
+    preparation, _ = preparation_of(recipe, dataset.train.image_shape[-1])
     return dataset, data_spec(dataset, recipe.preprocess, preparation)
 
 
@@ -47,10 +47,10 @@ def make_init(recipe: Recipe, spec: DataSpec) -> Callable[[int | jax.Array], Tra
       UserError: the recipe begins with other weights, or its model is fitted to the data first.
     """
     recipe = resolved(recipe)
-    if recipe.init.source is not None:
+    if source := recipe.init.source or recipe.init.words:
         raise UserError(
             f"make_init gives random parameters, but the recipe begins with the weights of "
-            f"{recipe.init.source}: leave init out, and put what cnn_jax.load gives into the state"
+            f"{source}: leave init out, and put what cnn_jax.load gives into the state"
         )
     task, plan = make_task(recipe, spec), Plan.of(recipe, spec.examples)
     model = make_model(recipe, task)

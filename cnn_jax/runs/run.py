@@ -157,7 +157,7 @@ def _look(folder: RunFolder, recipe: Recipe, allow_change: bool) -> dict[str, An
     if begun and folder.recipe().init != recipe.init:
         raise UserError(
             f"the run in {folder.path} has begun, so it cannot begin with other weights "
-            f"(--init-from {recipe.init.source}); choose another --workdir"
+            f"(--init-from {recipe.init.source or recipe.init.words}); choose another --workdir"
         )
     return {"summary": None, "begun": begun, "data": to_json(folder.known_data())}
 
@@ -226,6 +226,8 @@ class _Run:
                 program.compile_train(*self.experiment.step_arrays())
                 program.compile_evaluation()
                 program.compile_seal()
+                if not folder.steps():
+                    program.compile_init()
             announce_compilations(self.display, program)
             if unsure:
                 self.display.say(unsure)
@@ -275,7 +277,7 @@ class _Run:
             return self.experiment.start(recipe.seed)
         state = program.init(recipe.seed)
         first_does(lambda: self.folder.write_origin(weights.origin()))
-        self.display.say(f"weights of {recipe.init.source}: {weights.report}")
+        self.display.say(weights.note or f"weights of {recipe.init.source}: {weights.report}")
         return with_variables(state, self._fitted(weights), program.optimizer)
 
     def _fitted(self, weights: Loaded) -> Variables:
@@ -391,6 +393,7 @@ class _Run:
             "stopped": "early" if steps < program.plan.total else "end",
             "tested": tested,
             "test": test,
+            "fold": program.spec.fold or None,
             "restarts": progress.restarts,
             "skipped_batches": progress.skipped,
             "origin": self.folder.origin(),

@@ -1,6 +1,6 @@
 """What a model is trained for: one task a file, by name."""
 
-from cnn_jax.tasks.contract import Apply, LossFn, Metric, Task
+from cnn_jax.tasks.contract import Apply, LossFn, Metric, Task, Turn
 from cnn_jax.tasks.registry import (
     TASKS,
     headline,
@@ -18,6 +18,7 @@ __all__ = [
     "LossFn",
     "Metric",
     "Task",
+    "Turn",
     "headline",
     "kind_of",
     "make_task",

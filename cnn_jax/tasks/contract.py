@@ -35,6 +35,21 @@ def with_auxiliary(apply: Apply, inputs: Any) -> tuple[Any, tuple[Any, ...]]:
 LossFn = Callable[[Apply, Batch, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 """(apply, batch, key) -> the loss of each example (b,), and named parts (b,) that are shown."""
 
+
+class Turn(NamedTuple):
+    """One of several losses of a step, each lowered by its own part of the parameters.
+
+    Attributes:
+      name: under which the loss stands among the metrics.
+      moves: pattern found in the paths of the parameters that it moves, such as `^critic/`.
+      loss: what is lowered.
+    """
+
+    name: str
+    moves: str
+    loss: LossFn
+
+
 Sums = dict[str, jax.Array]
 Metrics = dict[str, Any]
 
@@ -85,6 +100,13 @@ class Task(Protocol):
     LOSSES: tuple[str, ...]
     KINDS: tuple[str, ...]
     NUMBERS: bool
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Of adversaries, the losses in the order in which a step takes them; each sees what the
+        one before moved. Empty where there is one loss, which moves all parameters.
+        """
+        ...
 
     @property
     def outputs(self) -> int:

@@ -18,7 +18,7 @@ from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.own.values import Own
 from cnn_jax.recipe import Recipe
-from cnn_jax.tasks.contract import Apply, Metric
+from cnn_jax.tasks.contract import Apply, Metric, Turn
 from cnn_jax.tasks.input_kinds import inputs_of
 from cnn_jax.tasks.inputs import Inputs
 from cnn_jax.tasks.own_functions import by_example
@@ -63,6 +63,11 @@ class ExampleTask(ABC):
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
 
     @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """See `Task`."""
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of what the model gives an example."""
         return (self.outputs,)
@@ -85,6 +90,11 @@ class ExampleTask(ABC):
     def option(self, name: str) -> Any:
         """An option of the task, as the recipe gives it or by default."""
         return self.recipe.task.options.get(name, self.OPTIONS[name])
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """See `Task`."""
+        return ()
 
     @functools.cached_property
     def inputs(self) -> Inputs:

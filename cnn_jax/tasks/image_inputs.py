@@ -53,7 +53,8 @@ class ImageInputs(Inputs):
         recipe, spec = self.recipe, self.spec
         self.check_kinds()
         if is_spatial(spec.targets):
-            augment.check_joint(recipe.augment, recipe.preprocess)
+            kinds = [each.kind for each in spec.targets.values()]
+            augment.check_joint(recipe.augment, recipe.preprocess, kinds)
         else:
             augment.check_no_crop(recipe.augment)
         augment.check(recipe.augment, recipe.preprocess, spec.image_shape)
@@ -112,6 +113,7 @@ class ImageInputs(Inputs):
                 mean=mean,
                 std=std,
                 value_range=self.spec.value_range,
+                fit=self.recipe.data.fit,
             )
         return training_batch(
             key,

@@ -7,10 +7,11 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.image_inputs import ImageInputs
 from cnn_jax.tasks.inputs import Inputs
 from cnn_jax.tasks.series_inputs import SeriesInputs
+from cnn_jax.tasks.sound_inputs import SoundInputs
 from cnn_jax.tasks.token_inputs import TokenInputs
 
 INPUTS: dict[str, type[Inputs]] = {
-    kind.KIND: kind for kind in (ImageInputs, SeriesInputs, TokenInputs)
+    kind.KIND: kind for kind in (ImageInputs, SeriesInputs, SoundInputs, TokenInputs)
 }
 
 

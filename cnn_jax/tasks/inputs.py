@@ -18,10 +18,12 @@ from cnn_jax.errors import UserError
 from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.contract import Apply
 
-_OF_KIND = {"augment": "image", "preprocess": "image", "series": "series"}
+_OF_KIND = {"augment": "image", "preprocess": "image", "series": "series", "sound": "sound"}
 """Groups of a recipe that are for inputs of one kind."""
+_ALSO = {("augment", "mixup"): ("sound",)}
+"""Fields of these that are for inputs of other kinds as well."""
 
-_PLURAL = {"image": "images", "series": "series", "tokens": "tokens"}
+_PLURAL = {"image": "images", "series": "series", "sound": "sounds", "tokens": "tokens"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Inputs(ABC):
         """Shapes and dtypes of one prepared example, without the batch's axis, as a tree."""
 
     @property
+    def model_kind(self) -> str:
+        """The kind of inputs that the model takes, where it is another than that of the data."""
+        return self.KIND
+
+    @property
     def model_options(self) -> dict[str, Any]:
         """Options of a model that follow from the data."""
         return {}
@@ -68,16 +75,23 @@ class Inputs(ABC):
         name = self.recipe.model.name
         found = models.entry(name)
         # A class of a user's own may take any; what it cannot take it says when it is applied.
-        if found.own is None and found.input_kind != self.KIND:
+        if found.own is None and found.input_kind != self.model_kind:
             there = ", ".join(models.names(self.KIND)) or "none"
+            also = ""
+            if self.KIND == "sound":
+                also = (
+                    ", which are given --sound.picture none; those of images are given pictures of "
+                    "sounds, by default, such as logmel_cnn"
+                )
             raise UserError(
                 f"--model.name {name} takes inputs of the kind {found.input_kind}, and "
-                f"{self.spec.name} has {self.KIND}; models of these are {there}"
+                f"{self.spec.name} has {self.KIND}; models of these are {there}{also}"
             )
         for group, kind in _OF_KIND.items():
             asked = getattr(self.recipe, group)
             for each in dataclasses.fields(asked) if kind != self.KIND else ():
-                if getattr(asked, each.name) != each.default:
+                here = self.KIND in _ALSO.get((group, each.name), ())
+                if getattr(asked, each.name) != each.default and not here:
                     flag = f"--{group}.{each.name.replace('_', '-')}"
                     raise UserError(
                         f"{flag} is for {_PLURAL[kind]}, and {self.spec.name} has "
@@ -98,15 +112,8 @@ class Inputs(ABC):
         epochs: jax.Array,
         indices: jax.Array,
     ) -> Batch:
-        """The batch of a step, by default without any change.
-
-        Args:
-          key: of the step.
-          run_key: of the whole training.
-          inputs: raw, a tree of arrays (b, ...).
-          targets: as the loss has them, a tree of float32 arrays (b, ...) that may be blended.
-          epochs: (b,) int32, in which each is seen.
-          indices: (b,) int32, their places in the data set.
+        """The batch of a step, by default without any change; arguments are those of
+        `cnn_jax.tasks.contract.Task`, but targets are as the loss has them and may be blended.
         """
         return self.evaluation_batch(inputs, targets, jnp.ones(len(indices), jnp.float32))
 

@@ -13,6 +13,7 @@ from cnn_jax.recipe import Recipe
 from cnn_jax.tasks.binary import Binary
 from cnn_jax.tasks.classification import Classification
 from cnn_jax.tasks.contract import Metric, Task
+from cnn_jax.tasks.detection import Detection
 from cnn_jax.tasks.example_task import ExampleTask
 from cnn_jax.tasks.own_functions import metric_name, own_metric
 from cnn_jax.tasks.regression import Regression
@@ -22,6 +23,7 @@ from cnn_jax.tasks.tagging import Tagging
 TASKS: dict[str, type[ExampleTask]] = {
     "binary": Binary,
     "classification": Classification,
+    "detection": Detection,
     "regression": Regression,
     "segmentation": Segmentation,
     "tagging": Tagging,

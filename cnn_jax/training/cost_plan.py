@@ -167,7 +167,7 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
     optimizer = optimizer_of(recipe, task, model, plan)
     step = make_train_step(
         model,
-        task.loss,
+        task.turns or task.loss,
         optimizer,
         ema=recipe.ema,
         lookahead=make_lookahead(recipe.lookahead, plan.total),
@@ -209,13 +209,17 @@ def plan_cost(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> Cost
         streamed=spec.streamed,
         index_bytes=recipe.batch_size * 4 * numbers // devices,
         batch_bytes=_bytes(batch(recipe.batch_size)) // devices,
-        activation_bytes=activations(
-            make_objective(model, task.loss, frozen=frozen, axis=axis),
-            whole_state.params,
-            whole_state.batch_stats,
-            batch(part),
-            batch(2 * part),
-            devices,
+        # One loss after the other: what one keeps is free before the next.
+        activation_bytes=max(
+            activations(
+                make_objective(model, loss, frozen=frozen, axis=axis),
+                whole_state.params,
+                whole_state.batch_stats,
+                batch(part),
+                batch(2 * part),
+                devices,
+            )
+            for loss in [turn.loss for turn in task.turns] or [task.loss]
         ),
         gathered_bytes=_bytes(_in_parts(state.params)),
         gradient_bytes=_bytes(trained) * (1 if recipe.optimizer.accumulate == 1 else 2),

@@ -39,6 +39,9 @@ from cnn_jax.training.step import OWN, make_eval_step
 Found = tuple[dict[str, Any], dict[str, Any]]
 """Sums and records of a batch."""
 
+SUM = "sum:"
+"""Before the names of sums that are kept beside records."""
+
 _IN_FLIGHT = 2
 """Batches that may be under way before one is known to be done."""
 
@@ -123,6 +126,7 @@ class Evaluator:
         *,
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
+        kept: dict[str, np.ndarray] | None = None,
         details: bool = False,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, each counted once.
@@ -133,6 +137,7 @@ class Evaluator:
           stop: asked before every batch; true gives up.
           chosen: what was chosen on the validation part, where the task has chosen something.
           choose: choose it on this split; it comes back as the metric `chosen`, if there is any.
+          kept: is given the sums and records that the metrics are made of.
           details: give what the task stores besides, as `details`, if there is any.
 
         Returns:
@@ -156,11 +161,14 @@ class Evaluator:
             name: np.concatenate([np.asarray(each[name]) for _, each in found])[:examples]
             for name in found[0][1]
         }
+        if kept is not None:
+            kept |= {**records, **{f"{SUM}{name}": np.asarray(each) for name, each in sums.items()}}
         if choose:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
-        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+        more: Any = getattr(self._task, "details", lambda sums: {})(sums) if details else {}
+        if more:
             metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 

@@ -274,7 +274,8 @@ class Loop:
         if metrics is None:
             self._others_asked = True
             return None
-        if not math.isfinite(metrics["loss"]):
+        # Not every task has a mean loss there.
+        if not math.isfinite(metrics.get("loss", 0.0)):
             what = f"the validation loss after step {step - 1} is {metrics['loss']}"
             raise self._non_finite(step - 1, what, self._norms)
         progress, metric = self.progress, self._metric

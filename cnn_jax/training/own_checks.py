@@ -47,18 +47,21 @@ def check_own_functions(
         return
     size, key = recipe.batch_size, jax.eval_shape(lambda: jax.random.key(0))
     places = jax.ShapeDtypeStruct((size,), jnp.int32)
-    objective = make_objective(model, task.loss)
+    losses = [turn.loss for turn in task.turns] or [task.loss]
 
     def learnt(state: TrainState, key: jax.Array, inputs: Any, targets: Any, places: Any) -> Any:
         batch = task.training_batch(key, key, inputs, targets, places, places)
-        return objective(state.params, state.batch_stats, batch, key)
+        return [
+            make_objective(model, loss)(state.params, state.batch_stats, batch, key)[0]
+            for loss in losses
+        ]
 
     def evaluated(state: TrainState, inputs: Any, targets: Any) -> Any:
         batch: Batch = task.evaluation_batch(inputs, targets, jnp.ones(size, jnp.float32))
         return make_eval_step(model, task, own=own_metrics(recipe))(state.evaluated, batch)
 
     examples = spec.examples_of(size)
-    loss, _ = jax.eval_shape(learnt, state, key, *examples, places)
-    if not jnp.issubdtype(loss.dtype, jnp.floating):
-        raise UserError(f"loss {recipe.loss.name} gives {loss.dtype}, which has no gradient")
+    for loss in jax.eval_shape(learnt, state, key, *examples, places):
+        if not jnp.issubdtype(loss.dtype, jnp.floating):
+            raise UserError(f"loss {recipe.loss.name} gives {loss.dtype}, which has no gradient")
     jax.eval_shape(evaluated, state, *examples)

@@ -135,15 +135,8 @@ class Program:
         check_factors(recipe.optimizer, self.abstract_state.params)
         self._sealer: Sealer | None = None
         check_own_functions(recipe, spec, task, self.abstract_state, self._model)
-        jitted = jax.jit(init, out_shardings=shardings(self.abstract_state))
-        self._init_compiled = self._timed(
-            "init",
-            # Called once a run: XLA's best code for random numbers takes seconds to make.
-            lambda: compile_with(
-                jitted.lower(jax.ShapeDtypeStruct((), jnp.uint32)),
-                _QUICK_COMPILE if mesh.devices.flat[0].platform == "cpu" else {},
-            ),
-        )
+        self._jitted_init = jax.jit(init, out_shardings=shardings(self.abstract_state))
+        self._init_compiled: Any = None
         self._train_compiled: Any = None
         self._many_compiled: Any = None
         self.rates = np.empty(0)
@@ -162,7 +155,22 @@ class Program:
 
     def init(self, seed: int) -> TrainState:
         """The state before the first step, with random parameters."""
+        self.compile_init()
         return self._init_compiled(jnp.uint32(seed))
+
+    def compile_init(self) -> None:
+        """Compiles what makes the first state, once; a run that goes on does not need it."""
+        if self._init_compiled is not None:
+            return
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        self._init_compiled = self._timed(
+            "init",
+            # Called once a run: XLA's best code for random numbers takes seconds to make.
+            lambda: compile_with(
+                self._jitted_init.lower(jax.ShapeDtypeStruct((), jnp.uint32)),
+                _QUICK_COMPILE if on_cpu else {},
+            ),
+        )
 
     def start(self, seed: int, inputs: Any) -> TrainState:
         """The state before the first step, fitted to the data where the model asks for that.

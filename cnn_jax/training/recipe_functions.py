@@ -15,6 +15,7 @@ from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.mesh import state_sharding
 from cnn_jax.layers.batch_axis import BatchAxis
 from cnn_jax.optimisation.frozen import frozen_pattern
+from cnn_jax.optimisation.in_turn import in_turn
 from cnn_jax.optimisation.lookahead import make_lookahead
 from cnn_jax.optimisation.optimizers import make_optimizer
 from cnn_jax.optimisation.schedules import make_schedule
@@ -55,13 +56,14 @@ def optimizer_of(
       model: its parameters are updated.
       plan: its durations in steps.
     """
-    return make_optimizer(
+    optimizer = make_optimizer(
         recipe.optimizer,
         schedule_of(recipe, plan),
         frozen_pattern(recipe.optimizer.freeze, model),
         parts_of(recipe, task, model),
         plan.steps,
     )
+    return in_turn(optimizer, [turn.moves for turn in task.turns]) if task.turns else optimizer
 
 
 def parts_of(recipe: Recipe, task: Task, model: nn.Module) -> list[str]:
@@ -102,7 +104,7 @@ def train_step_of(
     model = make_model(recipe, task)
     return make_train_step(
         model,
-        task.loss,
+        task.turns or task.loss,
         optimizer_of(recipe, task, model, plan),
         ema=recipe.ema,
         lookahead=make_lookahead(recipe.lookahead, plan.total),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +15,10 @@ from flax import linen as nn
 from cnn_jax.batch import Batch
 from cnn_jax.layers.batch_axis import WHOLE, BatchAxis, batch_axis, rising, updates_made
 from cnn_jax.optimisation.frozen import frozen_norms, stopped
+from cnn_jax.optimisation.in_turn import part_of
 from cnn_jax.optimisation.lookahead import SetBack
 from cnn_jax.state import TrainState, Variables, stream
-from cnn_jax.tasks import LossFn, Task
+from cnn_jax.tasks import LossFn, Task, Turn
 from cnn_jax.tasks.example_task import total
 
 Metrics = dict[str, jax.Array]
@@ -28,6 +30,9 @@ Layout = Callable[[Any], Any]
 
 OWN = "own:"
 """Before the names of sums of a user's own metrics, which may be those of the task."""
+
+_TURN_STREAM = 2**30
+"""Added to the place of a turn, whose key is folded out of a step's."""
 
 _AUXILIARY = re.compile(r"aux\d*_logits")
 
@@ -100,7 +105,7 @@ def make_objective(
 
 def make_train_step(
     model: nn.Module,
-    loss: LossFn,
+    loss: LossFn | Sequence[Turn],
     optimizer: optax.GradientTransformation,
     *,
     ema: float | None = None,
@@ -115,17 +120,17 @@ def make_train_step(
 ) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`.
 
-    The metrics are scalars `loss` and the parts that it names, of the batch before the update,
-    `update_norm` of what is added to all parameters together, and the vector
-    `grad_norms` (one norm a parameter array, in the order of `parameter_paths`), with
-    `update_norms` also the norms of what was added to the parameters. The gradient norms are
-    always there, so that a loss that is not finite can be explained after the fact: they cost
-    one pass over the gradients.
+    The metrics are scalars `loss` and the parts that it names, of the batch before the update (of
+    several losses their sum, and each by its name), `update_norm` of what is added to all
+    parameters together, and the vector `grad_norms` (one norm a parameter array, in the order of
+    `parameter_paths`), with `update_norms` also the norms of what was added to the parameters. The
+    gradient norms are always there, so that a loss that is not finite can be explained after the
+    fact: they cost one pass over the gradients.
 
     Args:
       model: module called with the inputs of a batch and `train`.
-      loss: applies it and gives the loss of each example.
-      optimizer: turns mean gradients into updates.
+      loss: applies it and gives the loss of each example; or several, which are taken in turn.
+      optimizer: turns mean gradients into updates; of turns, see `cnn_jax.optimisation.in_turn`.
       ema: decay per step of the moving averages, if any are kept; it rises to that value, see
         `cnn_jax.layers.batch_axis.rising`.
       lookahead: sets the variables back to their slow copy, if there is one.
@@ -139,12 +144,20 @@ def make_train_step(
       loaded: whether the run began with running statistics from elsewhere; those that begin with
         a mean of 0 and a variance of 1 keep less of it in the first steps.
     """
-    objective = make_objective(model, loss, frozen=frozen, axis=axis, gathered=gathered)
-    gradient = jax.value_and_grad(objective, has_aux=True)
+    several = isinstance(loss, Sequence)
+    turns = loss if isinstance(loss, Sequence) else (Turn("loss", "", loss),)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key = stream(state.seed, state.step, "dropout")
-        batch_stats = state.batch_stats
+    def descent(
+        loss: LossFn,
+        params: Any,
+        batch_stats: Any,
+        step: jax.Array,
+        batch: Batch,
+        key: jax.Array,
+    ) -> tuple[jax.Array, Metrics, Any, Any]:
+        """The loss, its parts, the gradients, and batch statistics."""
+        objective = make_objective(model, loss, frozen=frozen, axis=axis, gathered=gathered)
+        gradient = jax.value_and_grad(objective, has_aux=True)
         totals: Any = None
         # Unrolled, not scanned: on the CPU XLA's convolutions are slow inside a loop.
         for index in range(accumulate):
@@ -152,19 +165,34 @@ def make_train_step(
             if totals is not None:
                 # One part after the other: at once they would take the memory of the whole.
                 part, totals = jax.lax.optimization_barrier((part, totals))
-            made = None if loaded else state.step * accumulate + index
+            made = None if loaded else step * accumulate + index
             with updates_made(made):
                 (value, (batch_stats, parts)), grads = gradient(
-                    state.params, batch_stats, part, jax.random.fold_in(key, index)
+                    params, batch_stats, part, jax.random.fold_in(key, index)
                 )
             found = (value, parts, split(grads))
             totals = found if totals is None else jax.tree.map(jnp.add, totals, found)
         value, parts, grads = jax.tree.map(lambda total: total / accumulate, totals)
         if axis.name is not None:
             value, parts, grads = jax.lax.pmean((value, parts, grads), axis.name)
+        return value, parts, grads, batch_stats
 
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = stream(state.seed, state.step, "dropout")
+        params, batch_stats, opt_state = state.params, state.batch_stats, state.opt_state
+        found: Metrics = {}
+        moved = []
+        for place, turn in enumerate(turns):
+            drawn = jax.random.fold_in(key, _TURN_STREAM + place) if place else key
+            found[turn.name], parts, grads, batch_stats = descent(
+                turn.loss, params, batch_stats, state.step, batch, drawn
+            )
+            which = {"turn": place} if several else {}
+            updates, opt_state = optimizer.update(grads, opt_state, params, **which)
+            params = optax.apply_updates(params, updates)
+            found |= parts
+            moved.append((part_of(grads, turn.moves), updates))
+        grads, updates = jax.tree.map(lambda *each: sum(each[1:], each[0]), *moved)
         slow = state.slow
         if slow is not None:
             assert lookahead is not None
@@ -180,8 +208,8 @@ def make_train_step(
                 1 - rising(ema, state.step),
             )
         metrics = {
-            "loss": value,
-            **parts,
+            "loss": functools.reduce(jnp.add, [found[turn.name] for turn in turns]),
+            **found,
             "grad_norms": leaf_norms(grads),
             "update_norm": optax.tree.norm(updates),
         }

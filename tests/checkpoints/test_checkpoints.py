@@ -1,3 +1,4 @@
+import functools
 import gc
 
 import jax
@@ -9,6 +10,7 @@ from flax import linen as nn
 
 from cnn_jax import UserError, recipe
 from cnn_jax.checkpoints.checkpoints import Checkpoints, SaveError
+from cnn_jax.checkpoints.seal import Sealer, checksum, compiled_facts, host_checksum
 from cnn_jax.devices.mesh import make_mesh, replicated
 from cnn_jax.state import init_state
 from cnn_jax.tasks.classification import ACCURACY, LOSS
@@ -24,15 +26,15 @@ class Linear(nn.Module):
         return nn.Dense(self.classes, name="dense")(x.reshape(len(x), -1))
 
 
+@functools.cache
+def first(classes):
+    example = jax.ShapeDtypeStruct((2, 2, 1), jnp.float32)
+    make = jax.jit(lambda: init_state(1, Linear(classes), OPTIMIZER, example, average=True))
+    return make()
+
+
 def state(step=0, classes=3):
-    made = init_state(
-        jnp.uint32(1),
-        Linear(classes),
-        OPTIMIZER,
-        jax.ShapeDtypeStruct((2, 2, 1), jnp.float32),
-        average=True,
-    )
-    return made.replace(step=jnp.int32(step))
+    return first(classes).replace(step=jnp.int32(step))
 
 
 def template(like):
@@ -204,3 +206,20 @@ def test_what_is_not_there_is_named(checkpoints, tmp_path):
         Checkpoints(
             tmp_path / "empty" / "checkpoints", recipe.Checkpoints(), ACCURACY, read_only=True
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int32", "uint8", "bool"])
+def test_a_checksum_by_the_host_is_that_of_a_device(dtype):
+    """Of arrays of no, one and many parts."""
+    for shape in ((), (0,), (3, 5, 7), (3, 2**15)):
+        values = np.random.default_rng(0).integers(0, 200, shape).astype(jnp.dtype(dtype))
+        assert host_checksum(values) == int(jax.jit(checksum)(values))
+
+
+def test_the_seal_of_a_host_is_that_of_a_program():
+    values = {"a": jnp.arange(9.0).reshape(3, 3), "b": jnp.array([1, np.inf]), "c": jnp.int8(3)}
+    sealer = Sealer(values)
+    by_host = sealer(values)
+    sealer._facts = compiled_facts(values)
+    assert sealer(values) == by_host
+    assert by_host.wild == ["b"]

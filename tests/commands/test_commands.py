@@ -140,7 +140,7 @@ def test_mistakes_with_a_run_are_named(run, tmp_path, capsys):
     )
     (tmp_path / "text.png").write_text("no image")
     assert "text.png" in refused(capsys, "predict", path, tmp_path / "text.png")
-    assert "no image is given" in refused(capsys, "predict", path)
+    assert "nothing is given to be told" in refused(capsys, "predict", path)
     assert "--top 0" in refused(capsys, "predict", path, tmp_path / "text.png", "--top", "0")
 
 

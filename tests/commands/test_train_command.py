@@ -46,7 +46,7 @@ def test_every_task_has_a_default_recipe():
     assert set(DEFAULTS) == {*TASKS, "series", "text"}
     for task in TASKS:
         default = DEFAULTS[task]
-        recipe = default.choose(task, task, Data("folder:x"), PHOTOS, None).recipe
+        recipe = default.choose(task, task, Data("folder:x"), None, None).recipe
         assert recipe.task.name == resolved(recipe).task.name == task
 
 

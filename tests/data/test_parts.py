@@ -112,7 +112,7 @@ def test_copies_of_what_is_learnt_from_are_told():
     dataset = Dataset("a", ("x",), split(images[:6]), None, split(images[6:]), "here")
     assert Parts.of(dataset).twins() == ""
     copied = dataclasses.replace(dataset, test=split(images[4:]))
-    assert Parts.of(copied).twins() == "2 of the 6 test images are learnt from too, as copies"
+    assert Parts.of(copied).twins() == "2 of the 6 test examples are learnt from too, as copies"
 
 
 def test_of_large_sets_names_and_sizes_stand_for_the_content(tmp_path, monkeypatch):

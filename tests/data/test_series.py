@@ -16,7 +16,8 @@ from cnn_jax.data.series import load_series
 from cnn_jax.data.statistics import series_lengths
 from cnn_jax.defaults.series_recipe import choose_for_series, series_facts
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Data
+from cnn_jax.evaluation.series_to_tell import rows_of
+from cnn_jax.recipe import Columns, Data
 
 HEAD = """# A comment, of which one line holds a colon: and commas, too
 @problemName Toy
@@ -126,6 +127,40 @@ def test_numbers_are_told(tmp_path):
     with pytest.raises(UserError, match="of which nearly every series has one of its own"):
         load(f"series:{tmp_path}/b.csv")
     assert load(f"series:{tmp_path}/b.csv", kind="number").train.targets.shape == (8, 1)
+
+
+def test_the_next_values_and_the_speaker_stand_in_columns(tmp_path):
+    rows = [f"s{place // 3},{place},{place + 1},{place + 2},{place + 3}" for place in range(12)]
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join(["who,t0,t1,next,after", *rows]))
+    columns = Columns(targets=("next", "after"), group="who")
+    found = load_data(Data(f"series:{file}", columns=columns, folds=4, validation=0), kind="number")
+    assert found.class_names == ("next", "after")
+    assert found.train.inputs.shape == (9, 2, 1) and found.train.targets.shape == (9, 2)
+    np.testing.assert_array_equal(found.train.targets[:, 0], found.train.inputs[:, 1, 0] + 1)
+    # A fold is the series of one speaker.
+    assert len(set(found.test.groups.tolist())) == 1
+    assert not set(found.test.groups) & set(found.train.groups)
+    for columns, message in (
+        (Columns(group="speaker"), r"column of .* in --data.columns.group: .*speaker"),
+        (Columns(split="t0"), r"--data.columns.split is not for series"),
+        (
+            Columns(targets=("next", "after"), group="who"),
+            "a class stands in one; give --task.name regression",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            load(f"series:{file}", columns=columns)
+    (tmp_path / "a_TRAIN.csv").write_text("who,t,class\nx,1,a\ny,2,b\n")
+    (tmp_path / "a_TEST.csv").write_text("who,t,class\ny,1,a\n")
+    with pytest.raises(UserError, match=r"examples of one who in .* are both in the test and in"):
+        load(f"series:{tmp_path}/a", columns=Columns(group="who"))
+    # What is to be predicted has no next values yet.
+    new = tmp_path / "new.csv"
+    for text in ("t0,t1\n5,6\n", "5,6\n", "who,t0,t1\ns9,5,6\n", "t0,t1,next,after\n5,6,0,0\n"):
+        new.write_text(text)
+        known = Data("", columns=Columns(targets=("next", "after"), group="who"))
+        assert rows_of(new, (2, 1), known).series.tolist() == [[[5], [6]]]
 
 
 def test_arrays(tmp_path):

@@ -107,6 +107,7 @@ def test_all_programs_of_a_run_do_without_options_that_are_not_known(tiny, monke
     monkeypatch.setattr(compilation, "compiler_options", lambda *_: {"xla_nor_this": True})
     made = Experiment.of(tiny)
     made.program.compile_evaluation()
+    made.program.compile_init()
     assert compilation._unknown == {"xla_no_such", "xla_nor_this"}
 
 

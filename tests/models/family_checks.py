@@ -15,6 +15,7 @@ from flax import traverse_util
 from flax.core import Scope
 
 from cnn_jax import models
+from cnn_jax.layers.listening import _listeners
 from cnn_jax.models.cost import shapes
 
 BATCH = 4
@@ -43,7 +44,8 @@ def _seen_before(call, args, kwargs, context):
     arguments, structure = jax.tree.flatten((args, kwargs))
     avals = tuple(jax.typeof(x) if isinstance(x, jax.Array) else x for x in arguments)
     key = type(module), options, avals, structure, scope.is_mutable_collection("intermediates")
-    again = any(scope._collection(name) for name in collections)
+    # Who listens has to be told of every part, see `cnn_jax.models.body`.
+    again = bool(_listeners.get()) or any(scope._collection(name) for name in collections)
     if not scope.path or again or context.method_name != "__call__" or not _hashable(key):
         return call(*args, **kwargs)
     if key not in _layers_seen:

@@ -12,7 +12,7 @@ from cnn_jax.layers.basic import Conv, Dense
 from cnn_jax.models import registry
 from cnn_jax.models.cost import _stored, traced_count
 
-QUICK = ("lenet5", "simple_cnn", "resnet20")
+QUICK = ("lenet5", "simple_cnn", "resnet20", "fcn1d", "text_cnn")
 
 
 class Wrapped(nn.Module):
@@ -144,7 +144,7 @@ def test_stored_costs_are_those_that_are_counted(name):
 
 def test_costs_of_every_model_are_stored():
     # Other tests register nets of their own.
-    ours = [name for name in models.names("image") if models.entry(name).own is None]
+    ours = [name for name in models.names() if models.entry(name).own is None]
     assert sorted(_stored()) == ours
 
 

@@ -28,7 +28,7 @@ from cnn_jax.devices.mesh import make_mesh
 # The only models that take one size of images.
 FIXED_SIZE = {"lenet5"}
 # The only models whose parameters depend on the size of the images.
-SHAPED_BY_SIZE = {"lenet5_relu", "simple_cnn"}
+SHAPED_BY_SIZE = {"envnet", "lenet5_relu", "logmel_cnn", "piczak_cnn", "simple_cnn"}
 # Parts whose outputs are logits.
 LOGITS_OF = {"aux", "aux1", "aux2", "classifier", "low", "high"}
 BATCH = 4
@@ -36,18 +36,24 @@ BATCH = 4
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 F32, BF16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
 # One entry for every class, the first.
-NAMES = sorted({*models.names()} - {*models.names("tokens")})
+# Those that tell boxes are seen to in `tests/detection`.
+NAMES = sorted({*models.names()} - {*models.names("tokens")} - {*models.names("image", "boxes")})
 ONE_EACH = {models.entry(name).module: name for name in reversed(NAMES)}
 
 
 # Configurations of which tests of their families see to most.
 SEEN_ELSEWHERE = {
     "alexnet2012",
+    "deeplab",
     "densenet",
     "efficientnet",
     "efficientnet_lite",
+    "fc_densenet",
+    "fc_hardnet",
+    "fcn",
     "googlenet",
     "inception_v3",
+    "lraspp",
     "lenet5_relu, other size",
     "mobilenet_v1",
     "mobilenet_v3_small",
@@ -58,7 +64,9 @@ SEEN_ELSEWHERE = {
     "squeezenet",
 }
 # Whose gradients are those of kinds of layers that others have too.
-LIKE_OTHERS = SEEN_ELSEWHERE | {"airbench", "mobilenet_v3", "regnet", "wide_resnet"}
+LIKE_OTHERS = SEEN_ELSEWHERE | {
+    "airbench", "mobilenet_v3", "regnet", "segnet", "wide_resnet",
+}  # fmt: skip
 # Configurations that are compared with bfloat16, one of every kind of layer; their types are of
 # every class.
 ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
@@ -66,8 +74,9 @@ ALSO_IN_BFLOAT16 = {"lenet5", "mobilenet_v2", "resnet, bottleneck"}
 
 # Which take seconds to trace at their full size.
 DEEP = {
-    "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "googlenet",
-    "inception_v3", "mobilenet_v3_large", "mobilenet_v3_small",
+    "convnext_base", "densenet121", "efficientnet_b0", "efficientnet_lite0", "fc_densenet103",
+    "googlenet", "inception_v3", "lraspp_mobilenet_v3_large", "mobilenet_v3_large",
+    "mobilenet_v3_small",
 }  # fmt: skip
 
 
@@ -174,11 +183,15 @@ def logits_shape(name, shape):
 
 def other_size(name):
     *sides, c = models.entry(name).input_shape
+    if not sides:
+        return (c + 900,)
     if len(sides) == 1:
         return (sides[0] + 9, c)
     h, w = sides
     if name in FIXED_SIZE:
         return (h, w, c)
+    if name == "piczak_cnn":
+        return (h + 4, w + 9, c)
     return (h + 4, w + 9, 3) if h < 64 else (h - 32, w + 9, c)
 
 

@@ -29,10 +29,12 @@ NAMES = sorted(file.stem for file in FOLDER.glob("*.npz"))
 SECOND = {
     "convnext_tiny",
     "deeplabv3_mobilenet_v3_large",
+    "deeplabv3_resnet50",
     "densenet121",
     "efficientnet_lite0",
     "googlenet",
     "inception_v3",
+    "lraspp_mobilenet_v3_large",
     "mobilenet_v1",
     "shufflenet_v2_x0_5",
     "mobilenet_v3_small",

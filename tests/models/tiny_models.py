@@ -13,7 +13,7 @@ class Tiny:
 
     Attributes:
       name: of the entry.
-      shape: (h, w, c) of the images, or (t, c) of the series.
+      shape: (h, w, c) of the images, (t, c) of the series, or (t,) of the samples.
       options: of the model.
       same_start: a pattern of the paths of kernels that are the same for every key.
       unreached: a pattern of the paths of parameters that no gradient of the logits reaches.
@@ -62,6 +62,17 @@ TINY = {
         "vgg11_bn",
         (8, 8, 3),
         {"depths": (1, 2), "widths": (8, 8), "hidden": (16, 16), "pool_size": 2, "dropout": 0.1},
+    ),
+    "logmel_cnn": Tiny("logmel_cnn", (12, 9, 2), {"widths": (8, 8), "dropout": 0.1}),
+    "piczak_cnn": Tiny(
+        "piczak_cnn", (20, 8, 2), {"maps": 8, "hidden": (16, 16), "high": 5, "dropout": 0.1}
+    ),
+    "m11": Tiny("m11", (300,), {"first": 8, "widths": (8, 8), "depths": (1, 2)}),
+    "m34": Tiny("m34", (300,), {"first": 4, "widths": (4, 8), "depths": (1, 1)}, trained=False),
+    "envnet": Tiny(
+        "envnet",
+        (80,),
+        {"bands": 10, "maps": 8, "hidden": (16, 16), "pool": 2, "dropout": 0.1},
     ),
     "fcn1d": Tiny("fcn1d", (12, 2), {"widths": (8, 8, 8)}),
     "resnet1d": Tiny("resnet1d", (12, 2), {"widths": (8, 8), "kernels": (4, 3)}),

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import cnn_jax
+from benchmarks.series_table import ensemble
 from cnn_jax import Augment, Checkpoints, Data, Model, Series, Task, UserError, steps, train
 from cnn_jax.__main__ import main as command
 from cnn_jax.data import load
@@ -79,6 +81,37 @@ def test_a_run_learns_and_is_told(learnt):
     found = evaluate(top / "whole")
     assert found["accuracy"] == summary["test"]["accuracy"]
     assert found["nll"] == pytest.approx(summary["test"]["nll"], rel=1e-5)
+
+
+def test_averaged_with_itself_a_run_is_as_good(learnt):
+    top, _, summary = learnt
+    run = top / "whole"
+    assert ensemble([run, run]) == pytest.approx(100 * summary["test"]["accuracy"])
+
+
+def test_series_are_told_in_python(learnt, folder):
+    top, _, _ = learnt
+    model, file = cnn_jax.load(top / "whole"), folder / "Toy_TEST.ts"
+    expected = predict(restore(top / "whole"), [file])
+    for found, each in zip(model.predict(file), expected, strict=True):
+        assert found == each
+    ends = np.sum(~np.isnan(load(f"series:{folder}/Toy").test.inputs[..., 0]), axis=1)
+    series = [
+        values[:end]
+        for values, end in zip(load(f"series:{folder}/Toy").test.inputs, ends, strict=True)
+    ]
+    answers = model.answers(series)
+    assert answers.shape == (10, 2)
+    for row, each in zip(answers, expected, strict=True):
+        assert row.max() == pytest.approx(each.probabilities[0], rel=1e-5)
+    assert model.predict(series[0]).classes == expected[0].classes
+    for given, message in (
+        (["up"], "give an array of numbers"),
+        (np.zeros((4, 3)), "have 3 channels"),
+        (np.full((4, 2), np.inf), "hold infinite values"),
+    ):
+        with pytest.raises(UserError, match=message):
+            model.predict(given)
 
 
 def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cnn_jax import Checkpoints, Data, Model, Optimizer, Preprocess, UserError, steps, train
+from cnn_jax import Checkpoints, Data, Model, Optimizer, Preprocess, UserError, load, steps, train
 from cnn_jax.__main__ import main as command
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.evaluation.evaluate import evaluate
@@ -125,6 +125,11 @@ def test_texts_are_told_with_the_windows_that_decided(trained, tmp_path, capsys,
     assert good.probabilities[0] > 0.6 and sum(good.probabilities) == pytest.approx(1)
     first = deciding_windows(restored, ["the plot was awful of a unheard"])[0][0]
     assert "awful" in first.words and first.share > 0
+    model = load(folder)
+    assert model.predict("Who is GREAT, unheard?").classes == good.classes
+    assert model.answers(["the plot was awful"])[0, 0] == pytest.approx(bad.probabilities[0])
+    with pytest.raises(UserError, match="was trained on texts: give one, or a list of them"):
+        model.predict(np.zeros((2, 3)))
 
     (tmp_path / "lines.txt").write_text("great film\n\nawful film\n")
     run = str(folder)

@@ -7,7 +7,7 @@ import pytest
 from flax import traverse_util
 
 from benchmarks.speed import inputs, worker_flax, worker_ours
-from benchmarks.speed.cases import BATCHES, CASES, LEARNING_RATE, Inputs, draw_images
+from benchmarks.speed.cases import BATCHES, CASES, LEARNING_RATE, Inputs, draw_examples
 from benchmarks.speed.nets_flax import NETS
 from cnn_jax import models
 from cnn_jax.models.cost import multiply_adds, shapes
@@ -24,8 +24,8 @@ TINY = {
 @pytest.mark.parametrize("net", CASES)
 def test_plain_flax_nets_have_our_variables_and_cost(net):
     case = CASES[net]
-    shape = (case.side, case.side, case.channels)
-    ours = models.create(case.model, case.classes, **case.options)
+    shape = case.shape
+    ours = models.create(case.model, case.classes, **case.all_options)
     plain = NETS[net](classes=case.classes)
     assert NETS.keys() == CASES.keys()
 
@@ -46,7 +46,7 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("net", ["resnet20", "airbench94"])
+@pytest.mark.parametrize("net", ["resnet20", "airbench94", "fcn1d", "text_cnn"])
 def test_ours_and_plain_flax_lose_the_same(net, written):
     case = dataclasses.replace(CASES[net], side=16, batch=4)
     folder = written(net, case)
@@ -63,7 +63,7 @@ def test_ours_and_plain_flax_lose_the_same(net, written):
         assert one.evaluate(1) > 0
     assert ours.losses(3) == first
     # The updates are no rounding: losses that agree tell that gradients and momentum do.
-    assert abs(first[2] / first[0] - 1) > 1e-3
+    assert abs(first[2] / first[0] - 1) > 5e-4
 
 
 def test_the_loop_does_so_many_steps(written):
@@ -77,7 +77,7 @@ def test_files_hold_the_same_weights_twice(written):
     case = CASES["simple_cnn"]
     folder = written("simple_cnn", dataclasses.replace(case, batch=2))
     ours, torch = (Inputs.read(folder, "simple_cnn", kind) for kind in ("paths", "torch"))
-    assert ours.images.shape == (2 * BATCHES, 28, 28, 1)
+    assert ours.examples.shape == (2 * BATCHES, 28, 28, 1)
     np.testing.assert_array_equal(
         torch.weights["conv1.weight"], ours.weights["params/conv1/kernel"].transpose(3, 2, 0, 1)
     )
@@ -87,7 +87,7 @@ def test_files_hold_the_same_weights_twice(written):
 
 
 def test_images_are_always_the_same():
-    first, again = (draw_images(TINY["resnet20"]) for _ in range(2))
+    first, again = (draw_examples(TINY["resnet20"]) for _ in range(2))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert first[0].dtype == np.uint8

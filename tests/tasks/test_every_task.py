@@ -1,7 +1,6 @@
 """What holds of every task: one test of each promise that the trainer relies on."""
 
 import dataclasses
-import functools
 import json
 import os
 import subprocess
@@ -14,13 +13,14 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task, models
+from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task
 from cnn_jax.batch import Batch
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.data.sound_files import END
 from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
 from cnn_jax.state import init_state
-from cnn_jax.tasks import TASKS, make_task
+from cnn_jax.tasks import TASKS, input_kinds, make_task
 from cnn_jax.training.evaluator import Evaluator, make_model
 from cnn_jax.training.step import make_train_step
 
@@ -35,24 +35,81 @@ ANGLES = RANDOM.uniform(0, 360, (N, 1)).astype(np.float32)
 MASKS = (IMAGES[..., 0] > 127).astype(np.uint8)
 MASKS[0] = 255  # nothing is known of it
 MASKS[2, 2:5] = 255
+CLASSES = np.arange(N, dtype=np.int32) % 3
+SERIES = RANDOM.normal(size=(N, 12, 2)).astype(np.float32)
+SERIES[::3, 7:] = np.nan  # these end there
+SERIES[0] = SERIES[0, 0] * np.float32(0)  # stands still
+TEXTS = RANDOM.integers(1, 12, (N, 9)).astype(np.int32)
+TEXTS[::3, 5:] = 0
+TEXTS[0] = 0  # no word
+SOUNDS = RANDOM.integers(-9000, 9000, (N, 700)).astype(np.int16)
+SOUNDS[::3, 90:] = END
+SOUNDS[0, :90] = 0  # silence
 
-# Name, task, loss, targets, what they are called.
+# Of each picture up to two squares, one bright and one dark, of which a few are there in none.
+SIDE = 32
+CORNERS = RANDOM.integers(0, 12, (N, 2, 2)) + np.array([[0, 0], [0, 16]])
+BOXES = {
+    "boxes": np.concatenate([CORNERS, np.minimum(CORNERS + 12, SIDE)], -1).astype(np.float32),
+    "there": np.arange(2 * N).reshape(N, 2) % 5 > 0,
+    "box_class": np.tile(np.arange(2, dtype=np.int32), (N, 1)),
+    "box_flags": np.zeros((N, 2), np.int8),
+    "box_area": np.full((N, 2), 144.0, np.float32),
+}
+BOXES["there"][0] = False
+SQUARES = np.full((N, SIDE, SIDE, 1), 120, np.uint8)
+for image, boxes, there in zip(SQUARES, BOXES["boxes"].astype(int), BOXES["there"], strict=True):
+    for (top, left, bottom, right), level, drawn in zip(boxes, (255, 0), there, strict=True):
+        if drawn:
+            image[top:bottom, left:right] = level
+DETECTOR = Model(
+    "fcos",
+    options={
+        "body": "simple_cnn",
+        "body_options": {"widths": (4, 8, 8)},
+        "at": (4, 8),
+        "extra_levels": 0,
+        "channels": 8,
+        "head_depth": 1,
+        "head_norm": "none",
+        "detections": 8,
+    },
+)
+
+# What is given, and a net for it.
+INPUTS = {
+    "image": (IMAGES, Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})),
+    "pixels": (IMAGES, Model("unet", options={"width": 4, "depth": 2, "norm": "none"})),
+    "boxes": (SQUARES, DETECTOR),
+    "series": (SERIES, Model("fcn1d", options={"widths": (16,), "kernels": (4,)})),
+    "sound": (SOUNDS, Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})),
+    "tokens": (
+        TEXTS, Model("text_cnn", options={"embedding": 8, "maps": 8, "dropout": 0.0})
+    ),
+}  # fmt: skip
+
+# Name, task, loss, targets, what they are called; and what is given, where it is no image.
 KINDS = {
-    "classification": (Task(), Loss(), np.arange(N, dtype=np.int32) % 3, "abc"),
+    "classification": (Task(), Loss(), CLASSES, "abc"),
     "binary": (Task("binary"), Loss(), np.arange(N, dtype=np.int32) % 2, "ab"),
     "tagging": (Task("tagging"), Loss(), TAGS, "xyz"),
     "regression": (Task("regression"), Loss(), NUMBERS, "de"),
     "angle": (Task("regression", {"angle": True}), Loss(), ANGLES, "a"),
     "bins": (Task("regression", {"bins": 11}), Loss("bins"), NUMBERS, "de"),
-    "segmentation": (Task("segmentation"), Loss(), MASKS, "ab"),
+    "segmentation": (Task("segmentation"), Loss(), MASKS, "ab", "pixels"),
+    "detection": (Task("detection"), Loss(), BOXES, "ab", "boxes"),
+    "series": (Task(), Loss(), CLASSES, "abc", "series"),
+    "forecast": (Task("regression"), Loss(), NUMBERS, "de", "series"),
+    "sounds": (Task(), Loss(), CLASSES, "abc", "sound"),
+    "noises": (Task("tagging"), Loss(), TAGS, "xyz", "sound"),
+    "texts": (Task(), Loss(), CLASSES, "abc", "tokens"),
+    "topics": (Task("tagging"), Loss(), TAGS, "xyz", "tokens"),
 }
-
-VECTOR = Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})
-PIXELS = Model("unet", options={"width": 4, "depth": 2, "norm": "none"})
-
-
-def net_of(kind):
-    return PIXELS if kind == "segmentation" else VECTOR
+OF_IMAGES = [
+    kind
+    for kind, (_, _, _, _, *given) in KINDS.items()
+    if INPUTS[(*given, "image")[0]][0] is IMAGES
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,18 +122,22 @@ class Made:
 
 
 def made(kind, **fields):
-    task, loss, targets, names = KINDS[kind]
+    task, loss, targets, names, *given = KINDS[kind]
+    inputs, model = INPUTS[given[0] if given else "image"]
     recipe = Recipe(
         "toy",
         task=task,
         loss=loss,
-        model=net_of(kind),
+        model=model,
         optimizer=Optimizer("adam", learning_rate=0.01),
         batch_size=8,
     )
     recipe = dataclasses.replace(recipe, **fields)
-    split = Split(IMAGES, targets)
-    spec = data_spec(Dataset("toy", tuple(names), split, None, split, "here"))
+    split = Split(inputs, targets)
+    words = tuple("abcdefghij") if inputs is TEXTS else ()
+    spec = data_spec(
+        Dataset("toy", tuple(names), split, None, split, "here", words=words, rate=8000)
+    )
     value = make_task(recipe, spec)
     return Made(recipe, split, spec, value, make_model(recipe, value))
 
@@ -86,17 +147,23 @@ def kind(request):
     return request.param
 
 
-@functools.cache
-def _variables(outputs, name):
-    """Of a net with so many outputs: compiled once for all tasks that have as many."""
-    net = VECTOR if name == VECTOR.name else PIXELS
-    model = models.create(net.name, outputs, **net.options)
-    example = jax.ShapeDtypeStruct((8, 8, 1), jnp.float32)
-    return jax.jit(lambda: init_state(0, model, optax.sgd(0.1), example))().variables
+_VARIABLES = {}
 
 
 def variables_of(each):
-    return _variables(each.task.outputs, each.recipe.model.name)
+    """Of its net: compiled once for all tasks that have as many outputs of the same inputs."""
+    key = each.task.outputs, each.recipe.model.name, each.spec.input_kind
+    if key not in _VARIABLES:
+        begun = jax.jit(lambda: init_state(0, each.model, optax.sgd(0.1), each.task.example()))()
+        _VARIABLES[key] = begun.variables
+    return _VARIABLES[key]
+
+
+def first(each, count, start=0):
+    """Inputs and targets of the first examples."""
+    return jax.tree.map(
+        lambda leaf: leaf[start : start + count], (each.split.inputs, each.split.targets)
+    )
 
 
 def numbers(metrics):
@@ -105,6 +172,7 @@ def numbers(metrics):
 
 def test_all_tasks_are_here():
     assert {task.name for task, *_ in KINDS.values()} == set(TASKS)
+    assert set(INPUTS) - {"pixels", "boxes"} == set(input_kinds.INPUTS)
 
 
 def test_each_example_counts_once_whatever_the_batch(kind):
@@ -125,12 +193,13 @@ def test_each_example_counts_once_whatever_the_batch(kind):
 def test_without_changes_training_sees_what_evaluation_sees(kind):
     each = made(kind, augment=Augment())
     key, places = jax.random.key(0), jnp.arange(8)
-    inputs, targets = each.split.inputs[:8], each.split.targets[:8]
+    inputs, targets = first(each, 8)
     learnt = each.task.training_batch(key, key, inputs, targets, places, places)
     judged = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
     jax.tree.map(np.testing.assert_array_equal, learnt, judged)
 
 
+@pytest.mark.parametrize("kind", OF_IMAGES)
 def test_what_is_told_of_a_mirror_image_is_told_of_the_image(kind):
     """With both views averaged: mirroring the example and undoing it changes nothing."""
     each = made(kind, views="mirror")
@@ -143,7 +212,7 @@ def test_what_is_told_of_a_mirror_image_is_told_of_the_image(kind):
         return each.task.answers(each.task.infer(apply, each.task.prepared(images)))
 
     one, other = told(IMAGES[:4]), told(IMAGES[:4, :, ::-1])
-    if each.recipe.model.name == PIXELS.name:
+    if each.recipe.model.name == "unet":
         other = other[:, :, ::-1]  # what is told of places is mirrored with them
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
@@ -159,13 +228,15 @@ def step_of(each):
 
 def test_a_batch_can_be_learnt_by_heart(kind):
     each = made(kind)
-    inputs, targets = each.split.inputs[1:9], each.split.targets[1:9]
+    inputs, targets = first(each, 8, start=1)
     batch = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
     state, step = step_of(each)
     step, losses = jax.jit(step), []
     for _ in range(150):
         state, metrics = step(state, batch)
-        losses.append(float(metrics["loss"]))
+        # What a centre can lose is no less than the entropy of what it learns.
+        parts = [float(metrics[part.name]) for part in each.task.PARTS]
+        losses.append(sum(parts) if kind == "detection" else float(metrics["loss"]))
     # What bins can reach is the entropy of their two shares.
     least = 0.0
     if kind == "bins":
@@ -211,25 +282,31 @@ def test_a_step_lowers_for_accelerators(kind):
     """With static shapes, and nothing that calls back to the host."""
     each = made(kind)
     state, step = step_of(each)
-    batch = each.task.evaluation_batch(each.split.inputs[:8], each.split.targets[:8], jnp.ones(8))
+    batch = each.task.evaluation_batch(*first(each, 8), jnp.ones(8))
     text = jax.export.export(jax.jit(step), platforms=["cuda", "tpu"])(state, batch).mlir_module()
     assert "callback" not in text and "tensor<?" not in text
 
 
 def test_padding_may_hold_anything(kind):
     each = made(kind)
-    batch = each.task.evaluation_batch(each.split.inputs[:4], each.split.targets[:4], jnp.ones(4))
+    batch = each.task.evaluation_batch(*first(each, 4), jnp.ones(4))
     variables = variables_of(each)
     outputs = each.model.apply(variables, batch.inputs, train=False)
-    plain = each.task.sums(outputs, batch)
+    plain, kept = each.task.sums(outputs, batch), each.task.records(outputs, batch)
 
     def padded(values):
-        return jnp.concatenate([values, jnp.full_like(values[:2], jnp.nan)])
+        anything = jnp.nan if jnp.issubdtype(values.dtype, jnp.floating) else 1
+        return jnp.concatenate([values, jnp.full_like(values[:2], anything)])
 
     longer = Batch(
-        padded(batch.inputs), jax.tree.map(padded, batch.targets), jnp.array([1.0] * 4 + [0.0] * 2)
+        jax.tree.map(padded, batch.inputs),
+        jax.tree.map(padded, batch.targets),
+        jnp.array([1.0] * 4 + [0.0] * 2),
     )
-    found = each.task.sums(padded(outputs), longer)
+    told = jax.tree.map(padded, outputs)
+    found = each.task.sums(told, longer)
+    for name, value in each.task.records(told, longer).items():
+        np.testing.assert_allclose(value[:4], kept[name], rtol=1e-6, err_msg=name)
     for name, value in plain.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
@@ -255,7 +332,7 @@ def several_devices():
             for name, value in judged[0].items()
             if not np.isclose(value, judged[1][name], rtol=1e-5, atol=1e-6, equal_nan=True)
         }
-        batch = each.task.evaluation_batch(IMAGES[:16], each.split.targets[:16], jnp.ones(16))
+        batch = each.task.evaluation_batch(*first(each, 16), jnp.ones(16))
         state, step = step_of(each)
         losses = []
         for mesh in (one, all_):

@@ -29,6 +29,13 @@ tiles, take most of their time to read the kernel, which a product does faster."
 FEW_FOR_KERNEL = 128
 """The same for gradients with respect to kernels, whose other form reads them less."""
 
+FEW_FOR_MAPS = 2.5
+"""As `FEW_PIXELS`, for each map that is given, for convolutions to many maps whose kernel is wide
+or steps over pixels; twice as many where it is wide."""
+
+WIDE = 5
+"""Sides of a kernel from which it is wide."""
+
 FEW_BETWEEN_STEPS = 64
 """As `FEW_PIXELS`, for each map of the output, for gradients of convolutions that step over
 pixels: they are several small ones, and of a product's time putting patches together is the less
@@ -39,6 +46,13 @@ FEW_MAPS = 8
 
 MANY_FEATURES = 128
 """From so many on little of a product's time is what putting the patches together takes."""
+
+MANY_PAIRS = 2**14
+"""Of a map of the input and one of the output. From so many on XLA's own gradients with respect to
+kernels larger than the image are the fastest, which skip what meets no pixel."""
+
+FEW_IMAGES = 8
+"""Up to so many XLA's own gradients with respect to wide kernels of few maps are faster."""
 
 FEW_NUMBERS = 2**16
 """In all patches, which are put together in less time than XLA's own convolutions take to begin."""
@@ -119,7 +133,7 @@ class Shapes(NamedTuple):
         """Whether the value is to be a product of patches."""
         pays = self.features >= MANY_FEATURES or self._numbers <= FEW_NUMBERS
         few = self.pixels <= FEW_PIXELS and pays
-        return self.one_patch or self.kernel_is_larger or few
+        return self.one_patch or self.kernel_is_larger or few or self._few_for(self.features)
 
     @property
     def input_by_patches(self) -> bool:
@@ -130,14 +144,36 @@ class Shapes(NamedTuple):
             for size, stride, out in zip(self.sizes, self.strides, self.outs, strict=True)
         )
         if self.strides == (1, 1):
-            return larger or self.pixels <= FEW_PIXELS or self.channels < FEW_MAPS
+            few = self.pixels <= FEW_PIXELS or self._few_for(self.channels)
+            return larger or few or self.channels < FEW_MAPS
         few = self.pixels <= FEW_BETWEEN_STEPS * self.features
         return larger or few or self.channels < FEW_MAPS
+
+    def _few_for(self, given: int) -> bool:
+        """Whether pixels are few for a product that gives so many maps, see `FEW_FOR_MAPS`."""
+        wide = min(self.sizes) >= WIDE
+        steps = self.strides != (1, 1) and min(self.sizes) > 1
+        if given < MANY_FEATURES or not (wide or steps):
+            return False
+        return self.pixels <= FEW_FOR_MAPS * given * (1 + wide)
 
     @property
     def kernel_by_patches(self) -> bool:
         """Whether the gradient with respect to the kernel is to be."""
-        return self.one_patch or self.pixels <= FEW_FOR_KERNEL
+        # Of few maps to many the shifted gradient is more to write than patches are.
+        fans_out = self.strides != (1, 1) and MANY_FEATURES <= self.channels <= self.features / 4
+        few = self.pixels <= FEW_FOR_KERNEL or (fans_out and self.pixels <= 4 * self.features)
+        return self.one_patch or few
+
+    @property
+    def kernel_by_xla(self) -> bool:
+        """Whether XLA's own gradient with respect to the kernel is to be taken, no product."""
+        if self.strides != (1, 1) or self.one_patch:
+            return False
+        if self.kernel_is_larger:
+            return self.pixels > FEW_FOR_KERNEL / 2 and self.channels * self.features >= MANY_PAIRS
+        few = self.batch <= FEW_IMAGES and self.pixels > FEW_FOR_KERNEL
+        return few and self.sizes == (5, 5) and self.channels <= 16 < self.features <= 64
 
     @property
     def tiles_pay(self) -> bool:

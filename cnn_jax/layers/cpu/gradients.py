@@ -90,6 +90,9 @@ def _backward(
         of_x = strided_input_gradient(gradient, kernel, shapes.sides, strides, pads)
     if matrix is not None and alone:
         of_kernel = kernel_gradient_by_unrolled_kernel(x, gradient, shapes.sizes, strides, pads)
+    elif shapes.kernel_by_xla:
+        back = jax.linear_transpose(lambda k: convolve(x, k, strides, pads, 1, (1, 1)), kernel)
+        (of_kernel,) = back(gradient)
     elif shapes.kernel_by_patches:
         of_kernel = kernel_gradient_by_patches(x, gradient, shapes.sizes, strides, pads)
     else:

@@ -11,6 +11,10 @@ from flax import linen as nn
 from cnn_jax.layers.basic import BatchNorm, Conv
 from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
 from cnn_jax.layers.cpu.norm import cpu_normalise
+from cnn_jax.layers.cpu.regions import cpu_cut
+from cnn_jax.layers.cpu.words import convolve_words
+from cnn_jax.layers.roi_align import RoiAlign
+from cnn_jax.layers.text import WordConv
 from cnn_jax.layers.upsampling import TransposedConv
 
 
@@ -21,6 +25,7 @@ def layers_for(
     convolutions: bool = True,
     winograd: bool = True,
     normalisation: bool = True,
+    words: bool = True,
 ) -> AbstractContextManager[Any]:
     """Within it models are traced with the layers that are fast on a platform.
 
@@ -33,6 +38,7 @@ def layers_for(
       convolutions: whether convolutions are among them.
       winograd: whether those of `winograd` are.
       normalisation: whether batch normalisation is.
+      words: whether convolutions over words are; only where one device has the whole batch.
     """
 
     def replace(
@@ -42,10 +48,16 @@ def layers_for(
         if convolutions and isinstance(module, Conv) and name == "convolve":
             return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
         if convolutions and isinstance(module, TransposedConv) and name == "spread":
-            return cpu_spread(*args, module.strides, winograd=winograd, alone=alone)
+            x, kernel = args
+            return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
+        if alone and isinstance(module, RoiAlign) and name == "cut":
+            return cpu_cut(*args, side=module.side)
+        if words and isinstance(module, WordConv) and name == "convolve" and devices == 1:
+            of_words = convolve_words(*args, **kwargs)
+            return method(*args, **kwargs) if of_words is None else of_words
         return method(*args, **kwargs)
 
     return nn.intercept_methods(replace) if platform == "cpu" else nullcontext()

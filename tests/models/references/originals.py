@@ -44,7 +44,7 @@ def numbered(theirs, numbers, first=1):
 _LAYERS = {"pool": "maxpool", **numbered("layer", range(1, 5))}
 _EFFICIENTNET = {"stem": "features.0", **numbered("features.", range(1, 8)), "last": "features.8"}
 
-_SHALLOW = {"body_options": {"depths": (1, 2, 2, 2)}}
+_SHALLOW = {"body_options": {"depths": (1, 1, 1, 2)}}
 _RESNET_BODY = {f"body/{ours}": f"backbone.{theirs}" for ours, theirs in _LAYERS.items()}
 _AUXILIARY = {"aux": "aux_classifier"}
 _UNTRAINED = {"weights": None, "weights_backbone": None}

@@ -3,7 +3,7 @@
 from torchvision.models import resnet
 from torchvision.models.segmentation import deeplabv3, fcn
 
-DEPTHS = (1, 2, 2, 2)
+DEPTHS = (1, 1, 1, 2)
 
 
 def _body():

@@ -20,7 +20,7 @@ from cnn_jax import models
 
 print("| model | input | parameters | multiply-adds | parameters as in | error |")
 print("|---|---|---:|---:|---|---:|")
-for name in models.names():
+for name in models.names("image"):
     cost, (height, width, channels) = models.count(name), models.entry(name).input_shape
     assert cost["parameters"] == COUNTS[name]
     error = ""

@@ -1,0 +1,1 @@
+"""Parts of detectors: pure functions of boxes, with static shapes."""

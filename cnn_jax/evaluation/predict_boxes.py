@@ -1,0 +1,196 @@
+"""What is where in a user's own pictures: a COCO JSON, and the pictures with boxes drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cnn_jax.data.fitting import content as held
+from cnn_jax.data.framing import framed
+from cnn_jax.data.images import UnreadableImage, decode, in_threads
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.drawn_boxes import drawn
+from cnn_jax.evaluation.pictures import STANDARD_INPUT, content
+from cnn_jax.evaluation.predict import Answers
+from cnn_jax.restored import Restored
+
+_BATCH = 8
+
+SCORE = 0.3
+"""Boxes of a lower score are not drawn, where none has been chosen on the validation part."""
+
+
+class Placed(NamedTuple):
+    """What was found in pictures.
+
+    Attributes:
+      rows: what is listed, one or more rows a picture.
+      written: says what was written where.
+      bad: pictures that cannot be read.
+    """
+
+    rows: list[dict[str, Any]]
+    written: list[str]
+    bad: list[UnreadableImage]
+
+
+class _Picture(NamedTuple):
+    file: Path
+    encoded: bytes
+    pixels: np.ndarray
+    size: tuple[int, int]
+
+
+def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: int) -> Placed:
+    """Finds objects in pictures, and writes what is found to a folder.
+
+    It gets `detections.json`, in the form of COCO with a score at each annotation and boxes in
+    pixels of the files, and each picture with the boxes drawn that reach the score which was the
+    best on the validation part.
+
+    Args:
+      restored: a detector.
+      files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input.
+      folder: is made if it is not there.
+      top: how many of the surest boxes are listed for a picture.
+
+    Raises:
+      UserError: the folder cannot be written to.
+    """
+    apply, names = Answers(restored), restored.spec.class_names
+    least = float((restored.chosen or {}).get("score", SCORE))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    bad: list[UnreadableImage] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for start in range(0, len(files), _BATCH):
+            batch = in_threads(
+                lambda file: _read(restored, file), [(each,) for each in files[start:][:_BATCH]]
+            )
+            bad += [each for each in batch if isinstance(each, UnreadableImage)]
+            read = [each for each in batch if isinstance(each, _Picture)]
+            if not read:
+                continue
+            for each, boxes, scores, classes in _told(restored, apply, read, full=start > 0):
+                images.append(_image(each, len(images) + 1))
+                annotations += _annotations(images[-1]["id"], boxes, scores, classes, annotations)
+                rows += _rows(each, boxes[:top], scores[:top], classes[:top], names)
+                sure = scores >= least
+                titles = [
+                    f"{names[label]} {score:.2f}"
+                    for label, score in zip(classes[sure], scores[sure], strict=True)
+                ]
+                picture = drawn(_whole(each), boxes[sure], classes[sure].tolist(), titles)
+                picture.save(folder / _name(each.file, images), quality=90)
+        told = {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": i, "name": name} for i, name in enumerate(names, 1)],
+        }
+        (folder / "detections.json").write_text(json.dumps(told))
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be written: {error.strerror or error}") from None
+    count = f"{len(annotations):,} boxes in {len(images):,} picture{'s' * (len(images) != 1)}"
+    written = [
+        f"{folder / 'detections.json'}: {count}",
+        f"{folder}: the pictures, with boxes from a score of {least:.2f} on",
+    ]
+    return Placed(rows, written, bad)
+
+
+def _read(restored: Restored, file: Path) -> _Picture | UnreadableImage:
+    height, width, channels = restored.spec.evaluated_shape
+    try:
+        encoded = content(file)
+        fit = restored.recipe.data.fit
+        return _Picture(file, encoded, *framed(encoded, str(file), (height, width, channels), fit))
+    except UnreadableImage as error:
+        return error
+
+
+def _told(
+    restored: Restored, apply: Answers, read: Sequence[_Picture], *, full: bool
+) -> list[tuple[_Picture, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each picture boxes (k, 4) in pixels of its file, scores (k,) and classes (k,)."""
+    pixels = np.stack([each.pixels for each in read])
+    if full and len(read) < _BATCH:  # so that it need not be compiled again
+        pixels = np.concatenate([pixels, np.repeat(pixels[:1], _BATCH - len(read), axis=0)])
+    told = apply(pixels)
+    found = []
+    for place, each in enumerate(read):
+        there = told["classes"][place] >= 0
+        size = np.array(each.size, np.int32)
+        inner = held(size, pixels.shape[1], pixels.shape[2], restored.recipe.data.fit)
+        boxes = told["boxes"][place][there] * np.tile(size / inner, 2)
+        boxes = np.clip(boxes, 0, np.tile(size, 2))
+        found.append((each, boxes, told["scores"][place][there], told["classes"][place][there]))
+    return found
+
+
+def _image(each: _Picture, number: int) -> dict[str, Any]:
+    height, width = each.size
+    name = str(each.file).encode(errors="backslashreplace").decode()
+    return {"id": number, "file_name": name, "height": height, "width": width}
+
+
+def _annotations(
+    image: int,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    classes: np.ndarray,
+    before: Sequence[Any],
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": len(before) + place,
+            "image_id": image,
+            "category_id": int(label) + 1,
+            "bbox": [round(each, 2) for each in _sides(box)],
+            "area": round(float(np.prod(box[2:] - box[:2])), 2),
+            "iscrowd": 0,
+            "score": round(float(score), 5),
+        }
+        for place, (box, score, label) in enumerate(zip(boxes, scores, classes, strict=True), 1)
+    ]
+
+
+def _rows(
+    each: _Picture, boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {
+            "image": str(each.file),
+            "class": names[label],
+            "score": round(float(score), 4),
+            **dict(zip(_SIDES, (round(side) for side in _sides(box)), strict=True)),
+        }
+        for box, score, label in zip(boxes, scores, classes, strict=True)
+    ]
+    return rows or [{"image": str(each.file), "class": "nothing"}]
+
+
+_SIDES = ("left", "top", "width", "height")
+
+
+def _sides(box: np.ndarray) -> tuple[float, float, float, float]:
+    top, left, bottom, right = map(float, box)
+    return left, top, right - left, bottom - top
+
+
+def _whole(each: _Picture) -> Image.Image:
+    return Image.fromarray(decode(each.encoded, channels=3))
+
+
+def _name(file: Path, images: Sequence[dict[str, Any]]) -> str:
+    """What a picture is called in the folder; of several of one name the later have a number."""
+    stem = "standard_input" if file == STANDARD_INPUT else file.stem
+    stem = stem.encode(errors="replace").decode()
+    again = sum(Path(each["file_name"]).stem == file.stem for each in images[:-1])
+    return f"{stem}-{again + 1}.jpg" if again else f"{stem}.jpg"
