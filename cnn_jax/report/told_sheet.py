@@ -41,10 +41,8 @@ def told_sheet(restored: Restored, examples: Examples, count: int = 6) -> Image.
     """
     places = np.unique(np.linspace(0, len(examples) - 1, count).astype(int))
     shown = examples.decoded(places)
-    if not is_spatial(fields_of(shown.targets)):
-        raise UserError(
-            "--pictures is for models that tell what is where in an image; leave it out"
-        )
+    if all(field.kind != "mask" for field in fields_of(shown.targets).values()):
+        raise UserError("--pictures is for models that tell a class of every pixel; leave it out")
     spec, colours = restored.spec, class_colours(restored.spec)
     task: Any = make_task(restored.recipe, spec)
     model = make_model(restored.recipe, task)
