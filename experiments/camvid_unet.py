@@ -40,7 +40,7 @@ recipe = Recipe(
     schedule=Schedule("cosine", warmup=percent(5)),
     checkpoints=Checkpoints(every=epochs(4)),
     batch_size=4,
-    duration=epochs(24),
+    duration=epochs(40),
     validate_every=epochs(4),
     ema=0.998,
 )

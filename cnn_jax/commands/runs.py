@@ -56,8 +56,8 @@ class Evaluate:
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
     pictures: Path | None = None
-    """Draw some of the examples with what is true and what is told over them, where that has a
-    place in an image, as a PNG."""
+    """Draw some of the examples with what is true and what is told of each pixel over them, as a
+    PNG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
     weights: Path | None = None

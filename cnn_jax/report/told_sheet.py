@@ -11,7 +11,7 @@ from PIL import Image
 
 from cnn_jax.augment import moved_targets
 from cnn_jax.data.dataset import Examples
-from cnn_jax.data.fields import VOID, fields_of, is_spatial
+from cnn_jax.data.fields import VOID, fields_of
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.mask_pictures import class_colours, in_colour, legend, over
 from cnn_jax.report.contact_sheet import contact_sheet
@@ -41,10 +41,8 @@ def told_sheet(restored: Restored, examples: Examples, count: int = 6) -> Image.
     """
     places = np.unique(np.linspace(0, len(examples) - 1, count).astype(int))
     shown = examples.decoded(places)
-    if not is_spatial(fields_of(shown.targets)):
-        raise UserError(
-            "--pictures is for models that tell what is where in an image; leave it out"
-        )
+    if all(field.kind != "mask" for field in fields_of(shown.targets).values()):
+        raise UserError("--pictures is for models that tell a class of every pixel; leave it out")
     spec, colours = restored.spec, class_colours(restored.spec)
     task: Any = make_task(restored.recipe, spec)
     model = make_model(restored.recipe, task)
