@@ -7,7 +7,7 @@ https://arxiv.org/abs/1909.04939), which averages five such nets after 1,500 epo
 from, and the last state is tested: nothing is chosen. `--model.name` is the net, fcn1d, resnet1d or
 inception_time; sets are `ucr:NAME`, or the archive's own files as `series:FOLDER`.
 
-FCN is better in the paper's own batches, a tenth of the training series and 16 at most.
+The paper's own batches of FCN are a tenth of the training series, and 16 at most.
 
 Command: python experiments/ucr.py --model.name fcn1d --data.name ucr:ItalyPowerDemand --batch 6
   --duration 3000steps --seeds 3
