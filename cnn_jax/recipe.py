@@ -177,8 +177,8 @@ class Task(Part):
 
     name: str = "classification"
     """classification (one class of several), binary (one of two, by one logit), tagging (any
-    number of tags), regression (numbers) or segmentation (the class of each pixel). In Python also
-    a class of your own, such as one derived from these."""
+    number of tags), regression (numbers), segmentation (the class of each pixel) or detection
+    (boxes with classes). In Python also a class of your own, such as one derived from these."""
     options: Options = field(default_factory=dict)
     """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
 
@@ -193,8 +193,8 @@ class Loss(Part):
     of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
     asymmetric. Regression: squared_error (half), absolute_error, huber or bins. Segmentation:
     cross_entropy, focal, dice, lovasz, or cross_entropy_dice and cross_entropy_lovasz, which are
-    sums of two. In Python also a function of your own, of the arguments that these have
-    (`cnn_jax.tasks.losses`)."""
+    sums of two. A detector has losses of its own. In Python also a function of your own, of the
+    arguments that these have (`cnn_jax.tasks.losses`)."""
     label_smoothing: float = 0.0
     """Part of the target probability that is spread evenly over all classes."""
     options: Options = field(default_factory=dict)
@@ -317,8 +317,8 @@ class Checkpoints(Part):
     """How many of the best by `metric` are kept."""
     metric: str | None = None
     """The validation metric that says which is best, by default the task's own: accuracy of
-    classification, map of tagging, mae of regression, mean_iou of segmentation. One of your own by
-    its function's name."""
+    classification, map of tagging, mae of regression, mean_iou of segmentation, ap of detection.
+    One of your own by its function's name."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ SMALL = 0.05
 """Objects are small where a tenth of them has a side below this part of the image's longer one:
 16 pixels of 320, two of the places that tell boxes."""
 
-_PIXELS = 9_000 * 320**2
+_PIXELS = 12_000 * 320**2
 """Of the images that an average run sees."""
 _LEAST, _MOST = 8, 60
 """Epochs."""

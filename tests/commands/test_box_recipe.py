@@ -25,7 +25,7 @@ def test_facts_are_told_by_the_files(form, write, tmp_path):
 def test_photographs_are_learnt_from_imagenets_weights():
     recipe, why = chosen()
     assert recipe.model.name == "fcos" and recipe.init.body and recipe.init.source == "imagenet"
-    assert recipe.data.image_size == 320 and recipe.duration == epochs(30)
+    assert recipe.data.image_size == 320 and recipe.duration == epochs(40)
     assert recipe.augment.mosaic == 0.5 and recipe.batch_size == 8
     assert why.startswith(
         "default recipe for 300 pictures with 1,500 boxes of 3 classes: fcos over"
@@ -35,7 +35,7 @@ def test_photographs_are_learnt_from_imagenets_weights():
 
 def test_small_objects_are_seen_larger_and_it_is_said():
     recipe, why = chosen(FACTS._replace(small=0.03, smallest=0.05))
-    assert recipe.data.image_size == 416 and recipe.duration == epochs(18)
+    assert recipe.data.image_size == 416 and recipe.duration == epochs(24)
     assert "Objects are small: a tenth is below 3.0% of the image's side" in why
     assert "5.0% of the rarest" in why
     assert chosen(FACTS._replace(small=0.03), image_size=256).recipe.data.image_size == 256
@@ -44,6 +44,6 @@ def test_small_objects_are_seen_larger_and_it_is_said():
 def test_without_weights_it_begins_at_random_and_takes_longer():
     recipe, why = chosen(weights=False)
     assert recipe.init.source is None and recipe.model.options["body"] == "resnet18"
-    assert recipe.duration == epochs(90) and recipe.optimizer.factors == ()
+    assert recipe.duration == epochs(120) and recipe.optimizer.factors == ()
     assert "from random weights" in why and recipe.augment != Augment()
     assert chosen(FACTS._replace(examples=12)).recipe.batch_size == 4
