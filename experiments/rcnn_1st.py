@@ -9,8 +9,10 @@ Detectors that are trained as a whole are models: see `cnn-jax models 'faster*'`
 Command: pip install 'cnn-jax[pretrained,proposals]'; python experiments/rcnn_1st.py voc:PATH
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,6 +22,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from cnn_jax import models
 from cnn_jax.data.boxed_set import load_boxes
+from cnn_jax.data.dataset import Split
 from cnn_jax.data.fitting import content
 from cnn_jax.detection.boxes import clipped, overlaps
 from cnn_jax.detection.coding import decode, encode
@@ -33,6 +36,9 @@ from cnn_jax.tasks.coco_numbers import coco_numbers
 BODY, BATCH = "efficientnet_lite0", 64
 TOLD, OVERLAP = 20, 0.3  # boxes told of an image; most overlap of two of a class
 CONTEXT = 0.1  # what is seen around a region, of its sides
+
+Features = Callable[[np.ndarray], np.ndarray]
+Seen = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -74,20 +80,20 @@ def cut(image: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.asarray(part) for part in parts])
 
 
-def feature_function(size: int):
+def feature_function(size: int) -> Features:
     """Maps regions (n, size, size, 3) uint8 to features (n, c) float32."""
     known = restore_published(BODY)
     module = models.create(BODY, len(known.spec.class_names))
     mean, std = (np.float32(known.spec.mean), np.float32(known.spec.std))
 
-    def embedding(variables, images):
+    def embedding(variables: Any, images: jax.Array) -> jax.Array:
         x = (images / np.float32(255) - mean) / std
         return models.activations(module, variables, x, ["embedding"])["embedding"]
 
     shape = jax.ShapeDtypeStruct((BATCH, size, size, 3), np.uint8)
     program = compiled(make_mesh(), jax.jit(embedding), known.variables, shape)
 
-    def features(regions):
+    def features(regions: np.ndarray) -> np.ndarray:
         padded = np.pad(regions, ((0, -len(regions) % BATCH), (0, 0), (0, 0), (0, 0)))
         parts = np.split(padded, len(padded) // BATCH)
         found = [np.asarray(program(known.variables, part)) for part in parts]
@@ -96,7 +102,7 @@ def feature_function(size: int):
     return features
 
 
-def truth_of(part, options: Options, place: int):
+def truth_of(part: Split, options: Options, place: int) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (m, 4) in pixels of the square, and their classes (m,)."""
     each = {name: values[place] for name, values in part.targets.items()}
     held = content(each["size"][None], options.side, options.side, "letterbox")[0]
@@ -104,7 +110,7 @@ def truth_of(part, options: Options, place: int):
     return np.float32(each["boxes"] * scale)[each["there"]], each["box_class"][each["there"]]
 
 
-def looked_at(part, options: Options, features):
+def looked_at(part: Split, options: Options, features: Features) -> Iterator[Seen]:
     """Of each image its regions, their features, and the boxes and classes that are true."""
     for place, image in enumerate(part.inputs):
         boxes, classes = truth_of(part, options, place)
@@ -114,20 +120,25 @@ def looked_at(part, options: Options, features):
         yield regions, features(cut(image, regions, options.size)), boxes, classes
 
 
-def learnt(part, options: Options, features, count: int):
+def learnt(
+    part: Split, options: Options, features: Features, count: int
+) -> tuple[list[LogisticRegression], Ridge]:
     """The classifier of each class, and the ridges that move boxes."""
-    every, labels, near, moves = [], [], [], []
+    seen: list[np.ndarray] = []
+    told_of: list[np.ndarray] = []
+    near: list[np.ndarray] = []
+    moves: list[np.ndarray] = []
     for regions, found, boxes, classes in looked_at(part, options, features):
         shared = np.asarray(overlaps(regions, boxes)) if len(boxes) else np.zeros((len(regions), 1))
         best, most = shared.argmax(1), shared.max(1)
-        every.append(found)
+        seen.append(found)
+        label = np.where(most >= 0.5, classes[best] if len(boxes) else -1, -1)
         # What overlaps a box by 0.3 to 0.5 is neither.
-        labels.append(np.where(most >= 0.5, classes[best] if len(boxes) else -1, -1))
-        labels[-1][(most >= 0.3) & (most < 0.5)] = -2
+        told_of.append(np.where((most >= 0.3) & (most < 0.5), -2, label))
         if (most >= 0.6).any():
             near.append(found[most >= 0.6])
             moves.append(np.asarray(encode(boxes[best], regions))[most >= 0.6])
-    every, labels = np.concatenate(every), np.concatenate(labels)
+    every, labels = np.concatenate(seen), np.concatenate(told_of)
     kept = labels > -2
     print(f"{kept.sum():,} regions, {(labels >= 0).sum():,} of them with an object", flush=True)
     judges = [
@@ -139,7 +150,13 @@ def learnt(part, options: Options, features, count: int):
     return judges, Ridge(alpha=1000.0).fit(np.concatenate(near), np.concatenate(moves))
 
 
-def told(part, options: Options, features, judges, ridges) -> BoxRecords:
+def told(
+    part: Split,
+    options: Options,
+    features: Features,
+    judges: list[LogisticRegression],
+    ridges: Ridge,
+) -> BoxRecords:
     """The best boxes of every image beside the true ones, in pixels of the square."""
     most = part.targets["boxes"].shape[1]
     size = (options.side, options.side)
