@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from PIL import Image
@@ -63,7 +64,7 @@ def proposed(image: np.ndarray, count: int) -> np.ndarray:
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(np.ascontiguousarray(image[..., ::-1]))
     search.switchToSelectiveSearchFast()
-    left, top, width, height = np.float32(search.process()).T
+    left, top, width, height = np.asarray(search.process(), np.float32).T
     found = np.stack([top, left, top + height, left + width], axis=1)
     return found[(width >= 12) & (height >= 12)][:count]
 
@@ -75,7 +76,7 @@ def cut(image: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     whole = Image.fromarray(image)
     parts = [
         whole.resize((size, size), Image.Resampling.BILINEAR, box=tuple(box[[1, 0, 3, 2]]))
-        for box in np.asarray(clipped(wide, image.shape[:2]))
+        for box in np.asarray(clipped(jnp.asarray(wide), (image.shape[0], image.shape[1])))
     ]
     return np.stack([np.asarray(part) for part in parts])
 
@@ -84,7 +85,7 @@ def feature_function(size: int) -> Features:
     """Maps regions (n, size, size, 3) uint8 to features (n, c) float32."""
     known = restore_published(BODY)
     module = models.create(BODY, len(known.spec.class_names))
-    mean, std = (np.float32(known.spec.mean), np.float32(known.spec.std))
+    mean, std = (np.asarray(each, np.float32) for each in (known.spec.mean, known.spec.std))
 
     def embedding(variables: Any, images: jax.Array) -> jax.Array:
         x = (images / np.float32(255) - mean) / std
@@ -129,7 +130,9 @@ def learnt(
     near: list[np.ndarray] = []
     moves: list[np.ndarray] = []
     for regions, found, boxes, classes in looked_at(part, options, features):
-        shared = np.asarray(overlaps(regions, boxes)) if len(boxes) else np.zeros((len(regions), 1))
+        shared = np.zeros((len(regions), 1))
+        if len(boxes):
+            shared = np.asarray(overlaps(jnp.asarray(regions), jnp.asarray(boxes)))
         best, most = shared.argmax(1), shared.max(1)
         seen.append(found)
         label = np.where(most >= 0.5, classes[best] if len(boxes) else -1, -1)
@@ -137,7 +140,8 @@ def learnt(
         told_of.append(np.where((most >= 0.3) & (most < 0.5), -2, label))
         if (most >= 0.6).any():
             near.append(found[most >= 0.6])
-            moves.append(np.asarray(encode(boxes[best], regions))[most >= 0.6])
+            wanted = encode(jnp.asarray(boxes[best]), jnp.asarray(regions))
+            moves.append(np.asarray(wanted)[most >= 0.6])
     every, labels = np.concatenate(seen), np.concatenate(told_of)
     kept = labels > -2
     print(f"{kept.sum():,} regions, {(labels >= 0).sum():,} of them with an object", flush=True)
@@ -159,20 +163,21 @@ def told(
 ) -> BoxRecords:
     """The best boxes of every image beside the true ones, in pixels of the square."""
     most = part.targets["boxes"].shape[1]
-    size = (options.side, options.side)
+    size, count = (options.side, options.side), len(judges)
     best = jax.jit(partial(detected, size=size, overlap=OVERLAP, count=TOLD))
     rows = []
     for regions, found, boxes, classes in looked_at(part, options, features):
         number = len(regions) - len(boxes)
         regions, found = regions[:number], found[:number]
-        moved = np.asarray(decode(np.float32(ridges.predict(found)), regions))
+        deltas = jnp.asarray(ridges.predict(found), jnp.float32)
+        moved = np.asarray(decode(deltas, jnp.asarray(regions)))
         scores = np.stack([judge.predict_proba(found)[:, 1] for judge in judges], axis=1)
         padding = options.regions - number
         pairs = Candidates(
-            np.pad(np.repeat(moved, len(judges), 0), ((0, padding * len(judges)), (0, 0))),
-            np.pad(scores.ravel(), (0, padding * len(judges))).astype(np.float32),
-            np.tile(np.arange(len(judges), dtype=np.int32), options.regions),
-            np.arange(options.regions * len(judges)) < number * len(judges),
+            jnp.asarray(np.pad(np.repeat(moved, count, 0), ((0, padding * count), (0, 0)))),
+            jnp.asarray(np.pad(scores.ravel(), (0, padding * count)), jnp.float32),
+            jnp.asarray(np.tile(np.arange(count), options.regions), jnp.int32),
+            jnp.arange(options.regions * count) < number * count,
         )
         one = jax.device_get(best(pairs))
         wanted = np.pad(boxes, ((0, most - len(boxes)), (0, 0)))
@@ -188,6 +193,7 @@ def main(options: Options) -> None:
     """Learns from the training part, and prints what comes of the test part."""
     form, _, path = options.data.partition(":")
     data = load_boxes(form, path, name=options.data, image_size=options.side)
+    assert isinstance(data.train, Split) and isinstance(data.test, Split)
     features = feature_function(options.size)
     judges, ridges = learnt(data.train, options, features, len(data.class_names))
     numbers = coco_numbers(told(data.test, options, features, judges, ridges), data.class_names)
