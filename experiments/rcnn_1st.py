@@ -9,10 +9,13 @@ Detectors that are trained as a whole are models: see `cnn-jax models 'faster*'`
 Command: pip install 'cnn-jax[pretrained,proposals]'; python experiments/rcnn_1st.py voc:PATH
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from PIL import Image
@@ -20,6 +23,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from cnn_jax import models
 from cnn_jax.data.boxed_set import load_boxes
+from cnn_jax.data.dataset import Split
 from cnn_jax.data.fitting import content
 from cnn_jax.detection.boxes import clipped, overlaps
 from cnn_jax.detection.coding import decode, encode
@@ -33,6 +37,9 @@ from cnn_jax.tasks.coco_numbers import coco_numbers
 BODY, BATCH = "efficientnet_lite0", 64
 TOLD, OVERLAP = 20, 0.3  # boxes told of an image; most overlap of two of a class
 CONTEXT = 0.1  # what is seen around a region, of its sides
+
+Features = Callable[[np.ndarray], np.ndarray]
+Seen = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def proposed(image: np.ndarray, count: int) -> np.ndarray:
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(np.ascontiguousarray(image[..., ::-1]))
     search.switchToSelectiveSearchFast()
-    left, top, width, height = np.float32(search.process()).T
+    left, top, width, height = np.asarray(search.process(), np.float32).T
     found = np.stack([top, left, top + height, left + width], axis=1)
     return found[(width >= 12) & (height >= 12)][:count]
 
@@ -69,25 +76,25 @@ def cut(image: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     whole = Image.fromarray(image)
     parts = [
         whole.resize((size, size), Image.Resampling.BILINEAR, box=tuple(box[[1, 0, 3, 2]]))
-        for box in np.asarray(clipped(wide, image.shape[:2]))
+        for box in np.asarray(clipped(jnp.asarray(wide), (image.shape[0], image.shape[1])))
     ]
     return np.stack([np.asarray(part) for part in parts])
 
 
-def feature_function(size: int):
+def feature_function(size: int) -> Features:
     """Maps regions (n, size, size, 3) uint8 to features (n, c) float32."""
     known = restore_published(BODY)
     module = models.create(BODY, len(known.spec.class_names))
-    mean, std = (np.float32(known.spec.mean), np.float32(known.spec.std))
+    mean, std = (np.asarray(each, np.float32) for each in (known.spec.mean, known.spec.std))
 
-    def embedding(variables, images):
+    def embedding(variables: Any, images: jax.Array) -> jax.Array:
         x = (images / np.float32(255) - mean) / std
         return models.activations(module, variables, x, ["embedding"])["embedding"]
 
     shape = jax.ShapeDtypeStruct((BATCH, size, size, 3), np.uint8)
     program = compiled(make_mesh(), jax.jit(embedding), known.variables, shape)
 
-    def features(regions):
+    def features(regions: np.ndarray) -> np.ndarray:
         padded = np.pad(regions, ((0, -len(regions) % BATCH), (0, 0), (0, 0), (0, 0)))
         parts = np.split(padded, len(padded) // BATCH)
         found = [np.asarray(program(known.variables, part)) for part in parts]
@@ -96,7 +103,7 @@ def feature_function(size: int):
     return features
 
 
-def truth_of(part, options: Options, place: int):
+def truth_of(part: Split, options: Options, place: int) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (m, 4) in pixels of the square, and their classes (m,)."""
     each = {name: values[place] for name, values in part.targets.items()}
     held = content(each["size"][None], options.side, options.side, "letterbox")[0]
@@ -104,7 +111,7 @@ def truth_of(part, options: Options, place: int):
     return np.float32(each["boxes"] * scale)[each["there"]], each["box_class"][each["there"]]
 
 
-def looked_at(part, options: Options, features):
+def looked_at(part: Split, options: Options, features: Features) -> Iterator[Seen]:
     """Of each image its regions, their features, and the boxes and classes that are true."""
     for place, image in enumerate(part.inputs):
         boxes, classes = truth_of(part, options, place)
@@ -114,20 +121,28 @@ def looked_at(part, options: Options, features):
         yield regions, features(cut(image, regions, options.size)), boxes, classes
 
 
-def learnt(part, options: Options, features, count: int):
+def learnt(
+    part: Split, options: Options, features: Features, count: int
+) -> tuple[list[LogisticRegression], Ridge]:
     """The classifier of each class, and the ridges that move boxes."""
-    every, labels, near, moves = [], [], [], []
+    seen: list[np.ndarray] = []
+    told_of: list[np.ndarray] = []
+    near: list[np.ndarray] = []
+    moves: list[np.ndarray] = []
     for regions, found, boxes, classes in looked_at(part, options, features):
-        shared = np.asarray(overlaps(regions, boxes)) if len(boxes) else np.zeros((len(regions), 1))
+        shared = np.zeros((len(regions), 1))
+        if len(boxes):
+            shared = np.asarray(overlaps(jnp.asarray(regions), jnp.asarray(boxes)))
         best, most = shared.argmax(1), shared.max(1)
-        every.append(found)
+        seen.append(found)
+        label = np.where(most >= 0.5, classes[best] if len(boxes) else -1, -1)
         # What overlaps a box by 0.3 to 0.5 is neither.
-        labels.append(np.where(most >= 0.5, classes[best] if len(boxes) else -1, -1))
-        labels[-1][(most >= 0.3) & (most < 0.5)] = -2
+        told_of.append(np.where((most >= 0.3) & (most < 0.5), -2, label))
         if (most >= 0.6).any():
             near.append(found[most >= 0.6])
-            moves.append(np.asarray(encode(boxes[best], regions))[most >= 0.6])
-    every, labels = np.concatenate(every), np.concatenate(labels)
+            wanted = encode(jnp.asarray(boxes[best]), jnp.asarray(regions))
+            moves.append(np.asarray(wanted)[most >= 0.6])
+    every, labels = np.concatenate(seen), np.concatenate(told_of)
     kept = labels > -2
     print(f"{kept.sum():,} regions, {(labels >= 0).sum():,} of them with an object", flush=True)
     judges = [
@@ -139,23 +154,30 @@ def learnt(part, options: Options, features, count: int):
     return judges, Ridge(alpha=1000.0).fit(np.concatenate(near), np.concatenate(moves))
 
 
-def told(part, options: Options, features, judges, ridges) -> BoxRecords:
+def told(
+    part: Split,
+    options: Options,
+    features: Features,
+    judges: list[LogisticRegression],
+    ridges: Ridge,
+) -> BoxRecords:
     """The best boxes of every image beside the true ones, in pixels of the square."""
     most = part.targets["boxes"].shape[1]
-    size = (options.side, options.side)
+    size, count = (options.side, options.side), len(judges)
     best = jax.jit(partial(detected, size=size, overlap=OVERLAP, count=TOLD))
     rows = []
     for regions, found, boxes, classes in looked_at(part, options, features):
         number = len(regions) - len(boxes)
         regions, found = regions[:number], found[:number]
-        moved = np.asarray(decode(np.float32(ridges.predict(found)), regions))
+        deltas = jnp.asarray(ridges.predict(found), jnp.float32)
+        moved = np.asarray(decode(deltas, jnp.asarray(regions)))
         scores = np.stack([judge.predict_proba(found)[:, 1] for judge in judges], axis=1)
         padding = options.regions - number
         pairs = Candidates(
-            np.pad(np.repeat(moved, len(judges), 0), ((0, padding * len(judges)), (0, 0))),
-            np.pad(scores.ravel(), (0, padding * len(judges))).astype(np.float32),
-            np.tile(np.arange(len(judges), dtype=np.int32), options.regions),
-            np.arange(options.regions * len(judges)) < number * len(judges),
+            jnp.asarray(np.pad(np.repeat(moved, count, 0), ((0, padding * count), (0, 0)))),
+            jnp.asarray(np.pad(scores.ravel(), (0, padding * count)), jnp.float32),
+            jnp.asarray(np.tile(np.arange(count), options.regions), jnp.int32),
+            jnp.arange(options.regions * count) < number * count,
         )
         one = jax.device_get(best(pairs))
         wanted = np.pad(boxes, ((0, most - len(boxes)), (0, 0)))
@@ -171,6 +193,7 @@ def main(options: Options) -> None:
     """Learns from the training part, and prints what comes of the test part."""
     form, _, path = options.data.partition(":")
     data = load_boxes(form, path, name=options.data, image_size=options.side)
+    assert isinstance(data.train, Split) and isinstance(data.test, Split)
     features = feature_function(options.size)
     judges, ridges = learnt(data.train, options, features, len(data.class_names))
     numbers = coco_numbers(told(data.test, options, features, judges, ridges), data.class_names)

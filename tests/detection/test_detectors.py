@@ -39,6 +39,7 @@ NETS = {
         "share": 1.0,
     },
 }
+SLOW = pytest.mark.slow
 REFERENCES = np.load(FOLDER / "nets.npz")
 RAW = {
     "retinanet": ("classes", "boxes"),
@@ -55,6 +56,12 @@ def variables_of(name, classes):
     return family_checks.quick_shapes(models.create(name, classes), (128, 128, 3))
 
 
+def quick(*names, every=tuple(NETS)):
+    """Parameters of a test that is slow for all but some."""
+    marks = {name: [] if name in names else [pytest.mark.slow] for name in every}
+    return [pytest.param(name, marks=each) for name, each in marks.items()]
+
+
 def counted(name, classes, *, frozen):
     """Parameters of a detector, all or those that are trained."""
     module = models.create(name, classes, frozen_norm=frozen)
@@ -67,14 +74,14 @@ def counted(name, classes, *, frozen):
     ("name", "classes", "frozen", "count"),
     [
         ("retinanet_resnet50_fpn", 91, True, 34_014_999),
-        ("retinanet_resnet50_fpn", 4, True, 32_210_184),
-        ("retinanet_resnet50_fpn_v2", 91, False, 38_198_935),
+        pytest.param("retinanet_resnet50_fpn", 4, True, 32_210_184, marks=SLOW),
+        pytest.param("retinanet_resnet50_fpn_v2", 91, False, 38_198_935, marks=SLOW),
         ("fcos_resnet50_fpn", 91, True, 32_269_600),
-        ("fcos_resnet50_fpn", 4, True, 32_069_065),
+        pytest.param("fcos_resnet50_fpn", 4, True, 32_069_065, marks=SLOW),
         ("fasterrcnn_resnet50_fpn", 90, True, 41_755_286),
         ("fasterrcnn_resnet50_fpn", 90, False, 41_808_406),
         ("fasterrcnn_resnet50_fpn", 3, True, 41_309_411),
-        ("fasterrcnn_resnet50_fpn_v2", 90, False, 43_712_278),
+        pytest.param("fasterrcnn_resnet50_fpn_v2", 90, False, 43_712_278, marks=SLOW),
         ("fasterrcnn_mobilenet_v3_large_fpn", 90, True, 19_386_354),
     ],
 )
@@ -82,7 +89,13 @@ def test_counts_are_those_of_torchvision(name, classes, frozen, count):
     assert counted(name, classes, frozen=frozen) == count
 
 
-@pytest.mark.parametrize("name", list(np.load(FOLDER / "names.npz")))
+WHOLE = {
+    "retinanet_resnet50_fpn", "fcos_resnet50_fpn", "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_mobilenet_v3_large_fpn",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", quick(*WHOLE, every=np.load(FOLDER / "names.npz")))
 def test_every_tensor_of_torchvision_has_its_place(name):
     wanted = paths(variables_of(name, 90 if name.startswith("faster") else 91))
     theirs = json.loads(str(np.load(FOLDER / "names.npz")[name]))
@@ -152,14 +165,7 @@ def learnt(name):
         return module, apply(variables, images(), truth())
 
 
-def slow_second(name):
-    return pytest.param(name, marks=[pytest.mark.slow] * (name == "retinanet"))
-
-
-NAMES = [slow_second(name) for name in NETS]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick("faster_rcnn"))
 def test_outputs_losses_and_detections_are_those_of_torchvision(name):
     module, _, outputs = given(name)
     for ours, theirs in zip(RAW[name], REFERENCES[f"{name}_outputs"], strict=True):
@@ -241,7 +247,7 @@ def losses_of(name):
     return lambda outputs, truth: jax.device_get(compiled(outputs, truth))
 
 
-@pytest.mark.parametrize("name", list(NETS))
+@pytest.mark.parametrize("name", quick("fcos", "faster_rcnn"))
 def test_losses_of_nothing_and_of_boxes_without_area_are_finite(name):
     _, outputs = drawn_outputs(name)
     flat = np.float32([[9, 9, 9, 50], [50, 50, 20, 20], [0, 0, 0, 0], [4, 4, 4, 4], [9, 9, 0, 20]])
@@ -255,7 +261,7 @@ def test_losses_of_nothing_and_of_boxes_without_area_are_finite(name):
     assert parts["class_loss"].min() > 0
 
 
-@pytest.mark.parametrize("name", list(NETS))
+@pytest.mark.parametrize("name", quick("fcos", "faster_rcnn"))
 def test_losses_do_not_change_with_padding_nor_with_the_rest_of_the_batch(name):
     module, outputs = drawn_outputs(name)
     _, both = losses_of(name)(outputs, padded())
@@ -267,7 +273,7 @@ def test_losses_do_not_change_with_padding_nor_with_the_rest_of_the_batch(name):
         np.testing.assert_allclose(alone[part][0], both[part][0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(NETS))
+@pytest.mark.parametrize("name", quick())
 def test_a_training_step_and_decoding_lower_for_accelerators(name):
     module = models.create(name, CLASSES, **NETS[name])
     variables = shapes(module, (HEIGHT, WIDTH, 3))
