@@ -41,7 +41,7 @@ recipe = Recipe(
             "body": "efficientnet_lite0",
             "body_options": {"norm_momentum": 0.9},
             "channels": 96,
-            "extra_levels": 1,
+            "extra_levels": 0,
             "head_depth": 2,
             "range_scale": 4.0,
         },

@@ -15,6 +15,7 @@ from cnn_jax.commands.data import DataInfo, DataShow, Reading
 from cnn_jax.commands.runs import Evaluate, Predict
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.json_values import read_json
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.stop import Stopped, StopRequest
@@ -96,7 +97,7 @@ def test_a_run_has_the_numbers_of_coco_and_a_chosen_score(run):
 
 def test_metrics_are_computed_again_from_records(run, capsys):
     found = evaluate(run)
-    (file,) = (run / "evaluations").glob("*.npz")
+    file = Path(found["predictions"])
     Evaluate(run, records=file, json=True)()
     again = json.loads(capsys.readouterr().out)
     for name in ("ap", "ap50", "ar10", "voc07", "ap/blue"):
@@ -104,9 +105,10 @@ def test_metrics_are_computed_again_from_records(run, capsys):
     Evaluate(run, records=file)()
     told = capsys.readouterr().out
     assert "AP" in told.upper() and "blue" in told and "red" in told
-    np.savez(run / "other.npz", a=np.zeros(3))
-    with pytest.raises(UserError, match="is of another task than this run's"):
-        Evaluate(run, records=run / "other.npz")()
+    other = Predictions.read(file)
+    other.with_columns(other.columns, task="binary").write(run / "other.parquet")
+    with pytest.raises(UserError, match="is of the task binary; that of this run is detection"):
+        Evaluate(run, records=run / "other.parquet")()
 
 
 def test_another_set_is_judged_with_classes_by_name(run, tmp_path):
