@@ -22,6 +22,8 @@ _STEPS = 600
 _FEWEST_STEPS = 500
 _ROUNDS = 60
 """So often at least each series is seen, where they are many."""
+_TIMES = 2**16
+"""Of all series of a batch: of so many the net's maps take some 2 GB. Longer series are fewer."""
 _PER_VALUE = 6 * 420_000
 """Operations of the net in a training step for each time of a series."""
 
@@ -111,7 +113,8 @@ def choose_for_series(
     """
     facts = facts or SeriesFacts("class", 200, 2, 200, 1, False)
     half = 2 ** int(math.log2(max(2, facts.examples / 2)))
-    batch = min(16 if facts.examples < MANY else 64, half)
+    fitting = 2 ** int(math.log2(max(4, _TIMES / facts.length)))
+    batch = min(16 if facts.examples < MANY else 64, half, fitting)
     wished = max(_STEPS, math.ceil(_ROUNDS * facts.examples / batch / 100) * 100)
     affordable = int(OPERATIONS / (batch * facts.length * _PER_VALUE))
     count = max(_FEWEST_STEPS, min(wished, affordable) // 100 * 100)

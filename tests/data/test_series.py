@@ -14,7 +14,7 @@ from cnn_jax.data import ucr as ucr_sets
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.data.series import load_series
 from cnn_jax.data.statistics import series_lengths
-from cnn_jax.defaults.series_recipe import choose_for_series, series_facts
+from cnn_jax.defaults.series_recipe import SeriesFacts, choose_for_series, series_facts
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.recipe import Columns, Data
@@ -122,6 +122,9 @@ def test_numbers_are_told(tmp_path):
     facts = series_facts(Data(f"series:{folder}"))
     recipe, why = choose_for_series("series", "t", Data(f"series:{folder}"), facts)
     assert recipe.task.name == "regression" and "2 series of 2 times" in why
+    for length, batch in ((24, 16), (4096, 16), (18_000, 4), (8192, 8)):
+        long = SeriesFacts("class", 200, 2, length, 6, False)
+        assert choose_for_series("series", "t", Data(""), long).recipe.batch_size == batch
     rows = "\n".join(f"{0.1 + place},1,2" for place in range(9))
     (tmp_path / "b.csv").write_text(rows)
     with pytest.raises(UserError, match="of which nearly every series has one of its own"):
@@ -231,7 +234,7 @@ def test_faults_are_told_with_their_place(tmp_path, text, message):
 def test_what_is_for_images_is_refused(toy):
     with pytest.raises(UserError, match="image-size is for images"):
         load(f"series:{toy}", image_size=8)
-    with pytest.raises(UserError, match="does not lie on disk as images"):
+    with pytest.raises(UserError, match="is held in memory and cannot stream"):
         load_data(Data(f"series:{toy}", streaming=True))
     with pytest.raises(UserError, match=r"did you mean series:.*\.ts"):
         load(str(toy / "Toy_TRAIN.ts"))
