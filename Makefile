@@ -105,6 +105,10 @@ bench-layers: $(INSTALLED) ## measure what our layers on a CPU gain over XLA's o
 bench-shapes: $(INSTALLED) ## compare convolutions of all shapes with XLA's own on a CPU; ARGS='--minutes 3 --sides 1 2 4'
 	@$(RUN) -m benchmarks.shapes $(ARGS)
 
+.PHONY: bench-pixels
+bench-pixels: $(INSTALLED) $(TORCH) ## measure U-Net and FCN at 180x240 beside PyTorch's; ARGS='--nets unet32 --rounds 5'
+	@$(RUN) -m benchmarks.pixels --torch-python $(VENV_TORCH)/bin/python $(ARGS)
+
 .PHONY: bench-profile
 bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'
 	@$(RUN) -m benchmarks.step_profile $(ARGS)

@@ -109,3 +109,14 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
             lines += differences(old.get(name), new.get(name), inner)
         return lines
     return [] if old == new else [f"{path}: {json.dumps(old)} stored, {json.dumps(new)} now"]
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The entries of nested mappings by path, such as `optimizer.learning_rate`."""
+    found: dict[str, Any] = {}
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            found |= flat(entry, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = entry
+    return found

@@ -52,6 +52,7 @@ class RunFolder:
     tensorboard/     the same for TensorBoard
     checkpoints/     one folder a step
     summary.json     written last: results
+    predictions/     what was told of every example of a part, as Parquet files
     evaluations/     what `cnn-jax evaluate` found later
     wandb.json       the id of the run in Weights & Biases, mlflow.json that in MLflow
     """
@@ -80,6 +81,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's events."""
         return self.path / "tensorboard"
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of what was told of every example."""
+        return self.path / "predictions"
 
     def finished(self, recipe: Recipe) -> dict[str, Any] | None:
         """The summary, if this very recipe's run lies here and has finished."""

@@ -1,6 +1,7 @@
 """Training and evaluation of U-Net and FCN at 180x240 pixels beside PyTorch's, images a second.
 
-    python -m benchmarks.pixels --torch-python .venv-torch/bin/python
+    make bench-pixels
+    make bench-pixels ARGS="--nets unet32 --rounds 5"
 
 Both are given the same images, classes and initial weights, and the losses of three steps and of
 an evaluation are compared, so that the same work is measured. Then they are timed in turn, round

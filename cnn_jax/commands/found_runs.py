@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 def describe_run(path: Path) -> dict[str, Any]:
     """What a listing shows of a run folder."""
-    from cnn_jax.json_values import read_json
+    from cnn_jax.json_values import flat, read_json
     from cnn_jax.run_folder import RunFolder
 
     folder = RunFolder(path)
@@ -49,7 +48,7 @@ def describe_run(path: Path) -> dict[str, Any]:
         "data": recipe["data"]["name"],
         "seed": recipe["seed"],
         "started": _started(path),
-        "recipe": _flat(recipe),
+        "recipe": flat(recipe),
     }
     summary = folder.summary()
     if summary is None:
@@ -74,14 +73,3 @@ def _started(path: Path) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         return str(json.loads((path / "starts.jsonl").read_text().splitlines()[-1])["time"])
     return None
-
-
-def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A stored recipe's fields by path."""
-    found: dict[str, Any] = {}
-    for name, value in recipe.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found

@@ -58,11 +58,11 @@ class Runs:
             field, equals, value = word.partition("=")
             if not equals:
                 raise UserError(f"--filter {word} is written field=value")
-            place = _name("--filter", field, names)
+            place = field_named("--filter", field, names)
             rows = [row for row in rows if _matches(_values(row).get(place), value)]
         rows.sort(key=lambda row: row.get("started") or "", reverse=True)
         if self.sort is not None:
-            rows = _sorted(rows, _name("--sort", self.sort, names))
+            rows = _sorted(rows, field_named("--sort", self.sort, names))
         if self.reverse:
             rows.reverse()
         if self.json:
@@ -113,7 +113,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**results, **row.get("recipe", {})}
 
 
-def _name(flag: str, given: str, names: Sequence[str]) -> str:
+def field_named(flag: str, given: str, names: Sequence[str]) -> str:
     """The field that is meant: by its path, by its last word, or by its first, as in columns.
 
     Raises:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -19,9 +19,10 @@ from cnn_jax.commands.output import (
 )
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.split_name import SplitName
-from cnn_jax.recipe import Options, Views
+from cnn_jax.recipe import Data, Init, Model, Options, Preprocess, Recipe, Task, Views
 
 if TYPE_CHECKING:
+    from cnn_jax.data.dataset import Examples
     from cnn_jax.data.images import UnreadableImage
     from cnn_jax.evaluation.predict import Told
     from cnn_jax.evaluation.predict_boxes import Placed
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a run's model on every example of a split."""
+    """Evaluate a run's model, or weights from elsewhere, on every example of a split."""
 
-    run: tyro.conf.Positional[Path]
-    """A run folder."""
+    run: tyro.conf.Positional[Path | None] = None
+    """A run folder; none with --weights."""
     checkpoint: str = "best"
     """best, latest, or a step."""
     split: SplitName | None = None
@@ -54,14 +55,61 @@ class Evaluate:
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
+    pictures: Path | None = None
+    """Draw some of the examples with what is true and what is told over them, where that has a
+    place in an image, as a PNG."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
+    weights: Path | None = None
+    """Weights that no run of ours has trained: what --init-from takes, of which --model and
+    --data.name say more. What is told of each example is written to ./predictions."""
+    model: str | None = None
+    """The model that --weights are of; cnn-jax models lists them."""
+    model_options: Options = field(default_factory=dict)
+    """Further fields of --model, as name=value."""
+    names: str | None = None
+    """A JSON file that says how --weights name the parts of the model, as --init.names does."""
+    data: Data = field(default_factory=lambda: Data(""))
+    """What --weights are evaluated on; its classes are taken for theirs, in this order."""
+    task: Task = field(default_factory=Task)
+    """What --weights were trained for."""
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    """What is done to the images for --weights."""
     records: Path | None = None
-    """A file that an evaluation of this run has written, evaluations/NAME.npz: the metrics are
-    computed from it again, without the model and the data."""
+    """A file of predictions of this run, predictions/NAME.parquet: the task's metrics are computed
+    from it again, without the model and the data."""
 
     def __call__(self) -> None:
-        """Prints the metrics, and writes them beside the run."""
+        """Prints the metrics, and writes them beside the run.
+
+        Raises:
+          UserError: neither a run nor weights are given, or something is unknown or does not fit.
+        """
+        if self.weights is not None:
+            self._show(self._of_weights())
+            return
+        if self.run is None:
+            raise UserError(
+                "no run is given: cnn-jax evaluate RUN, or --weights FILE --model NAME --data.name "
+                "SET for weights from elsewhere"
+            )
+        own = [
+            flag
+            for flag, given, plain in (
+                ("--model", self.model, None),
+                ("--data.*", self.data, Data("")),
+                ("--task.*", self.task, Task()),
+                ("--preprocess.*", self.preprocess, Preprocess()),
+                ("--names", self.names, None),
+                ("--model-options", dict(self.model_options), {}),
+            )
+            if given != plain
+        ]
+        if own:
+            raise UserError(
+                f"{' and '.join(own)} are for --weights; a run has its own (another data set is "
+                "--dataset)"
+            )
         from cnn_jax.evaluation.evaluate import evaluate
         from cnn_jax.evaluation.saved_records import metrics_of
 
@@ -77,17 +125,44 @@ class Evaluate:
                 self.skip_bad,
                 self.code,
                 self.options,
+                None if self.pictures is None else self._draw,
             )
             if self.records is None
             else metrics_of(self.run, self.records, self.code)
         )
+        self._show(found)
+
+    def _of_weights(self) -> dict[str, Any]:
+        from cnn_jax.pretrained.foreign import evaluate_weights
+
+        for flag, given in (("RUN", self.run), ("--dataset", self.dataset)):
+            if given is not None:
+                raise UserError(f"{flag} {given} and --weights are two things; give one of them")
+        if self.model is None or not self.data.name:
+            lacking = "--model NAME" if self.model is None else "--data.name SET"
+            raise UserError(f"--weights {self.weights} needs {lacking} as well")
+        assert self.weights is not None
+        recipe = Recipe(
+            self.weights.stem,
+            data=self.data,
+            task=self.task,
+            preprocess=self.preprocess,
+            model=Model(self.model, options=self.model_options),
+            init=Init(str(self.weights), names=self.names, checkpoint=self.checkpoint),
+            views=self.views or "none",
+        )
+        return evaluate_weights(recipe, self.split, data_dir=self.data_dir, workers=self.workers)
+
+    def _show(self, found: dict[str, Any]) -> None:
         if self.json:
             print_json(found)
             return
-        hidden = ("versions", "devices", "notes", "unseen", "details")
+        hidden = ("versions", "devices", "notes", "unseen", "details", "predictions")
         shown = {k: v for k, v in found.items() if k not in hidden}
         print_fields({k: metric_text(k, v) for k, v in shown.items() if "/" not in k})
         print_by_name(shown)
+        if "predictions" in found:
+            print(f"predictions: {found['predictions']}")
         for note in found["notes"]:
             print(note)
         if found["unseen"]:
@@ -95,6 +170,16 @@ class Evaluate:
             unseen = found["unseen"]
             print_fields({k: metric_text(k, v) for k, v in unseen.items() if "/" not in k})
             print_by_name(unseen)
+
+    def _draw(self, restored: Restored, examples: Examples) -> None:
+        from cnn_jax.report.told_sheet import told_sheet
+
+        assert self.pictures is not None
+        sheet = told_sheet(restored, examples)
+        try:
+            sheet.save(self.pictures)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--pictures {self.pictures} cannot be written: {error}") from None
 
 
 @dataclass(frozen=True)

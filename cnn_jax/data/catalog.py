@@ -203,7 +203,7 @@ def load(
         return load_npz(rest, kind=kind, name=name, test_part=test_part)
     _check_lies_somewhere(name)
     has = "number" if name == "rotated_digits" else "class"
-    if kind != has:
+    if kind != has and (form, kind) != ("shapes", "mask"):
         what = {"class": "classes", "number": "numbers"}[has]
         if kind == "boxes" and not colon and name not in ("digits", "rotated_digits", "shapes"):
             from cnn_jax.data.tfds_boxes import load_tfds_boxes
@@ -227,7 +227,9 @@ def load(
     if name == "rotated_digits":
         return cut_test(_resized(load_rotated_digits(), image_size, max_bytes), test_part)
     if form == "shapes":
-        drawn = load_shapes(Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes)
+        drawn = load_shapes(
+            Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes, masks=kind == "mask"
+        )
         return cut_test(drawn, test_part)
     if form == "folder" and colon:
         return load_folder(
@@ -392,7 +394,7 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
     rows = [
         Row("digits", "1,797 handwritten digits, 8x8 grey, 10 classes", "", "inside scikit-learn"),
         Row("rotated_digits", "the same, turned by an angle to be told", "", "inside scikit-learn"),
-        Row("shapes", "drawn shapes on noise, of any number and size", "", "generated"),
+        Row("shapes", "drawn shapes on noise, as classes or as masks", "", "generated"),
         Row("folder:PATH", "your own images, one folder a class", "", "from your disk"),
         Row("masks:PATH", "your own images, each with a mask of classes", "", "from your disk"),
         Row("coco:PATH", "your own images, with boxes in a JSON file", "", "from your disk"),

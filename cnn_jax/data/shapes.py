@@ -121,13 +121,17 @@ class Shapes:
         return cls(**given)
 
 
-def load_shapes(shapes: Shapes, *, name: str = "shapes", max_bytes: int | None = None) -> Dataset:
+def load_shapes(
+    shapes: Shapes, *, name: str = "shapes", max_bytes: int | None = None, masks: bool = False
+) -> Dataset:
     """The data set `shapes`, drawn in a moment.
 
     Args:
       shapes: what is drawn.
       name: of the set.
       max_bytes: that the images may take, by default half of the memory that is available.
+      masks: whether its targets are the class of each pixel, the ground being the first class,
+        instead of the shape.
 
     Raises:
       UserError: they would take more.
@@ -138,17 +142,24 @@ def load_shapes(shapes: Shapes, *, name: str = "shapes", max_bytes: int | None =
     further = (shapes.size, shapes.classes, shapes.channels, shapes.seed)
     return Dataset(
         name=name,
-        class_names=CLASS_NAMES[: shapes.classes],
-        train=shapes_split(shapes.n, *further),
+        class_names=("ground",) * masks + CLASS_NAMES[: shapes.classes],
+        train=shapes_split(shapes.n, *further, masks=masks),
         validation=None,
-        test=shapes_split(test, *further, _TEST),
+        test=shapes_split(test, *further, _TEST, masks=masks),
         source="drawn by cnn_jax.data.shapes",
         notes=(f"the test part is {test:,} examples drawn from a random stream of their own",),
     )
 
 
 def shapes_split(
-    n: int, size: int, classes: int, channels: int, seed: int, stream: int = _TRAIN
+    n: int,
+    size: int,
+    classes: int,
+    channels: int,
+    seed: int,
+    stream: int = _TRAIN,
+    *,
+    masks: bool = False,
 ) -> Split:
     """Bright shapes of random place, size and colour on a dark ground with noise.
 
@@ -161,6 +172,7 @@ def shapes_split(
       channels: 1 or 3.
       seed: of the random numbers.
       stream: 0 for training, 1 for test; others are further independent sets.
+      masks: as of `load_shapes`; a pixel is of the shape that covers half of it.
 
     Raises:
       UserError: an argument is out of its range.
@@ -171,11 +183,14 @@ def shapes_split(
     order = np.argsort(random.random_raw(n), kind="stable")
     labels = (np.arange(n, dtype=np.int32) % classes)[order]
     images = np.empty((n, size, size, channels), np.uint8)
+    inside = np.empty((n, size, size) if masks else (0,), np.uint8)
     block = max(1, _BLOCK_PIXELS // (size * size))
     for start in range(0, n, block):
         part = slice(start, min(n, start + block))
-        images[part] = _draw(random, labels[part], size, channels)
-    return Split(images, labels)
+        images[part], covered = _draw(random, labels[part], size, channels)
+        if masks:
+            inside[part] = np.where(covered >= 0.5, labels[part, None, None] + 1, 0)
+    return Split(images, inside if masks else labels)
 
 
 def _check(n: int, size: int, classes: int, channels: int, seed: int) -> None:
@@ -192,8 +207,10 @@ def _check(n: int, size: int, classes: int, channels: int, seed: int) -> None:
             raise UserError(f"shapes: {key}={value} must be {valid}")
 
 
-def _draw(random: np.random.Philox, labels: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Images (n, size, size, channels) uint8 of shapes (n,)."""
+def _draw(
+    random: np.random.Philox, labels: np.ndarray, size: int, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, size, size, channels) uint8 of shapes (n,), and how far each pixel is covered."""
     n = len(labels)
     radius = size * _uniform(random, (n, 1), *_RADIUS)
     middle = size / 2 + (size / 2 - radius) * _uniform(random, (n, 2), -1, 1)
@@ -209,7 +226,7 @@ def _draw(random: np.random.Philox, labels: np.ndarray, size: int, channels: int
         # A pixel on the edge is covered in part.
         covered[here, ..., 0] = np.clip(within + 0.5, 0, 1)
     values = dark + (bright - dark) * covered + _noise(random, (n, size, size, channels))
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+    return np.clip(np.round(values), 0, 255).astype(np.uint8), covered[..., 0]
 
 
 def _uniform(

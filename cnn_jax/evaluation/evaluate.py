@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.augment.views import Views
-from cnn_jax.data.dataset import Split
+from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.data.fields import fields_of, is_spatial
 from cnn_jax.data.pieces import check_workers
 from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
-from cnn_jax.evaluation.saved_records import has_records, write_records
+from cnn_jax.evaluation.predictions import file_name, predictions_of, why_none
 from cnn_jax.evaluation.sounds_to_tell import for_length
-from cnn_jax.restored import restore
+from cnn_jax.restored import Restored, restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
 
@@ -34,6 +34,7 @@ def evaluate(
     skip_bad: bool = False,
     code: Sequence[Path] = (),
     options: Mapping[str, Any] | None = None,
+    look: Callable[[Restored, Examples], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run's model on every example of a split, and writes what it finds.
 
@@ -54,10 +55,11 @@ def evaluate(
       code: as of `restore`.
       options: of the task, which take the place of those of the recipe, such as `window` of
         segmentation.
+      look: is called with the model and the examples that it was judged by.
 
     Returns:
       The metrics, with what they were measured on and notes of it; also written to the run's
-      `evaluations/`, with the records that they are made of where the task keeps some.
+      `evaluations/`, and what was told of each example to its `predictions/`.
 
     Raises:
       UserError: there is no such run, checkpoint or split, or the data do not fit the model.
@@ -89,6 +91,8 @@ def evaluate(
     )
     assert metrics is not None
     unseen = None if data.unseen is None else evaluator(restored.variables, data.unseen)
+    if look is not None:
+        look(restored, data.examples)
     found = {
         "dataset": data.name,
         "split": data.split,
@@ -102,17 +106,31 @@ def evaluate(
         "devices": device_names(list(restored.mesh.devices.flat)),
         "versions": versions(),
     }
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in data.name)
-    name = f"{name}-{data.split}-step{restored.step}"
-    if recipe.views != restored.recipe.views:
-        name += f"-views-{recipe.views}"
+    other = None if recipe.views == restored.recipe.views else recipe.views
+    name = file_name(data.name, data.split, restored.step, other)
     for option, value in (options or {}).items():
         name += f"-{option}-{value}"
+    predictions = predictions_of(
+        kept,
+        data.examples,
+        data.digests,
+        recipe=recipe,
+        spec=spec,
+        run=str(run.resolve()),
+        dataset=data.name,
+        split=data.split,
+        checkpoint=checkpoint,
+        step=restored.step,
+    )
     try:
-        file = folder.write_evaluation(name, found)
-        if has_records(kept):
-            write_records(file.with_suffix(".npz"), kept)
+        if predictions is None:
+            found["notes"].append(why_none(recipe))
+        else:
+            file = folder.predictions / f"{name}.parquet"
+            predictions.write(file)
+            found["predictions"] = str(file)
+        folder.write_evaluation(name, found)
     except OSError as error:
-        # What was found is worth more than the file.
+        # What was found is worth more than the files.
         print(f"not written beside the run: {error.strerror}", file=sys.stderr)
     return found

@@ -55,6 +55,7 @@ class Judged:
       notes: what was left out, or cannot be known.
       unseen: those of the examples that the run has neither learnt from nor chosen by, where it
         has done so with some of them.
+      digests: (n,) uint64 of what each holds, where they are known.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Judged:
     examples: Examples
     notes: tuple[str, ...]
     unseen: Examples | None = None
+    digests: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

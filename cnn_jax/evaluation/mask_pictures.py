@@ -58,6 +58,15 @@ def over(image: np.ndarray, mask: np.ndarray, colours: np.ndarray) -> np.ndarray
     return np.where(known[..., None], mixed, image)
 
 
+def in_colour(image: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """An image (h, w, c) as RGB of 8 bits, to be looked at."""
+    low, high = value_range
+    if image.dtype != np.uint8:
+        scaled = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
+        image = np.round(255 * scaled).astype(np.uint8)
+    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
 def legend(names: Sequence[str], colours: np.ndarray, width: int) -> Image.Image:
     """The colours of classes and their names, in rows of a picture of this width."""
     font = ImageFont.load_default()

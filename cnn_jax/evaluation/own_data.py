@@ -93,7 +93,8 @@ def own_part(
         there = _contents(parts, {split: given[split]})
         places = matched(keys, there.keys())
         if (places >= 0).all():
-            return Judged(config.name, split, _taken([given[split]], places), ())
+            taken = _taken([given[split]], places)
+            return Judged(config.name, split, taken, (), digests=wanted.all())
     there = _contents(parts, given)
     places = matched(keys, there.keys())
     # What has another class now is taken as it is now.
@@ -122,7 +123,8 @@ def own_part(
             f"{found.name} has changed since the run began: {changes}. Counted are "
             f"{len(left):,} of the {len(keys):,} {split} {restored.spec.unit} that it began with",
         )
-    return Judged(config.name, split, _taken(list(given.values()), left), notes)
+    taken, digests = _taken(list(given.values()), left), wanted.all()[places >= 0]
+    return Judged(config.name, split, taken, notes, digests=digests)
 
 
 def _place(config: Data, parts: Parts | None) -> str:

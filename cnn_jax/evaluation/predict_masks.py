@@ -15,7 +15,7 @@ from cnn_jax.data.fitting import filled_up, scaled_to_fit
 from cnn_jax.data.images import UnreadableImage, decode, in_channels, in_threads
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.mask_pictures import as_image, class_colours, over
+from cnn_jax.evaluation.mask_pictures import as_image, class_colours, in_colour, over
 from cnn_jax.evaluation.pictures import STANDARD_INPUT, content
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
@@ -98,7 +98,7 @@ def predict_masks(
                 continue
             mask = apply(image)
             _write(folder / f"{names[file]}.png", as_image(mask, spec))
-            shown = over(_in_colour(image, spec.value_range), mask, colours)
+            shown = over(in_colour(image, spec.value_range), mask, colours)
             _write(folder / f"{names[file]}_over.png", Image.fromarray(shown))
             shares = np.bincount(mask.ravel(), minlength=len(spec.class_names)) / mask.size
             found.append((str(file), shares))
@@ -131,15 +131,6 @@ def _names(files: Sequence[Path]) -> dict[Path, str]:
             name = f"{stem}_{count}"
         found.setdefault(file, name)
     return found
-
-
-def _in_colour(image: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
-    """An image (h, w, c) as RGB of 8 bits, to be looked at."""
-    low, high = value_range
-    if image.dtype != np.uint8:
-        scaled = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
-        image = np.round(255 * scaled).astype(np.uint8)
-    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
 def _write(file: Path, picture: Image.Image) -> None:

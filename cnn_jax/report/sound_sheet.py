@@ -61,9 +61,9 @@ def sound_sheet(
     seconds = lengths(sounds) / spec.rate
     pictures, named = [], []
     for place, title in enumerate(titles):
-        for drawn in shown:
-            pictures.append(_coloured(drawn[place, ..., 0]))
-            named.append(f"{title} {seconds[place]:.1f} s" if drawn is shown[0] else "")
+        for each in shown:
+            pictures.append(_coloured(each[place, ..., 0]))
+            named.append(f"{title} {seconds[place]:.1f} s" if each is shown[0] else "")
     return contact_sheet(pictures, named, variants if variants > 1 else columns)
 
 

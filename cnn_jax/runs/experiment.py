@@ -68,6 +68,7 @@ class Experiment:
         workers: int | None = None,
         began_with: DataSpec | None = None,
         begun: RunFolder | None = None,
+        free_rate: bool = False,
     ) -> Experiment:
         """Reads the data and builds the program.
 
@@ -82,6 +83,7 @@ class Experiment:
           began_with: facts of the data that a run which goes on began with.
           begun: a run of this recipe that may have begun, whose parts of the data and whose means
             and deviations are gone on with.
+          free_rate: as of `cnn_jax.training.program.Program`.
 
         Raises:
           UserError: something in the recipe is unknown or does not fit.
@@ -119,6 +121,7 @@ class Experiment:
             debug=debug,
             steps_per_call=parallel.steps_per_call,
             workers=workers,
+            free_rate=free_rate,
         )
         train = None
         if isinstance(dataset.train, Split):

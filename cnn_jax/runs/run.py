@@ -37,6 +37,7 @@ from cnn_jax.run_folder import RunFolder, commit, device_names, versions
 from cnn_jax.runs.announcement import announce, announce_compilations, announce_recipe
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.goes_on import check_goes_on, check_same
+from cnn_jax.runs.kept import evaluated
 from cnn_jax.runs.result import Result
 from cnn_jax.state import TrainState, Variables, with_variables
 from cnn_jax.tasks import metric_that_counts, resolved
@@ -369,12 +370,15 @@ class _Run:
             found = checkpoints.metrics(tested)
             best = found or program.evaluate(restored.evaluated, dataset.validation) or {}
             best = {**best, "step": tested}
-        test = None
-        if dataset.test is not None:
-            test = program.evaluate(
-                restored.evaluated, dataset.test, chosen=(best or {}).get("chosen")
-            )
+        run: dict[str, Any] = {
+            "recipe": self.recipe,
+            "folder": self.folder,
+            "experiment": self.experiment,
+            "say": self.display.say,
+        }
+        test = evaluated("test", restored, chosen=(best or {}).get("chosen"), **run)
         loop.count_time()
+        evaluated("validation", restored, **run)
         summary = {
             "recipe": to_json(self.recipe),
             "steps": steps,

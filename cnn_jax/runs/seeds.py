@@ -157,7 +157,8 @@ def spread(summaries: list[Summary]) -> dict[str, dict[str, float | int | None]]
         for name, value in metrics.items():
             values.setdefault(f"test {name}", []).append(value)
         values.setdefault("seconds", []).append(summary["seconds"]["total"])
-        values.setdefault("images_per_second", []).append(summary["images_per_second"])
+        rate = f"{summary.get('unit', 'images')}_per_second"
+        values.setdefault(rate, []).append(summary["images_per_second"])
     return {
         name: {
             "mean": float(np.mean(found)),

@@ -8,6 +8,7 @@ from cnn_jax.tasks.registry import (
     make_task,
     metric_named,
     metric_that_counts,
+    predicted_kind,
     resolved,
     target_kind,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "make_task",
     "metric_named",
     "metric_that_counts",
+    "predicted_kind",
     "resolved",
     "target_kind",
 ]

@@ -32,6 +32,7 @@ class Binary(ExampleTask):
     HEADLINE = (ACCURACY, AUROC, AVERAGE_PRECISION)
     LOSSES = ("binary_cross_entropy",)
     KINDS = ("class",)
+    PREDICTED = "binary"
 
     @property
     def outputs(self) -> int:

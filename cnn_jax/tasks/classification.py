@@ -29,6 +29,7 @@ class Classification(ExampleTask):
     HEADLINE = (ACCURACY, NLL)
     LOSSES = tuple(CLASS_LOSSES)
     KINDS = ("class",)
+    PREDICTED = "class"
 
     @property
     def outputs(self) -> int:
@@ -73,6 +74,11 @@ class Classification(ExampleTask):
     def records(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """See `Task`."""
         return {}
+
+    def kept(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """See `ExampleTask`: logits (b, k), and the place of the true class (b,)."""
+        truth = jnp.argmax(batch.targets, axis=-1).astype(jnp.int32)
+        return {"truth": truth, "logits": outputs.astype(jnp.float32)}
 
     def finish(
         self, sums: Mapping[str, Any], records: Mapping[str, Any], chosen: Mapping[str, Any] | None

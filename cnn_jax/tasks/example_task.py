@@ -41,6 +41,9 @@ class ExampleTask(ABC):
     NUMBERS: ClassVar[bool] = False
     OUTPUT: ClassVar[str] = "vector"  # see cnn_jax.models.OUTPUT_KINDS
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    PREDICTED: ClassVar[str] = ""
+    """The kind of its stored predictions, see `cnn_jax.tasks.predicted.KINDS`; empty for none from
+    which further metrics are made."""
 
     recipe: Recipe
     spec: DataSpec
@@ -61,6 +64,11 @@ class ExampleTask(ABC):
         for option in self.recipe.task.options:
             if option not in self.OPTIONS:
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """See `Task`."""
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -141,6 +149,12 @@ class ExampleTask(ABC):
     def infer(self, apply: Apply, inputs: Any) -> Any:
         """See `Task`."""
         return self.inputs.infer(apply, inputs)
+
+    def kept(self, outputs: Any, batch: Batch) -> dict[str, jax.Array]:
+        """Arrays (b, ...) that are stored of each example with the records, which they are not
+        among: what it takes to compute any metric without the net.
+        """
+        return {}
 
     def details(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """What an evaluation stores besides the metrics, and no table shows."""

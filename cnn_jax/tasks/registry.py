@@ -16,6 +16,7 @@ from cnn_jax.tasks.contract import Metric, Task
 from cnn_jax.tasks.detection import Detection
 from cnn_jax.tasks.example_task import ExampleTask
 from cnn_jax.tasks.own_functions import metric_name, own_metric
+from cnn_jax.tasks.predicted import KINDS
 from cnn_jax.tasks.regression import Regression
 from cnn_jax.tasks.segmentation import Segmentation
 from cnn_jax.tasks.tagging import Tagging
@@ -117,8 +118,15 @@ def metric_that_counts(recipe: Recipe) -> Metric:
 
 def metric_named(name: str) -> Metric | None:
     """The metric of this name, of whichever task has one; None of a name that none has."""
-    metrics = (each for kind in TASKS.values() for each in kind.METRICS)
+    kinds = [kind.METRICS for kind in TASKS.values()] + [kind.METRICS for kind in KINDS.values()]
+    metrics = (each for kind in kinds for each in kind)
     return next((each for each in metrics if each.name == name), None)
+
+
+def predicted_kind(recipe: Recipe) -> str:
+    """The kind of a recipe's stored predictions, see `cnn_jax.tasks.predicted.KINDS`."""
+    found = getattr(kind_of(recipe), "PREDICTED", "")
+    return found if found in KINDS else ""
 
 
 def headline(recipe: Recipe, metrics: Mapping[str, Any]) -> str:

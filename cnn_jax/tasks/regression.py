@@ -40,6 +40,7 @@ class Regression(ExampleTask):
     HEADLINE = (MAE, RMSE, R2)
     LOSSES = ("squared_error", "absolute_error", "huber", "bins")
     KINDS = ("number",)
+    PREDICTED = "numbers"
     NUMBERS = True
     OPTIONS: ClassVar[Mapping[str, Any]] = {"angle": False, "bins": 101, "within": 5.0}
 

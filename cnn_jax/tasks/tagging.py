@@ -34,6 +34,7 @@ class Tagging(ExampleTask):
     HEADLINE = (MAP, MICRO_MAP, F1)
     LOSSES = ("binary_cross_entropy", "asymmetric")
     KINDS = ("tags",)
+    PREDICTED = "tags"
     OPTIONS: ClassVar[Mapping[str, Any]] = {"prior_bias": True}
 
     @property

@@ -35,22 +35,25 @@ class _Step:
       state: shapes and layout of the state.
       batch_size: examples in a step.
       make_batch: (seed, step, inputs, targets, indices, epochs) -> batch.
-      make_step: the step of a model whose batch lies along an axis.
+      make_step: the step of a model whose batch lies along an axis; with `free_rate` of the peak
+        learning rate, an array (), as well.
       norm_examples: what batch statistics are taken over, see `BatchAxis`.
       given_up: numbers of the arguments whose memory is used again.
       agrees: whether several processes have to agree in which step they stop.
       streamed: whether a step is given its own examples, and not the whole set.
+      free_rate: whether a step is given the peak learning rate, after all but the flags.
     """
 
     mesh: Mesh
     state: TrainState
     batch_size: int
     make_batch: Callable[..., Batch]
-    make_step: Callable[[BatchAxis], TrainStep]
+    make_step: Callable[..., TrainStep]
     norm_examples: int | None
     given_up: tuple[int, ...]
     agrees: bool
     streamed: bool
+    free_rate: bool = False
 
     @property
     def _of_examples(self) -> Sharding:
@@ -73,26 +76,30 @@ class PartitionedStep(_Step):
 
     def __call__(self, inputs: Whole, targets: Whole) -> CompiledStep:
         """Compiles one update, for a data set of these shapes."""
-        return self._compiled(self._update(), inputs, targets, batch_sharding(self.mesh))
+        return self._compiled(self._update, inputs, targets, batch_sharding(self.mesh))
 
     def many(self, inputs: Whole, targets: Whole, steps: int) -> CompiledStep:
         """Compiles so many updates in one call, whose metrics have a row each.
 
         Of accelerators only: inside a loop XLA's convolutions are slow on a CPU.
         """
-        update = self._update()
 
-        def updates(
-            state: TrainState, inputs: Any, targets: Any, *places: jax.Array
-        ) -> tuple[TrainState, Metrics]:
-            return jax.lax.scan(
-                lambda state, place: update(state, inputs, targets, *place), state, places
-            )
+        def build(*peak: jax.Array) -> CompiledStep:
+            update = self._update(*peak)
 
-        return self._compiled(updates, inputs, targets, batches_sharding(self.mesh), steps)
+            def updates(
+                state: TrainState, inputs: Any, targets: Any, *places: jax.Array
+            ) -> tuple[TrainState, Metrics]:
+                return jax.lax.scan(
+                    lambda state, place: update(state, inputs, targets, *place), state, places
+                )
 
-    def _update(self) -> CompiledStep:
-        train_step = self.make_step(BatchAxis(self.norm_examples))
+            return updates
+
+        return self._compiled(build, inputs, targets, batches_sharding(self.mesh), steps)
+
+    def _update(self, *peak: jax.Array) -> CompiledStep:
+        train_step = self.make_step(BatchAxis(self.norm_examples), *peak)
 
         def update(state: TrainState, *examples: Any) -> tuple[TrainState, Metrics]:
             return train_step(state, self.make_batch(state.seed, state.step, *examples))
@@ -101,7 +108,7 @@ class PartitionedStep(_Step):
 
     def _compiled(
         self,
-        function: CompiledStep,
+        build: Callable[..., CompiledStep],
         inputs: Whole,
         targets: Whole,
         sharding: Sharding,
@@ -113,23 +120,26 @@ class PartitionedStep(_Step):
             targets: Any,
             indices: jax.Array,
             epochs: jax.Array,
-            *asked: jax.Array,
+            *rest: jax.Array,
         ) -> tuple[TrainState, Metrics]:
-            state, metrics = function(state, inputs, targets, indices, epochs)
+            peak, asked = rest[: len(peaks)], rest[len(peaks) :]
+            state, metrics = build(*peak)(state, inputs, targets, indices, epochs)
             if asked:
                 metrics["asked"] = jnp.any(asked[0])
             return state, metrics
 
         whole, layout = replicated(self.mesh), shardings(self.state)
         given, flags = self._of_examples, self._flags()
+        peaks = [jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)] * self.free_rate
+        rest = shardings([*peaks, *flags])
         jitted = jax.jit(
             step,
-            in_shardings=(layout, given, given, sharding, sharding, *shardings(flags)),
+            in_shardings=(layout, given, given, sharding, sharding, *rest),
             out_shardings=(layout, whole),
             donate_argnums=self.given_up,
         )
         places = self._places(sharding, *leading)
-        return compiled(self.mesh, jitted, self.state, inputs, targets, *places, *flags)
+        return compiled(self.mesh, jitted, self.state, inputs, targets, *places, *peaks, *flags)
 
 
 class MappedStep(_Step):

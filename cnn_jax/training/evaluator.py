@@ -34,11 +34,13 @@ from cnn_jax.state import Variables
 from cnn_jax.tasks import Task, make_task
 from cnn_jax.tasks.own_functions import own_metrics
 from cnn_jax.training.input import evaluation_feed
-from cnn_jax.training.step import OWN, make_eval_step
+from cnn_jax.training.step import KEPT, OWN, make_eval_step
 
 Found = tuple[dict[str, Any], dict[str, Any]]
 """Sums and records of a batch."""
 
+MOST_KEPT = 2**30
+"""Bytes that are stored of the examples of a split at most, besides the records."""
 SUM = "sum:"
 """Before the names of sums that are kept beside records."""
 
@@ -137,7 +139,8 @@ class Evaluator:
           stop: asked before every batch; true gives up.
           chosen: what was chosen on the validation part, where the task has chosen something.
           choose: choose it on this split; it comes back as the metric `chosen`, if there is any.
-          kept: is given the sums and records that the metrics are made of.
+          kept: is given the records and what the task stores besides, (n, ...) each; not the latter
+            where it is more than `MOST_KEPT`. The sums have `SUM` before their names.
           details: give what the task stores besides, as `details`, if there is any.
 
         Returns:
@@ -146,7 +149,8 @@ class Evaluator:
         self.compile(variables)
         found: list[Found] = []
         with contextlib.closing(self._batches(split)) as batches:
-            if not self._gather(variables, batches, found, stop):
+            count = 0 if kept is None else len(split)
+            if not self._gather(variables, batches, found, stop, kept=count):
                 return None
         # Batches are summed in float64: the order and size of the sum cost no digits.
         sums = {
@@ -162,12 +166,14 @@ class Evaluator:
             for name in found[0][1]
         }
         if kept is not None:
-            kept |= {**records, **{f"{SUM}{name}": np.asarray(each) for name, each in sums.items()}}
+            kept |= {name.removeprefix(KEPT): each for name, each in records.items()}
+            kept |= {f"{SUM}{name}": np.asarray(each) for name, each in sums.items()}
         if choose:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
-        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+        more: Any = getattr(self._task, "details", lambda sums: {})(sums) if details else {}
+        if more:
             metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 
@@ -190,8 +196,19 @@ class Evaluator:
         batches: Iterable[tuple[Any, Any, np.ndarray]],
         found: list[Found],
         stop: Callable[[], bool],
+        *,
+        kept: int,
     ) -> bool:
-        """Adds the sums and records of each batch to those found; false if given up."""
+        """Adds the sums and records of each batch to those found; false if given up.
+
+        Args:
+          variables: what the model is applied with.
+          batches: inputs, targets and weights.
+          found: is added to.
+          stop: asked before every batch.
+          kept: of so many examples what is stored besides the records is found too, if it is not
+            too much.
+        """
         for inputs, targets, weights in batches:
             asked = stop()
             late = found[-_IN_FLIGHT] if len(found) >= _IN_FLIGHT else None
@@ -207,7 +224,14 @@ class Evaluator:
             arrays = [inputs, targets, placed(weights, self._sharding)]
             if self._agrees:
                 arrays.append(placed(np.full(self._mesh.size, asked), self._sharding))
-            found.append(self._compiled(variables, *arrays))
+            sums, records = self._compiled(variables, *arrays)
+            if kept and not found:
+                more = [each for name, each in records.items() if name.startswith(KEPT)]
+                size = sum(each.nbytes for each in more) * -(-kept // self._batch_size)
+                kept *= size <= MOST_KEPT
+            if not kept:
+                records = {name: e for name, e in records.items() if not name.startswith(KEPT)}
+            found.append((sums, records))
         return True
 
 

@@ -122,7 +122,7 @@ def check_norms(
     if not few:
         return []
     norm = min(few, key=count)
-    remedy = "Give larger images (--preprocess.size), or another normalisation or width"
+    remedy = "Give larger inputs (images by --preprocess.size), or another normalisation or width"
     what = f"one example of shape {norm.shape}"
     if norm.over_batch:
         groups = recipe.model.norm_examples or "the whole batch"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,6 +28,7 @@ from cnn_jax.devices.mesh import (
     most_steps,
     on_host,
     placed,
+    replicated,
     shardings,
     split,
 )
@@ -79,6 +82,8 @@ class Program:
         step is a call.
       steps_per_call: see `cnn_jax.devices.mesh.Parallel`.
       workers: processes that read a streamed set, see `cnn_jax.training.input`.
+      free_rate: give the peak learning rate to each step, so that `with_rate` needs no compiling;
+        sums may differ in their last digits from those of a program that has it built in.
 
     Attributes:
       steps_per_call: the steps of a call of `train_step`, as fits the plan.
@@ -97,12 +102,14 @@ class Program:
         debug: bool = False,
         steps_per_call: int | None = Parallel.steps_per_call,
         workers: int | None = None,
+        free_rate: bool = False,
     ) -> None:
         self.recipe = recipe
         self.spec = spec
         self.mesh = mesh
         self.debug = debug
         self._mapped = compile == "pmap"
+        self._free_rate = free_rate and not self._mapped and recipe.schedule.name != "own"
         # Several processes have to agree in which step they stop.
         self.agrees = jax.process_count() > 1
         check_recipe(recipe, spec, mesh.size, each_alone=self._mapped)
@@ -243,6 +250,7 @@ class Program:
             given_up=() if self.debug else (0,),
             agrees=self.agrees,
             streamed=self.spec.streamed,
+            free_rate=self._free_rate,
         )
         self._train_compiled = self._timed("train", lambda: build(inputs, targets))
         if self.steps_per_call > 1:
@@ -257,11 +265,28 @@ class Program:
         step = self._train_compiled
         return step if isinstance(step, jax.stages.Compiled) else None
 
-    def _train_step(self, axis: BatchAxis) -> TrainStep:
+    def with_rate(self, recipe: Recipe) -> Program | None:
+        """The same program for a recipe that differs in its peak learning rate alone, if in
+        anything; None where that is built in.
+        """
+        changed = dataclasses.replace(recipe.optimizer, learning_rate=-1.0)
+        own = dataclasses.replace(self.recipe.optimizer, learning_rate=-1.0)
+        if not self._free_rate or changed != own:
+            return None
+        found = copy.copy(self)
+        found.recipe, found.schedule = recipe, schedule_of(recipe, self.plan)
+        found.optimizer = optimizer_of(recipe, self.task, self._model, self.plan)
+        found.rates = rates(found.schedule, self.plan.total)
+        # The first that is given what was compiled pays for it.
+        self.compilations = dict.fromkeys(self.compilations, Compilation())
+        return found
+
+    def _train_step(self, axis: BatchAxis, peak: jax.Array | None = None) -> TrainStep:
         return train_step_of(
             self.recipe,
             self.spec,
             axis=axis,
+            peak=peak,
             gathered=functools.partial(gathered, self.mesh),
             split=functools.partial(split, self.mesh),
         )
@@ -314,6 +339,9 @@ class Program:
         self, indices: np.ndarray, epochs: np.ndarray, sharding: Sharding, asked: bool
     ) -> list[jax.Array]:
         places = [placed(indices, sharding), placed(epochs, sharding)]
+        if self._free_rate:
+            peak = np.array(self.recipe.optimizer.learning_rate, np.float32)
+            places.append(placed(peak, replicated(self.mesh)))
         if self.agrees:
             places.append(placed(np.full(self.mesh.size, asked), batch_sharding(self.mesh)))
         return places
@@ -374,6 +402,7 @@ class Program:
         *,
         chosen: Mapping[str, Any] | None = None,
         choose: bool = False,
+        kept: dict[str, np.ndarray] | None = None,
     ) -> dict[str, Any] | None:
         """Metrics over every example of a split, see `cnn_jax.training.evaluator.Evaluator`."""
-        return self._evaluator(variables, split, stop, chosen=chosen, choose=choose)
+        return self._evaluator(variables, split, stop, chosen=chosen, choose=choose, kept=kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +28,16 @@ from cnn_jax.training.plan import Plan
 from cnn_jax.training.step import Layout, TrainStep, make_train_step
 
 
-def schedule_of(recipe: Recipe, plan: Plan) -> optax.Schedule:
-    """The learning rate of a recipe by step."""
-    return make_schedule(recipe.schedule, recipe.optimizer.learning_rate, plan.total, plan.steps)
+def schedule_of(recipe: Recipe, plan: Plan, peak: Any = None) -> optax.Schedule:
+    """The learning rate of a recipe by step.
+
+    Args:
+      recipe: what is trained.
+      plan: its durations in steps.
+      peak: the peak learning rate, a number or an array (), by default the recipe's.
+    """
+    peak = recipe.optimizer.learning_rate if peak is None else peak
+    return make_schedule(recipe.schedule, peak, plan.total, plan.steps)
 
 
 def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) -> TrainState:
@@ -46,7 +54,7 @@ def abstract_state(recipe: Recipe, spec: DataSpec, mesh: Mesh | AbstractMesh) ->
 
 
 def optimizer_of(
-    recipe: Recipe, task: Task, model: nn.Module, plan: Plan
+    recipe: Recipe, task: Task, model: nn.Module, plan: Plan, peak: Any = None
 ) -> optax.GradientTransformation:
     """The optimizer of a recipe for a model.
 
@@ -55,10 +63,11 @@ def optimizer_of(
       task: what for.
       model: its parameters are updated.
       plan: its durations in steps.
+      peak: as of `schedule_of`.
     """
     optimizer = make_optimizer(
         recipe.optimizer,
-        schedule_of(recipe, plan),
+        schedule_of(recipe, plan, peak),
         frozen_pattern(recipe.optimizer.freeze, model),
         parts_of(recipe, task, model),
         plan.steps,
@@ -88,6 +97,7 @@ def train_step_of(
     spec: DataSpec,
     *,
     axis: BatchAxis | None = None,
+    peak: Any = None,
     gathered: Layout = lambda params: params,
     split: Layout = lambda params: params,
 ) -> TrainStep:
@@ -97,6 +107,7 @@ def train_step_of(
       recipe: what is trained.
       spec: facts of the data.
       axis: by default that of a step which is given the whole batch.
+      peak: as of `schedule_of`.
       gathered: lays out parameters as the model is applied with them.
       split: lays out gradients as the parameters are kept.
     """
@@ -105,7 +116,7 @@ def train_step_of(
     return make_train_step(
         model,
         task.turns or task.loss,
-        optimizer_of(recipe, task, model, plan),
+        optimizer_of(recipe, task, model, plan, peak),
         ema=recipe.ema,
         lookahead=make_lookahead(recipe.lookahead, plan.total),
         accumulate=recipe.optimizer.accumulate,

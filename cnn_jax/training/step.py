@@ -31,6 +31,8 @@ Layout = Callable[[Any], Any]
 OWN = "own:"
 """Before the names of sums of a user's own metrics, which may be those of the task."""
 
+KEPT = "kept:"
+"""Before the names of what is stored of each example besides the records."""
 _TURN_STREAM = 2**30
 """Added to the place of a turn, whose key is folded out of a step's."""
 
@@ -252,7 +254,8 @@ def make_eval_step(
     """Builds `eval_step(variables, batch) -> (sums, records)`.
 
     The sums are over the examples of weight 1, which `examples` counts; the records are arrays
-    (b, ...), see `cnn_jax.tasks.contract.Task`.
+    (b, ...), see `cnn_jax.tasks.contract.Task`, and with `KEPT` before their names those that are
+    stored besides, see `cnn_jax.tasks.example_task.ExampleTask.kept`.
 
     Args:
       model: module called with the inputs of a batch and `train`.
@@ -270,6 +273,9 @@ def make_eval_step(
             for name, metric in (own or {}).items()
         }
         sums = {**task.sums(outputs, batch), **further, "examples": jnp.sum(batch.weights)}
-        return sums, task.records(outputs, batch)
+        records = task.records(outputs, batch)
+        # A task of a user's own may have none of it.
+        kept: Metrics = getattr(task, "kept", lambda *_: {})(outputs, batch)
+        return sums, {**records, **{f"{KEPT}{name}": each for name, each in kept.items()}}
 
     return eval_step

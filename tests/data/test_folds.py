@@ -7,6 +7,7 @@ from cnn_jax import Data, UserError
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.folds import folds_of, with_fold
 from cnn_jax.data.recipe_data import load_data
+from cnn_jax.recipe import Columns
 
 
 def split(labels, groups=None):
@@ -84,3 +85,32 @@ def test_a_recipe_names_its_fold_and_keeps_its_validation(tmp_path):
     assert len(set(tested)) == 40
     with pytest.raises(UserError, match=r"leave out --data.test 0.2"):
         load_data(Data(f"npz:{file}", folds=4, test=0.2))
+
+
+@pytest.mark.parametrize("by", ["speaker", "repeat"])
+def test_texts_of_a_speaker_and_repeats_of_a_text_are_in_one_fold(tmp_path, by):
+    speakers = np.arange(60) // 5
+    said = [f"{'good' if each % 2 else 'bad'} film {each}" for each in range(60)]
+    if by == "repeat":
+        said = [f"film {speaker}" for speaker in speakers]
+    rows = [
+        f"{'ab'[place % 2]}\t{text}\ts{speaker}"
+        for place, (text, speaker) in enumerate(zip(said, speakers, strict=True))
+    ]
+    (tmp_path / "t.tsv").write_text("label\ttext\twho\n" + "\n".join(rows))
+    columns = Columns(group="who" if by == "speaker" else None)
+    tested = []
+    for fold in (1, 2, 3):
+        data = Data(f"text:{tmp_path / 't.tsv'}", columns=columns, folds=3, fold=fold)
+        found = load_data(data)
+        parts = [set(getattr(found, part).groups) for part in ("train", "validation", "test")]
+        assert not parts[0] & parts[2] and not parts[1] & parts[2] and not parts[0] & parts[1]
+        assert "whole groups" in " ".join(found.notes)
+        tested += parts[2]
+    assert sorted(tested) == list(range(12))
+    (tmp_path / "train.tsv").write_text("label\ttext\twho\na\tone\ts1\nb\ttwo\ts2\n")
+    (tmp_path / "test.tsv").write_text("label\ttext\twho\na\tthree\ts1\n")
+    (tmp_path / "t.tsv").unlink()
+    if by == "speaker":
+        with pytest.raises(UserError, match=r"examples of one who in .* are both in the"):
+            load_data(Data(f"text:{tmp_path}", columns=columns))

@@ -1,15 +1,19 @@
 """Files of word vectors: their forms, their faults, and what a run begins with."""
 
+import dataclasses
 import gzip
+import io
 import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from cnn_jax import Data, Init, Model, Recipe, UserError, steps
+from cnn_jax import Data, Init, Model, Optimizer, Recipe, UserError, steps, train
 from cnn_jax.data.vocabulary import FIRST
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.pretrained.word_vectors import read_word_vectors
+from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 
 PLACES = {"good": 2, "film": 3, "unheard": 4, ". .": 5}
@@ -36,6 +40,7 @@ def binary(end=b"\n"):
         ("other.bin", binary(b"")),
         ("google.bin.gz", gzip.compress(binary())),
     ],
+    ids=["glove", "word2vec", "text.gz", "bin", "bin_without_ends", "bin.gz"],
 )
 def test_words_are_found_in_every_form(tmp_path, name, content):
     file = tmp_path / name
@@ -59,6 +64,16 @@ def test_words_are_found_in_every_form(tmp_path, name, content):
         ("a.bin", binary()[:-9], "ends within word 3 of 3; bring it again"),
         ("a.txt.gz", b"no gzip", "cannot be read: "),
         (None, b"", "cannot be read: No such file"),
+    ],
+    ids=[
+        "no_number",
+        "one_less",
+        "nan",
+        "other_words",
+        "text_as_bin",
+        "cut",
+        "no_gzip",
+        "none",
     ],
 )
 def test_faults_are_told(tmp_path, name, content, message):
@@ -101,6 +116,13 @@ def test_a_run_begins_with_the_vectors_that_are_there(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             initial_weights(Recipe("words", model=recipe.model, init=init), program)
+    frozen = dataclasses.replace(recipe, optimizer=Optimizer(freeze="^words/"))
+    said = io.StringIO()
+    summary = train(frozen, tmp_path / "run", console=Console(file=said, width=200))
+    assert summary["origin"]["numbers"] == 6 and "2 of the" in said.getvalue()
     file.write_text("good 1 2\n")
+    # What is learnt lies in the run; the file is not read again.
+    kept = restore(tmp_path / "run").variables["params"]["words"]["vectors"]
+    np.testing.assert_array_equal(kept, vectors)
     with pytest.raises(UserError, match=re.escape("give --model.options embedding=2")):
         initial_weights(recipe, program)

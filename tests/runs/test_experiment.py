@@ -89,7 +89,7 @@ def test_the_folder_explains_itself(finished):
     names = {entry.name for entry in path.iterdir()} - {".lock"}
     assert names == {
         "recipe.json", "data.json", "parts.npz", "starts.jsonl", "metrics.jsonl", "tensorboard",
-        "checkpoints", "summary.json",
+        "checkpoints", "summary.json", "predictions",
     }  # fmt: skip
     start = json.loads((path / "starts.jsonl").read_text())
     assert start["devices"] == ["cpu:0"]

@@ -83,7 +83,9 @@ def test_a_run_learns_and_its_confusion_is_stored(learnt, capsys):
     top, _, summary = learnt
     test = summary["test"]
     assert test["examples"] == 7 and test["mean_iou"] > 0.5 and test["iou/ground"] > 0.8
-    command(["evaluate", str(top / "whole")])
+    sheet = top / "told.png"
+    command(["evaluate", str(top / "whole"), "--pictures", str(sheet)])
+    assert Image.open(sheet).width > 6 * 64
     shown = capsys.readouterr().out
     assert "mean iou" in shown and "bright" in shown and "confusion" not in shown
     (file,) = (top / "whole" / "evaluations").iterdir()

@@ -1,6 +1,7 @@
 """What holds of every task: one test of each promise that the trainer relies on."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -166,6 +167,33 @@ def first(each, count, start=0):
     )
 
 
+def judged(each, count, start=0):
+    """Some examples as evaluation sees them, compiled as one."""
+    given = first(each, count, start)
+    return jax.device_get(jax.jit(each.task.evaluation_batch)(*given, jnp.ones(count)))
+
+
+def counted(each, outputs, batch):
+    """Sums and records of a batch, compiled as one."""
+
+    def count(outputs, batch):
+        return each.task.sums(outputs, batch), each.task.records(outputs, batch)
+
+    return jax.device_get(jax.jit(count)(outputs, batch))
+
+
+def outputs_of(each, batch):
+    apply = jax.jit(lambda variables, inputs: each.model.apply(variables, inputs, train=False))
+    return jax.device_get(apply(variables_of(each), batch.inputs))
+
+
+@functools.cache
+def evaluator(kind, size):
+    each = made(kind)
+    recipe = dataclasses.replace(each.recipe, batch_size=size)
+    return Evaluator(recipe, each.spec, make_mesh(devices=jax.devices()[:1]))
+
+
 def numbers(metrics):
     return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
@@ -180,10 +208,8 @@ def test_each_example_counts_once_whatever_the_batch(kind):
     found = []
     each = made(kind)
     variables = variables_of(each)
-    mesh = make_mesh(devices=jax.devices()[:1])
     for size in (8, N):
-        recipe = dataclasses.replace(each.recipe, batch_size=size)
-        found.append(numbers(Evaluator(recipe, each.spec, mesh)(variables, each.split)))
+        found.append(numbers(evaluator(kind, size)(variables, each.split)))
     assert found[0]["examples"] == N
     for name, value in found[0].items():
         assert value == pytest.approx(found[1][name], rel=1e-5, abs=1e-6, nan_ok=True), name
@@ -192,11 +218,15 @@ def test_each_example_counts_once_whatever_the_batch(kind):
 
 def test_without_changes_training_sees_what_evaluation_sees(kind):
     each = made(kind, augment=Augment())
-    key, places = jax.random.key(0), jnp.arange(8)
-    inputs, targets = first(each, 8)
-    learnt = each.task.training_batch(key, key, inputs, targets, places, places)
-    judged = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
-    jax.tree.map(np.testing.assert_array_equal, learnt, judged)
+    places = np.arange(8)
+
+    @jax.jit
+    def both(inputs, targets):
+        key = jax.random.key(0)
+        learnt = each.task.training_batch(key, key, inputs, targets, places, places)
+        return learnt, each.task.evaluation_batch(inputs, targets, jnp.ones(8))
+
+    jax.tree.map(np.testing.assert_array_equal, *both(*first(each, 8)))
 
 
 @pytest.mark.parametrize("kind", OF_IMAGES)
@@ -205,6 +235,7 @@ def test_what_is_told_of_a_mirror_image_is_told_of_the_image(kind):
     each = made(kind, views="mirror")
     variables = variables_of(each)
 
+    @jax.jit
     def told(images):
         def apply(inputs):
             return each.model.apply(variables, inputs, train=False)
@@ -218,20 +249,21 @@ def test_what_is_told_of_a_mirror_image_is_told_of_the_image(kind):
 
 
 def step_of(each):
+    """What makes a state, and a step from it."""
     optimizer = optax.adam(0.01)
     example = each.task.example()
-    state = jax.jit(
-        lambda: init_state(0, each.model, optimizer, example, initial=each.task.initial)
-    )()
-    return state, make_train_step(each.model, each.task.loss, optimizer)
+
+    def begin():
+        return init_state(0, each.model, optimizer, example, initial=each.task.initial)
+
+    return begin, make_train_step(each.model, each.task.loss, optimizer)
 
 
 def test_a_batch_can_be_learnt_by_heart(kind):
     each = made(kind)
-    inputs, targets = first(each, 8, start=1)
-    batch = each.task.evaluation_batch(inputs, targets, jnp.ones(8))
-    state, step = step_of(each)
-    step, losses = jax.jit(step), []
+    batch = judged(each, 8, start=1)
+    begin, step = step_of(each)
+    state, step, losses = jax.jit(begin)(), jax.jit(step), []
     for _ in range(150):
         state, metrics = step(state, batch)
         # What a centre can lose is no less than the entropy of what it learns.
@@ -248,12 +280,10 @@ def test_a_batch_can_be_learnt_by_heart(kind):
 
 def test_what_is_recorded_gives_the_same_numbers_when_read_back(kind):
     each = made(kind)
-    batch = each.task.evaluation_batch(each.split.inputs, each.split.targets, jnp.ones(N))
-    variables = variables_of(each)
-    outputs = each.model.apply(variables, batch.inputs, train=False)
-    sums = {name: np.float64(value) for name, value in each.task.sums(outputs, batch).items()}
+    batch = judged(each, N)
+    sums, records = counted(each, outputs_of(each, batch), batch)
+    sums = {name: np.float64(value) for name, value in sums.items()}
     sums["examples"] = np.float64(N)
-    records = jax.device_get(each.task.records(outputs, batch))
     stored = json.dumps({name: values.tolist() for name, values in records.items()})
     back = {
         name: np.array(values, records[name].dtype) for name, values in json.loads(stored).items()
@@ -266,8 +296,7 @@ def test_what_is_recorded_gives_the_same_numbers_when_read_back(kind):
 
 def test_the_metric_that_counts_is_found_and_has_a_direction(kind):
     each = made(kind)
-    mesh = make_mesh(devices=jax.devices()[:1])
-    found = Evaluator(each.recipe, each.spec, mesh)(variables_of(each), each.split, choose=True)
+    found = evaluator(kind, 8)(variables_of(each), each.split, choose=True)
     for metric in each.task.METRICS:
         if metric.name in found:
             assert metric.worth(found) == found[metric.name] * (1 if metric.higher else -1)
@@ -281,32 +310,31 @@ def test_the_metric_that_counts_is_found_and_has_a_direction(kind):
 def test_a_step_lowers_for_accelerators(kind):
     """With static shapes, and nothing that calls back to the host."""
     each = made(kind)
-    state, step = step_of(each)
-    batch = each.task.evaluation_batch(*first(each, 8), jnp.ones(8))
-    text = jax.export.export(jax.jit(step), platforms=["cuda", "tpu"])(state, batch).mlir_module()
+    begin, step = step_of(each)
+    batch = jax.eval_shape(each.task.evaluation_batch, *first(each, 8), jnp.ones(8))
+    exported = jax.export.export(jax.jit(step), platforms=["cuda", "tpu"])
+    text = exported(jax.eval_shape(begin), batch).mlir_module()
     assert "callback" not in text and "tensor<?" not in text
 
 
 def test_padding_may_hold_anything(kind):
     each = made(kind)
-    batch = each.task.evaluation_batch(*first(each, 4), jnp.ones(4))
-    variables = variables_of(each)
-    outputs = each.model.apply(variables, batch.inputs, train=False)
-    plain, kept = each.task.sums(outputs, batch), each.task.records(outputs, batch)
+    batch = judged(each, 8, start=1)
+    outputs = outputs_of(each, batch)
+    plain, kept = counted(each, outputs, batch)
 
     def padded(values):
-        anything = jnp.nan if jnp.issubdtype(values.dtype, jnp.floating) else 1
-        return jnp.concatenate([values, jnp.full_like(values[:2], anything)])
+        anything = np.nan if jnp.issubdtype(values.dtype, jnp.floating) else 1
+        return np.concatenate([values, np.full_like(values[:2], anything)])
 
     longer = Batch(
         jax.tree.map(padded, batch.inputs),
         jax.tree.map(padded, batch.targets),
-        jnp.array([1.0] * 4 + [0.0] * 2),
+        np.array([1] * 8 + [0] * 2, np.float32),
     )
-    told = jax.tree.map(padded, outputs)
-    found = each.task.sums(told, longer)
-    for name, value in each.task.records(told, longer).items():
-        np.testing.assert_allclose(value[:4], kept[name], rtol=1e-6, err_msg=name)
+    found, records = counted(each, jax.tree.map(padded, outputs), longer)
+    for name, value in records.items():
+        np.testing.assert_allclose(value[:8], kept[name], rtol=1e-6, err_msg=name)
     for name, value in plain.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
@@ -333,8 +361,8 @@ def several_devices():
             if not np.isclose(value, judged[1][name], rtol=1e-5, atol=1e-6, equal_nan=True)
         }
         batch = each.task.evaluation_batch(*first(each, 16), jnp.ones(16))
-        state, step = step_of(each)
-        losses = []
+        begin, step = step_of(each)
+        state, losses = jax.jit(begin)(), []
         for mesh in (one, all_):
             spread = jax.device_put(batch, batch_sharding(mesh))
             _, metrics = jax.jit(step)(jax.device_put(state, replicated(mesh)), spread)

@@ -1,0 +1,242 @@
+"""The command that compares runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from cnn_jax.commands.found_runs import find_runs
+from cnn_jax.commands.output import print_json, print_rows
+from cnn_jax.commands.run_list import field_named
+from cnn_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from cnn_jax.evaluation.compared_runs import ComparedRun, Group, Part
+    from cnn_jax.evaluation.comparison import Comparison, Row
+    from cnn_jax.evaluation.significance import Spread
+    from cnn_jax.tasks import Metric
+
+_MOST_VALUES = 6
+"""Of a field that differs so many values are shown."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare runs: mean, deviation and interval over seeds, differences paired by seed, and
+    whether they are more than chance.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders, or folders with several."""
+    group: str | None = None
+    """A field of the recipe, such as model or optimizer.learning_rate: runs with one value of it
+    are a group. By default runs are that differ in nothing but the seed."""
+    metric: tuple[str, ...] = ()
+    """Metrics, such as accuracy ece, the one by which groups are compared first; by default the one
+    that counts, and those that a result in one line names."""
+    split: Literal["test", "validation"] | None = None
+    """The part of the data: by default test, or validation where nothing was tested."""
+    format: Literal["text", "markdown", "csv", "latex"] = "text"
+    """How the table is written; all but text leave out the sentences below it."""
+    plot: Path | None = None
+    """A PNG file for the learning curves on the validation part, a line and a band a group."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Prints a table with a row for each group, and what can be concluded.
+
+        Raises:
+          UserError: there are no such runs, fields or metrics, or they cannot be compared.
+        """
+        from cnn_jax.evaluation.compared_runs import in_groups
+        from cnn_jax.evaluation.comparison import compare
+
+        runs, notes = self._runs()
+        field = None
+        if self.group is not None:
+            names = dict.fromkeys(name for run in runs for name in run.fields)
+            field = field_named("--group", self.group, list(names))
+        groups = in_groups(runs, field)
+        found = compare(groups, self._part(runs), self.metric)
+        if self.plot is not None:
+            self._draw(groups, found)
+        if self.json:
+            print_json(_as_json(found, groups, runs))
+        elif self.format != "text":
+            print(_document(found, self.format))
+        else:
+            self._show(found, groups, runs, notes)
+
+    def _runs(self) -> tuple[list[ComparedRun], list[str]]:
+        """The finished ones, and what is said of the others."""
+        from cnn_jax.evaluation.compared_runs import ComparedRun
+
+        paths: list[Path] = []
+        for given in self.runs:
+            below = find_runs(given) if given.is_dir() else []
+            if not below:
+                raise UserError(f"{given} is no run folder, and there is none below it")
+            paths += below
+        if not paths:
+            raise UserError("no run is given: cnn-jax compare RUN...")
+        every = {path.resolve(): path for path in paths}
+        read = [(path, ComparedRun.of(path)) for path in every.values()]
+        runs = [run for _, run in read if run is not None]
+        left = [str(path) for path, run in read if run is None]
+        if not runs:
+            raise UserError(f"none of these runs has finished: {', '.join(left)}")
+        return runs, [f"left out, not finished: {', '.join(left)}"] if left else []
+
+    def _part(self, runs: Sequence[ComparedRun]) -> Part:
+        tested = [run for run in runs if run.summary["test"]]
+        if self.split is None and not tested:
+            return "validation"
+        part: Part = self.split or "test"
+        name = "test" if part == "test" else "best"
+        if lacking := [str(run.path) for run in runs if not run.summary[name]]:
+            raise UserError(f"without a {part} part: {', '.join(lacking)}; give other runs")
+        return part
+
+    def _draw(self, groups: Sequence[Group], found: Comparison) -> None:
+        from cnn_jax.report.learning_curves import draw_curves
+
+        assert self.plot is not None
+        metric = found.metrics[0].name
+        curves = {each.label: [run.curve(metric) for run in each.runs] for each in groups}
+        draw_curves(curves, metric, self.plot)
+
+    def _show(
+        self,
+        found: Comparison,
+        groups: Sequence[Group],
+        runs: Sequence[ComparedRun],
+        notes: Sequence[str],
+    ) -> None:
+        from cnn_jax.commands.output import show
+        from cnn_jax.evaluation.comparison import sentences
+
+        heads, rows = _table(found)
+        table = [dict(zip(heads, row, strict=True)) for row in rows]
+        print_rows(table, heads, as_json=False, empty="", wrap=("group",))
+        print(f"{found.part} part; mean ± deviation over runs, [95 % interval of the mean]")
+        said = [*notes, *sentences(found), *_fields(groups, runs)]
+        if self.plot is not None:
+            said.append(f"learning curves: {self.plot}")
+        show([("", line) for line in said])
+
+
+def _fields(groups: Sequence[Group], runs: Sequence[ComparedRun]) -> list[str]:
+    """Which fields of the recipes differ, between groups and within them."""
+    from cnn_jax.evaluation.compared_runs import differing
+
+    lines = []
+    every = differing(runs)
+    if every:
+        lines.append("fields that differ:")
+    for name, values in every.items():
+        met = list(dict.fromkeys(map(str, values)))
+        more = f" and {len(met) - _MOST_VALUES} more" * (len(met) > _MOST_VALUES)
+        inside = any(name in differing(group.runs) for group in groups)
+        lines.append(
+            f"  {name}: {', '.join(met[:_MOST_VALUES])}{more}" + " (within groups as well)" * inside
+        )
+    return lines
+
+
+def _table(found: Comparison) -> tuple[list[str], list[list[str]]]:
+    several = len({row.dataset for row in found.rows}) > 1
+    heads = ["group", *["data"] * several, "n"]
+    first = found.metrics[0]
+    for metric in found.metrics:
+        heads += [metric.name, "95 % interval"] if metric is first else [metric.name]
+    rows = []
+    for row in found.rows:
+        cells = [row.group, *[row.dataset] * several, str(row.spreads[first.name].n)]
+        for metric in found.metrics:
+            spread = row.spreads[metric.name]
+            cells.append(_mean(spread, metric))
+            if metric is first:
+                cells.append(_interval(spread, metric))
+        rows.append(cells)
+    return heads, rows
+
+
+def _mean(spread: Spread, metric: Metric) -> str:
+    mean = metric.written(spread.mean)
+    return mean if spread.n < 2 else f"{mean} ± {metric.written(spread.deviation)}"
+
+
+def _interval(spread: Spread, metric: Metric) -> str:
+    if spread.n < 2:
+        return ""
+    return f"[{metric.written(spread.low)}, {metric.written(spread.high)}]"
+
+
+def _document(found: Comparison, format: str) -> str:
+    from cnn_jax.report import tables
+
+    if format == "csv":
+        heads = ["group", "data", "part", "metric", "n", "mean", "deviation", "low", "high"]
+        rows = [
+            [row.group, row.dataset, found.part, name, *map(_number, spread)]
+            for row in found.rows
+            for name, spread in row.spreads.items()
+        ]
+        return tables.comma_separated(heads, rows)
+    heads, rows = _table(found)
+    numbers = [head not in ("group", "data") for head in heads]
+    write = tables.markdown if format == "markdown" else tables.latex
+    return write(heads, rows, numbers)
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def _as_json(
+    found: Comparison, groups: Sequence[Group], runs: Sequence[ComparedRun]
+) -> dict[str, Any]:
+    from cnn_jax.evaluation.compared_runs import differing
+    from cnn_jax.evaluation.comparison import sentences
+
+    def row(each: Row) -> dict[str, Any]:
+        return {
+            "group": each.group,
+            "data": each.dataset,
+            **{name: _plain(spread._asdict()) for name, spread in each.spreads.items()},
+        }
+
+    return {
+        "part": found.part,
+        "groups": {group.label: [str(run.path) for run in group.runs] for group in groups},
+        "rows": [row(each) for each in found.rows],
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "data": pair.dataset,
+                "metric": pair.metric,
+                "paired": pair.difference.paired,
+                "p": _plain(pair.difference.p),
+                "difference": _plain(pair.difference.spread._asdict()),
+                "mcnemar": [{"runs": key, **met._asdict()} for key, met in pair.disagreements],
+            }
+            for pair in found.pairs
+        ],
+        "rankings": [each._asdict() for each in found.rankings],
+        "differing": differing(runs),
+        "said": sentences(found),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: no number is null."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

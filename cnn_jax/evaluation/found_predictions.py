@@ -1,0 +1,57 @@
+"""Which file of predictions is meant by a run folder and a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from cnn_jax.errors import UserError
+from cnn_jax.evaluation.predictions import Predictions, file_name
+from cnn_jax.run_folder import RunFolder
+
+
+class Source(NamedTuple):
+    """Predictions, and where they were found.
+
+    Attributes:
+      place: the run folder or the file that was given.
+      file: that was read.
+      predictions: what it holds.
+    """
+
+    place: Path
+    file: Path
+    predictions: Predictions
+
+
+def find_predictions(place: Path, split: str) -> Source:
+    """The predictions of a run for a split of its own data, or those of a file.
+
+    Of a run with several they are those of the state that was tested at its end, or else the only
+    ones, or those of the latest step.
+
+    Args:
+      place: a run folder, or a Parquet file, which may be of any split.
+      split: which part.
+
+    Raises:
+      UserError: there are none.
+    """
+    if place.is_file():
+        return Source(place, place, Predictions.read(place))
+    folder = RunFolder(place)
+    dataset = str(folder.recipe().data.name)
+    summary = folder.summary()
+    if summary is not None:
+        tested = folder.predictions / f"{file_name(dataset, split, summary['tested'])}.parquet"
+        if tested.is_file():
+            return Source(place, tested, Predictions.read(tested))
+    found = folder.predictions.glob(f"{file_name(dataset, split, 0)[:-1]}*.parquet")
+    steps = {step: file for file in found if (step := file.stem.rpartition("step")[2]).isdigit()}
+    if not steps:
+        raise UserError(
+            f"{place} has no predictions of its {split} part; cnn-jax evaluate {place} --split "
+            f"{split} writes them"
+        )
+    file = steps[max(steps, key=int)]
+    return Source(place, file, Predictions.read(file))

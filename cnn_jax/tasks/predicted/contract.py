@@ -1,0 +1,79 @@
+"""What is asked of the stored predictions of a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnn_jax.errors import UserError
+from cnn_jax.tasks.contract import Metric
+
+Columns = Mapping[str, np.ndarray]
+"""Arrays (n, ...) by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted(ABC):
+    """What was told of n examples, and what is true.
+
+    Attributes:
+      columns: what the task has stored, its records and what it keeps besides.
+      names: of the classes, tags or numbers.
+      options: of the task.
+    """
+
+    METRICS: ClassVar[tuple[Metric, ...]] = ()
+    HEADLINE: ClassVar[tuple[str, ...]] = ()
+    """The metrics that a comparison shows, the one that counts first."""
+
+    columns: Columns
+    names: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    @abstractmethod
+    def values(self) -> dict[str, np.ndarray]:
+        """What metrics are made of, small arrays (n, ...)."""
+
+    @abstractmethod
+    def statistics(self, values: Columns) -> dict[str, float]:
+        """Metrics that are quickly made of `values`, of all examples or of some drawn again."""
+
+    def rankings(self) -> dict[str, float]:
+        """Metrics for which all examples are put in order, which takes longer."""
+        return {}
+
+    def metrics(self) -> dict[str, float]:
+        """All metrics."""
+        return {**self.statistics(self.values()), **self.rankings()}
+
+    def by_name(self) -> list[dict[str, Any]]:
+        """A row of metrics for each class, tag or number."""
+        return []
+
+    def confusion(self) -> np.ndarray | None:
+        """How many examples of each class (rows) are told to be of each (columns), (k, k) int64."""
+        return None
+
+    def right(self) -> np.ndarray | None:
+        """Which examples are told right, (n,) bool; None where none is simply right or wrong."""
+        return None
+
+    @abstractmethod
+    def averaged(self, others: Sequence[Predicted]) -> dict[str, np.ndarray]:
+        """The columns of an ensemble of these and others, of the same examples in one order."""
+
+    def temperature(self) -> float:
+        """What the logits are divided by so that the negative log-likelihood is least.
+
+        Raises:
+          UserError: these are no probabilities, or there is no such number.
+        """
+        raise UserError("a temperature is for probabilities, and here numbers are told")
+
+    def at_temperature(self, temperature: float) -> dict[str, np.ndarray]:
+        """The columns with logits divided by a temperature; every example is told as before."""
+        raise UserError("a temperature is for probabilities, and here numbers are told")
