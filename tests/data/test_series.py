@@ -231,7 +231,7 @@ def test_faults_are_told_with_their_place(tmp_path, text, message):
 def test_what_is_for_images_is_refused(toy):
     with pytest.raises(UserError, match="image-size is for images"):
         load(f"series:{toy}", image_size=8)
-    with pytest.raises(UserError, match="does not lie on disk as images"):
+    with pytest.raises(UserError, match="is held in memory and cannot stream"):
         load_data(Data(f"series:{toy}", streaming=True))
     with pytest.raises(UserError, match=r"did you mean series:.*\.ts"):
         load(str(toy / "Toy_TRAIN.ts"))
