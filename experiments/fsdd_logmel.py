@@ -1,4 +1,16 @@
-"""draft"""
+"""A small net on log-mel pictures of spoken digits.
+
+The Free Spoken Digit Dataset: 3,000 recordings of ten digits by six speakers at 8,000 samples a
+second. Its own test part are the recordings 0 to 4 of each speaker and digit; harder, and telling
+more of a voice that was never heard, is to leave out one speaker after the other (`--folds 6`).
+All the rest is learnt from, and the last state is tested: nothing is chosen.
+
+Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --seeds 3
+Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --folds 6
+Hardware and time: two CPU cores, minutes a run
+
+FOLDER is the data set's, whose files are called DIGIT_SPEAKER_INDEX.wav.
+"""
 
 from cnn_jax import (
     Augment,
@@ -21,21 +33,21 @@ recipe = Recipe(
         window=0.64,
         fft=256,
         hop=160,
-        bands=32,
-        stretch=0.2,
+        bands=24,
         shift=0.1,
+        stretch=0.08,
         time_masks=1,
         time_width=6,
         band_masks=1,
-        band_width=5,
+        band_width=4,
     ),
-    augment=Augment(mixup=0.2),
-    model=Model("logmel_cnn", options={"widths": (16, 32, 64, 128)}),
-    optimizer=Optimizer("adamw", learning_rate=3e-3, weight_decay=0.01),
+    augment=Augment(mixup=0.3),
+    model=Model("logmel_cnn", options={"widths": (16, 32, 64, 128), "dropout": 0.4}),
+    optimizer=Optimizer("adamw", learning_rate=3e-3, weight_decay=0.02),
     schedule=Schedule("cosine", warmup=percent(10)),
     checkpoints=Checkpoints(every=percent(50)),
     batch_size=64,
-    duration=epochs(15),
+    duration=epochs(25),
     validate_every=percent(25),
     log_every=percent(5),
 )

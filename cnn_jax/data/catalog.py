@@ -404,8 +404,8 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("npz:FILE", "arrays of images with the same", "", "from your disk"),
         Row("series:PATH", "series of numbers: .ts, .tsv, .csv or .npz", "", "from your disk"),
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
-        Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
         Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
+        Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

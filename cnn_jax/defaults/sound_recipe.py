@@ -153,7 +153,7 @@ def choose_for_sounds(
             hop=round(hop * rate),
             bands=bands,
             shift=round(0.15 * window, 3),
-            stretch=0.2,
+            stretch=0.1,
             gain=6.0,
             time_masks=2,
             time_width=max(1, frames // 8),

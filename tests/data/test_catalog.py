@@ -101,8 +101,9 @@ def test_mistakes(tmp_path):
 def test_catalog(tmp_path):
     rows = {row.name: row for row in catalog(tmp_path)}
     assert list(rows) == [
-        "digits", "rotated_digits", "shapes", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH",
-        "ucr:NAME", "text:PATH", "mnist", "fashion_mnist", "cifar10",
+        "digits", "rotated_digits", "shapes", "folder:PATH", "masks:PATH", "coco:PATH", "voc:PATH",
+        "yolo:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "text:PATH", "sound:PATH",
+        "mnist", "fashion_mnist", "cifar10",
     ]  # fmt: skip
     assert rows["cifar10"] == (
         "cifar10",
