@@ -181,7 +181,8 @@ class TrainedModel:
             every: list[Any] = list(array)
         else:
             single = isinstance(pictures, Image.Image | str | os.PathLike)
-            every = [pictures] if single else list(pictures)  # type: ignore[list-item]
+            given: Any = pictures
+            every = [given] if single else list(given)
         told = MasksTold(self._restored)
         found = [told(self._own_pixels(each)) for each in every]
         return found[0] if single else found

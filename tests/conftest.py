@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 # Small programs are compiled again and again by tests and the processes they start.
 _cache = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 # Where it is bounded, JAX reads the whole folder whenever it stores a program.
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")
@@ -45,6 +46,11 @@ def _given_param(scope, name, init, *arguments, **options):
 
 
 Scope.param = _given_param
+
+
+def pytest_collection_finish():
+    # What has been imported stays: the collector need not look at it again and again.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

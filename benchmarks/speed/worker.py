@@ -57,7 +57,7 @@ def serve(make: Make, cases: Mapping[str, Any] = CASES) -> None:
         print(json.dumps({**values, "peak_bytes": peak}), file=answers, flush=True)
 
     folder, net, dtype = sys.argv[1:]
-    implementation = make(net, CASES[net], dtype, Path(folder))
+    implementation = make(net, cases[net], dtype, Path(folder))
     implementation.compile()
     answer(done="compile")
     implementation.losses(1)

@@ -26,8 +26,8 @@ _FOLDER = Path("experiments")
 
 _KINDS = (
     "give the data: --data.name folder:PATH (one folder a class), csv:FILE (a table of image files "
-    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, masks:PATH, or the "
-    "name of a set such as cifar10 (cnn-jax data list)"
+    "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, sound:PATH, "
+    "masks:PATH, coco:PATH, voc:PATH, yolo:PATH, or the name of a set (cnn-jax data list)"
 )
 
 

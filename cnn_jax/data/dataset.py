@@ -119,6 +119,7 @@ class Dataset:
       folds: (n,) int from 0, the fold of each training example of a set that comes with folds and
         is to be dealt into these.
       fold_names: what these are called.
+      fold: what the set calls the fold that is the test part.
       facts: what else is to be known of the targets, such as the colours of classes.
     """
 
@@ -134,6 +135,7 @@ class Dataset:
     rate: int = 0
     folds: np.ndarray | None = None
     fold_names: tuple[str, ...] = ()
+    fold: str = ""
     facts: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 

@@ -95,5 +95,6 @@ def with_fold(dataset: Dataset, folds: int, fold: int) -> Dataset:
         train=dataset.train.take(train),
         test=dataset.train.take(test),
         folds=None,
+        fold="" if dataset.folds is None else dataset.fold_names[fold - 1],
         notes=(*(each for each in dataset.notes if each != NO_TEST), note),
     )

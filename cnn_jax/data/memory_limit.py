@@ -145,7 +145,7 @@ def check_batch_size(batch_size: int, *images: tuple[tuple[int, ...], int]) -> N
 def check_size(
     name: str,
     n: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     max_bytes: int | None = None,
     *,
     value_bytes: int = 1,

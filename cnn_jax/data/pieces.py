@@ -153,9 +153,10 @@ class Pieces:
                 yield Batch(step, inputs, targets)
         finally:
             pieces.close()
-            # What was read and not taken lies in shared memory, held by objects in cycles.
             del pieces, dataset
-            gc.collect()
+            if workers:
+                # What was read and not taken lies in shared memory, held by objects in cycles.
+                gc.collect()
 
 
 def check_workers(workers: int | None) -> None:

@@ -252,6 +252,7 @@ def data_spec(
         grey_range=dataset.grey_range,
         words=dataset.words,
         rate=dataset.rate,
+        fold=dataset.fold,
     )
 
 

@@ -185,7 +185,8 @@ def _in_folder(top: Path, name: str, judged: bool) -> FoundSounds:
             raise UserError(f"{name} has classes that are in no train part: {', '.join(strange)}")
         if len(names) < 2:
             raise UserError(f"{name} has one class only, {names[0]}; there must be at least 2")
-    folds, fold_names = None, ()
+    folds: np.ndarray | None = None
+    fold_names: tuple[str, ...] = ()
     if told[0].fold is not None:
         folds, fold_names = numbered([str(each.fold) for each in told])
     order = np.argsort([_PARTS.index(part) for part in parts], kind="stable")

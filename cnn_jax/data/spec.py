@@ -41,6 +41,7 @@ class DataSpec:
       value_range: the values of the raw images that are 0 and 1 on the scale of `mean` and `std`.
       words: of texts, the vocabulary, see `cnn_jax.data.vocabulary`.
       rate: of sounds, samples a second.
+      fold: what the set calls the fold that is the test part.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DataSpec:
     value_range: tuple[float, float] = (0, 255)
     words: tuple[str, ...] = ()
     rate: int = 0
+    fold: str = ""
 
     @property
     def input_kind(self) -> str:

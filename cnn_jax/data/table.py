@@ -99,7 +99,8 @@ def read_table(
     if places.group is not None:
         group = places.group
         groups = np.unique([line[group] for line in lines], return_inverse=True)[1].astype(np.int32)
-    folds, fold_names = None, ()
+    folds: np.ndarray | None = None
+    fold_names: tuple[str, ...] = ()
     if places.fold is not None:
         folds, fold_names = numbered([line[places.fold].strip() for line in lines])
     parts: dict[str, Rows] = {}

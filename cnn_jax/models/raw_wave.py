@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -120,7 +122,7 @@ class RawWave(nn.Module):
         return BatchNorm(momentum=self.norm_momentum, dtype=self.dtype, name=name)
 
 
-_NETS = {
+_NETS: dict[str, dict[str, Any]] = {
     "m3": {"first": 256, "widths": (256,), "depths": (1,), "pool_last": True},
     "m5": {"first": 128, "widths": (128, 256, 512), "depths": (1, 1, 1), "pool_last": True},
     "m11": {},

@@ -116,6 +116,6 @@ def _with_word_vectors(recipe: Recipe, program: Program) -> Loaded:
         f"({len(found.places) / len(places):.1%}), the others at random"
     )
     tree = traverse_util.unflatten_dict({**every, _WORDS: vectors}, sep="/")
-    empty = {collection: {} for collection in variables}
+    empty: Variables = {collection: {} for collection in variables}
     report = Report(loaded=1, numbers=found.vectors.size)
     return Loaded(empty | tree, report, digest, str(file), note=note)

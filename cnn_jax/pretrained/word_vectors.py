@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,8 @@ def read_word_vectors(file: Path, places: Mapping[str, int]) -> WordRows:
     """
     binary = ".bin" in file.suffixes
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+        opening: Any = gzip.open if file.suffix == ".gz" else open
+        with opening(file, "rb") as opened:
             found: dict[int, np.ndarray] = {}
             for word, vector in (_binary if binary else _lines)(file, opened, places):
                 found.setdefault(places[word], vector)

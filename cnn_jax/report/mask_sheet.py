@@ -75,7 +75,8 @@ def mask_sheet(
     columns = [_bytes(plain), _with_masks(plain, masks, colours)]
     step = jax.jit(lambda epoch: changed(epoch, augment))
     for epoch in range(variants):
-        columns.append(_with_masks(*step(jnp.int32(epoch)), colours))
+        images, masks = step(jnp.int32(epoch))
+        columns.append(_with_masks(images, masks, colours))
     height, width = (max(column.shape[axis] for column in columns) for axis in (1, 2))
     white = np.full(3, 255, np.uint8)
     sheet = contact_sheet(

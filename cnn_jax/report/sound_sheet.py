@@ -61,9 +61,9 @@ def sound_sheet(
     seconds = lengths(sounds) / spec.rate
     pictures, named = [], []
     for place, title in enumerate(titles):
-        for variant in shown:
-            pictures.append(_coloured(variant[place, ..., 0]))
-            named.append(f"{title} {seconds[place]:.1f} s" if variant is shown[0] else "")
+        for each in shown:
+            pictures.append(_coloured(each[place, ..., 0]))
+            named.append(f"{title} {seconds[place]:.1f} s" if each is shown[0] else "")
     return contact_sheet(pictures, named, variants if variants > 1 else columns)
 
 
@@ -71,6 +71,6 @@ def _coloured(picture: np.ndarray) -> np.ndarray:
     """Values (frames, bands) as a picture (bands, frames, 3) uint8."""
     low, high = float(picture.min()), float(picture.max())
     level = (picture.T[::-1] - low) / ((high - low) or 1.0) * (len(_COLOURS) - 1)
-    below = np.clip(np.floor(level).astype(int), 0, len(_COLOURS) - 2)
+    below: np.ndarray = np.clip(np.floor(level).astype(int), 0, len(_COLOURS) - 2)
     part = (level - below)[..., None]
     return (_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)

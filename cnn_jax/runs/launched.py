@@ -151,7 +151,9 @@ def _folds(launch: Launch, recipe: Recipe, console: Console, how: dict[str, Any]
         lambda path: train_folds(recipe, path, folds, **how, console=console),
     )
     for each in summaries:
-        say(console, f"fold {each['recipe']['data']['fold']}: {result_line(each, recipe)}")
+        called = f" ({each['fold']})" if each.get("fold") else ""
+        fold = each["recipe"]["data"]["fold"]
+        say(console, f"fold {fold}{called}: {result_line(each, recipe)}")
     _tell_spread(workdir / "folds.json", summaries, console)
 
 

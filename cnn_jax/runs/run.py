@@ -397,6 +397,7 @@ class _Run:
             "stopped": "early" if steps < program.plan.total else "end",
             "tested": tested,
             "test": test,
+            "fold": program.spec.fold or None,
             "restarts": progress.restarts,
             "skipped_batches": progress.skipped,
             "origin": self.folder.origin(),

@@ -66,6 +66,11 @@ class ExampleTask(ABC):
                 raise unknown(f"option of --task.name {name}:", option, self.OPTIONS)
 
     @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """See `Task`."""
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of what the model gives an example."""
         return (self.outputs,)

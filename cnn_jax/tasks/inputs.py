@@ -90,8 +90,8 @@ class Inputs(ABC):
         for group, kind in _OF_KIND.items():
             asked = getattr(self.recipe, group)
             for each in dataclasses.fields(asked) if kind != self.KIND else ():
-                also = self.KIND in _ALSO.get((group, each.name), ())
-                if getattr(asked, each.name) != each.default and not also:
+                here = self.KIND in _ALSO.get((group, each.name), ())
+                if getattr(asked, each.name) != each.default and not here:
                     flag = f"--{group}.{each.name.replace('_', '-')}"
                     raise UserError(
                         f"{flag} is for {_PLURAL[kind]}, and {self.spec.name} has "

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.augment import moved_targets
 from cnn_jax.batch import Batch
+from cnn_jax.data.fields import VOID
 from cnn_jax.errors import UserError
 from cnn_jax.own.values import Own
 from cnn_jax.tasks import mask_losses
@@ -209,7 +210,7 @@ class Segmentation(ExampleTask):
 def _right(logits: jax.Array, classes: jax.Array) -> jax.Array:
     """The part of the known pixels of each example (b,) that is told right, 1 of none."""
     right = jnp.argmax(logits, axis=-1) == classes
-    known = classes != mask_losses.VOID
+    known = classes != VOID
     count = jnp.sum(known, axis=(1, 2))
     return jnp.where(count > 0, jnp.sum(right & known, axis=(1, 2)) / jnp.maximum(count, 1), 1.0)
 

@@ -172,7 +172,8 @@ class Evaluator:
             chosen = self._task.choose(records)
         own = {name: float(sums.pop(f"{OWN}{name}")) / examples for name in self._own}
         metrics = {**self._task.finish(sums, records, chosen), **own, "examples": examples}
-        if details and (more := getattr(self._task, "details", lambda sums: {})(sums)):
+        more: Any = getattr(self._task, "details", lambda sums: {})(sums) if details else {}
+        if more:
             metrics["details"] = more
         return {**metrics, "chosen": chosen} if choose and chosen else metrics
 

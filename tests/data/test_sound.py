@@ -11,6 +11,7 @@ from cnn_jax import Data, UserError
 from cnn_jax.data import describe, load
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.data.sound_files import END, lengths, read_sound
+from cnn_jax.defaults.sound_recipe import SoundFacts, choose_for_sounds, sound_facts
 from cnn_jax.recipe import Columns
 
 
@@ -217,3 +218,27 @@ def test_what_is_of_other_data_is_refused(folder):
     ):
         with pytest.raises(UserError, match=message):
             load(name, **how)
+
+
+def test_the_default_recipe_follows_from_the_heads_of_files(folder, tmp_path):
+    facts = sound_facts(Data(f"sound:{folder}"))
+    assert facts == SoundFacts("class", 22, 2, pytest.approx(0.5), RATE, True, False, 0.5, 0.5)
+    recipe, why = choose_for_sounds("sound", "t", Data(f"sound:{folder}"), facts)
+    assert "22 sounds of up to about 0.5 seconds, 2 classes: logmel_cnn" in why
+    # As many samples a second as there are, frames of about 32 ms.
+    assert (recipe.data.rate, recipe.sound.fft, recipe.sound.window) == (RATE, 128, 0.5)
+    assert recipe.data.validation == 0
+    # As ESC-10 and a large set are, and one whose rate the command line gives.
+    esc = SoundFacts("class", 320, 10, 5.0, 44_100, False)
+    recipe, _ = choose_for_sounds("sound", "t", Data(""), esc)
+    assert (recipe.data.rate, recipe.sound.fft, recipe.sound.window) == (16_000, 512, 5.0)
+    recipe, _ = choose_for_sounds("sound", "t", Data(""), esc._replace(chosen=True))
+    assert (recipe.data.rate, recipe.sound.fft) == (44_100, 1024)
+    many, _ = choose_for_sounds("sound", "t", Data(""), esc._replace(examples=9000))
+    assert many.data.validation == 0.1
+    _, why = choose_for_sounds("sound", "t", Data(""), esc._replace(examples=1600))
+    assert "within an hour" in why
+    tags, _ = choose_for_sounds("sound", "t", Data(""), esc._replace(kind="tags"))
+    assert tags.task.name == "tagging" and tags.augment.mixup == 0
+    with pytest.raises(UserError, match="digits is no set of sounds; give sound:PATH"):
+        sound_facts(Data("digits"))

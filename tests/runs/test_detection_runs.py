@@ -1,5 +1,6 @@
 """A detector from a folder to its pictures: trained, evaluated, judged by others, and shown."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from drawn_objects import COLOURS, IMAGES, coco, draw, voc
 from PIL import Image
+from rich.console import Console
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Task, epochs, train
 from cnn_jax.commands.data import DataInfo, DataShow, Reading
@@ -15,13 +17,24 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.json_values import read_json
+from cnn_jax.runs.experiment import Experiment
+from cnn_jax.training.stop import Stopped, StopRequest
+
+QUIET = Console(quiet=True)
 
 MANY = {f"{name}{turn}": each for turn in range(6) for name, each in IMAGES.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    path: Path
+    recipe: Recipe
+    experiment: Experiment
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The folder of a run of two epochs, whose data lie beside it."""
+def trained(tmp_path_factory):
+    """A run of two epochs, whose data lie beside it."""
     top = tmp_path_factory.mktemp("detection")
     voc(top / "set", MANY)
     recipe = Recipe(
@@ -48,8 +61,31 @@ def run(tmp_path_factory):
         batch_size=4,
         duration=epochs(2),
     )
-    train(recipe, top / "run")
-    return top / "run"
+    experiment = Experiment.of(recipe)
+    train(recipe, top / "run", console=QUIET, experiment=experiment)
+    return Trained(top / "run", recipe, experiment)
+
+
+@pytest.fixture
+def run(trained):
+    return trained.path
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(trained, tmp_path, monkeypatch):
+    made, step = [], trained.experiment.program.train_step
+
+    def counted(*arguments):
+        made.append(1)
+        return step(*arguments)
+
+    monkeypatch.setattr(trained.experiment.program, "train_step", counted)
+    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 4)
+    again = {"console": QUIET, "experiment": trained.experiment}
+    with pytest.raises(Stopped):
+        train(trained.recipe, tmp_path / "cut", **again)
+    monkeypatch.undo()
+    found = train(trained.recipe, tmp_path / "cut", **again)
+    assert found["test"] == read_json(trained.path / "summary.json")["test"]
 
 
 def test_a_run_has_the_numbers_of_coco_and_a_chosen_score(run):
@@ -92,7 +128,8 @@ def test_pictures_are_predicted_in_pixels_of_their_own(run, tmp_path, capsys):
     draw(tmp_path / "photo.png", size, objects)
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     out = tmp_path / "found"
-    Predict(run, (tmp_path / "photo.png",), output=out, json=True)()
+    with pytest.raises(UserError, match=r"bad\.png"):
+        Predict(run, (tmp_path / "photo.png", tmp_path / "bad.png"), output=out, json=True)()
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == 5 and {row["class"] for row in rows} <= {"blue", "red"}
     told = json.loads((out / "detections.json").read_text())
@@ -106,10 +143,6 @@ def test_pictures_are_predicted_in_pixels_of_their_own(run, tmp_path, capsys):
     from pycocotools.coco import COCO
 
     assert len(COCO(str(out / "detections.json")).getAnnIds()) == 8
-    with pytest.raises(UserError, match=r"bad\.png"):
-        Predict(run, (tmp_path / "photo.png", tmp_path / "bad.png"), output=out)()
-    shown = capsys.readouterr().out
-    assert "photo.png" in shown and "8 boxes in 1 picture" in shown
     with pytest.raises(UserError, match="--csv"):
         Predict(run, (tmp_path / "photo.png",), output=out, csv=tmp_path / "a.csv")()
 

@@ -63,7 +63,7 @@ def test_ours_and_plain_flax_lose_the_same(net, written):
         assert one.evaluate(1) > 0
     assert ours.losses(3) == first
     # The updates are no rounding: losses that agree tell that gradients and momentum do.
-    assert abs(first[2] / first[0] - 1) > 1e-3
+    assert abs(first[2] / first[0] - 1) > 5e-4
 
 
 def test_the_loop_does_so_many_steps(written):

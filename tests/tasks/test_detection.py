@@ -1,15 +1,21 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from cnn_jax import Augment, Loss, Model, Recipe, Task
 from cnn_jax.data.boxed_set import CROWD
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import UserError
+from cnn_jax.state import init_state
 from cnn_jax.tasks import make_task
-from cnn_jax.training.evaluator import make_model
+from cnn_jax.training.evaluator import Evaluator, make_model
+from cnn_jax.training.step import make_train_step
 
 OPTIONS = {
     "body": "simple_cnn",
@@ -109,6 +115,41 @@ def test_an_image_without_boxes_and_one_with_none_but_a_crowd_have_a_loss():
         if targets is TARGETS:
             first = found
     np.testing.assert_allclose(found, first, rtol=1e-6)  # padding does not matter
+
+
+def test_what_was_learnt_by_heart_is_found():
+    """Loss, targets, decoding and metric agree: AP of a batch is near one once it is learnt."""
+    random = np.random.default_rng(1)
+    images = random.integers(90, 130, (6, 48, 48, 3)).astype(np.uint8)
+    boxes = np.zeros((6, 2, 4), np.float32)
+    for place in range(6):
+        for label, side in enumerate((10, 18)):
+            top, left = random.integers(0, 48 - side), random.integers(24 * label, 24 + 6 * label)
+            box = top, left, top + side, min(48, left + side)
+            images[place, box[0] : box[2], box[1] : box[3], label] = 250
+            boxes[place, label] = box
+    targets = {
+        "boxes": boxes,
+        "there": np.ones((6, 2), bool),
+        "box_class": np.tile(np.arange(2, dtype=np.int32), (6, 1)),
+        "box_flags": np.zeros((6, 2), np.int8),
+        "box_area": np.full((6, 2), 200, np.float32),
+        "size": np.full((6, 2), 48, np.int32),
+    }
+    split = Split(images, targets)
+    options = {**OPTIONS, "channels": 16, "detections": 10, "range_scale": 3.0}
+    recipe = Recipe("toy", task=Task("detection"), model=Model("fcos", options=options))
+    recipe = dataclasses.replace(recipe, batch_size=6)
+    spec = data_spec(Dataset("toy", ("cat", "dog"), split, None, split, "here"))
+    task = make_task(recipe, spec)
+    model, optimizer = make_model(task.recipe, task), optax.adam(5e-3)
+    batch = task.evaluation_batch(images, targets, jnp.ones(6))
+    state = jax.jit(lambda: init_state(0, model, optimizer, task.example()))()
+    step = jax.jit(make_train_step(model, task.loss, optimizer))
+    for _ in range(300):
+        state, metrics = step(state, batch)
+    found = Evaluator(recipe, spec, make_mesh(devices=jax.devices()[:1]))(state.variables, split)
+    assert found["ap50"] > 0.95 and found["ap"] > 0.6, (found, metrics["loss"])
 
 
 REFUSED = {

@@ -17,7 +17,9 @@ from cnn_jax import Augment, Loss, Model, Optimizer, Recipe, Task
 from cnn_jax.batch import Batch
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
+from cnn_jax.data.sound_files import END
 from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
+from cnn_jax.evaluation.predictions import predictions_of
 from cnn_jax.state import init_state
 from cnn_jax.tasks import TASKS, input_kinds, make_task
 from cnn_jax.training.evaluator import Evaluator, make_model
@@ -41,6 +43,9 @@ SERIES[0] = SERIES[0, 0] * np.float32(0)  # stands still
 TEXTS = RANDOM.integers(1, 12, (N, 9)).astype(np.int32)
 TEXTS[::3, 5:] = 0
 TEXTS[0] = 0  # no word
+SOUNDS = RANDOM.integers(-9000, 9000, (N, 700)).astype(np.int16)
+SOUNDS[::3, 90:] = END
+SOUNDS[0, :90] = 0  # silence
 
 # Of each picture up to two squares, one bright and one dark, of which a few are there in none.
 SIDE = 32
@@ -78,6 +83,7 @@ INPUTS = {
     "pixels": (IMAGES, Model("unet", options={"width": 4, "depth": 2, "norm": "none"})),
     "boxes": (SQUARES, DETECTOR),
     "series": (SERIES, Model("fcn1d", options={"widths": (16,), "kernels": (4,)})),
+    "sound": (SOUNDS, Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})),
     "tokens": (
         TEXTS, Model("text_cnn", options={"embedding": 8, "maps": 8, "dropout": 0.0})
     ),
@@ -95,6 +101,8 @@ KINDS = {
     "detection": (Task("detection"), Loss(), BOXES, "ab", "boxes"),
     "series": (Task(), Loss(), CLASSES, "abc", "series"),
     "forecast": (Task("regression"), Loss(), NUMBERS, "de", "series"),
+    "sounds": (Task(), Loss(), CLASSES, "abc", "sound"),
+    "noises": (Task("tagging"), Loss(), TAGS, "xyz", "sound"),
     "texts": (Task(), Loss(), CLASSES, "abc", "tokens"),
     "topics": (Task("tagging"), Loss(), TAGS, "xyz", "tokens"),
 }
@@ -128,7 +136,9 @@ def made(kind, **fields):
     recipe = dataclasses.replace(recipe, **fields)
     split = Split(inputs, targets)
     words = tuple("abcdefghij") if inputs is TEXTS else ()
-    spec = data_spec(Dataset("toy", tuple(names), split, None, split, "here", words=words))
+    spec = data_spec(
+        Dataset("toy", tuple(names), split, None, split, "here", words=words, rate=8000)
+    )
     value = make_task(recipe, spec)
     return Made(recipe, split, spec, value, make_model(recipe, value))
 
@@ -143,7 +153,7 @@ _VARIABLES = {}
 
 def variables_of(each):
     """Of its net: compiled once for all tasks that have as many outputs of the same inputs."""
-    key = each.task.outputs, each.recipe.model.name
+    key = each.task.outputs, each.recipe.model.name, each.spec.input_kind
     if key not in _VARIABLES:
         begun = jax.jit(lambda: init_state(0, each.model, optax.sgd(0.1), each.task.example()))()
         _VARIABLES[key] = begun.variables
@@ -167,15 +177,25 @@ def test_all_tasks_are_here():
 
 
 def test_each_example_counts_once_whatever_the_batch(kind):
-    """Also where the last batch is filled up, and where a split is merged from two."""
-    found = []
+    """Also where the last batch is filled up, and where a split is merged from two. From what is
+    kept of each example come the same metrics."""
+    found, kept = [], {}
     each = made(kind)
     variables = variables_of(each)
     mesh = make_mesh(devices=jax.devices()[:1])
     for size in (8, N):
         recipe = dataclasses.replace(each.recipe, batch_size=size)
-        found.append(numbers(Evaluator(recipe, each.spec, mesh)(variables, each.split)))
+        evaluator = Evaluator(recipe, each.spec, mesh)
+        found.append(numbers(evaluator(variables, each.split, kept=kept)))
     assert found[0]["examples"] == N
+    stored = predictions_of(
+        kept, each.split, None, recipe=each.recipe, spec=each.spec, dataset="toy", split="test"
+    )
+    if stored is not None and stored.about["predicted"]:
+        again = stored.predicted().metrics()
+        assert len(stored) == N and each.task.METRICS[0].name in again
+        for name in again.keys() & found[0].keys():
+            assert again[name] == pytest.approx(found[0][name], rel=1e-4, abs=1e-6), name
     for name, value in found[0].items():
         assert value == pytest.approx(found[1][name], rel=1e-5, abs=1e-6, nan_ok=True), name
     assert all(np.isfinite(value) for value in found[0].values()), found[0]

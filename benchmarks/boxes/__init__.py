@@ -1,0 +1,1 @@
+"""The speed of nets that tell boxes, beside torchvision's."""
