@@ -20,6 +20,7 @@ from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.recipe_data import data_spec
 from cnn_jax.data.sound_files import END
 from cnn_jax.devices.mesh import batch_sharding, make_mesh, replicated
+from cnn_jax.evaluation.predictions import predictions_of
 from cnn_jax.state import init_state
 from cnn_jax.tasks import TASKS, input_kinds, make_task
 from cnn_jax.training.evaluator import Evaluator, make_model
@@ -204,13 +205,22 @@ def test_all_tasks_are_here():
 
 
 def test_each_example_counts_once_whatever_the_batch(kind):
-    """Also where the last batch is filled up, and where a split is merged from two."""
-    found = []
+    """Also where the last batch is filled up, and where a split is merged from two. From what is
+    kept of each example come the same metrics."""
+    found, kept = [], {}
     each = made(kind)
     variables = variables_of(each)
     for size in (8, N):
-        found.append(numbers(evaluator(kind, size)(variables, each.split)))
+        found.append(numbers(evaluator(kind, size)(variables, each.split, kept=kept)))
     assert found[0]["examples"] == N
+    stored = predictions_of(
+        kept, each.split, None, recipe=each.recipe, spec=each.spec, dataset="toy", split="test"
+    )
+    if stored is not None and stored.about["predicted"]:
+        again = stored.predicted().metrics()
+        assert len(stored) == N and each.task.METRICS[0].name in again
+        for name in again.keys() & found[0].keys():
+            assert again[name] == pytest.approx(found[0][name], rel=1e-4, abs=1e-6), name
     for name, value in found[0].items():
         assert value == pytest.approx(found[1][name], rel=1e-5, abs=1e-6, nan_ok=True), name
     assert all(np.isfinite(value) for value in found[0].values()), found[0]
