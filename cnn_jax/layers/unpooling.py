@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.layers.basic import max_pool
+from cnn_jax.layers.pooling import max_pool
 
 
 def pool_with_places(x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -12,8 +12,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import BatchNorm, Conv, Dense, check_images, max_pool, tap
+from cnn_jax.layers.basic import BatchNorm, Conv, Dense, check_images, tap
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.whitening import FROZEN, WhiteningConv, with_fitted_whitening
 from cnn_jax.models.registry import register
 

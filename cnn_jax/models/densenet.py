@@ -11,9 +11,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Conv, Dense, Dropout, avg_pool, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean, normalise
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import avg_pool, max_pool
 from cnn_jax.models.registry import register
 
 # The variance 2/fan_in of the reference, and not cut off as that of "he_normal" is.

@@ -12,9 +12,10 @@ from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
 from cnn_jax.layers import harmonic
-from cnn_jax.layers.basic import Conv, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dropout, check_images, tap
 from cnn_jax.layers.blocks import NormKind, normalise
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.upsampling import TransposedConv, cropped
 from cnn_jax.models.registry import register
 

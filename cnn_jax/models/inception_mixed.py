@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import max_pool
 from cnn_jax.layers.blocks import ConvNorm, NormKind
+from cnn_jax.layers.pooling import max_pool
 
 
 class Step(NamedTuple):

@@ -11,10 +11,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Dense, Dropout, avg_pool, check_images, max_pool, tap
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
 from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
 from cnn_jax.layers.options import check_rate
-from cnn_jax.layers.pooling import adaptive_avg_pool
+from cnn_jax.layers.pooling import adaptive_avg_pool, avg_pool, max_pool
 from cnn_jax.models.inception_mixed import MIXED, Mixed, conv_norm, scaled
 from cnn_jax.models.registry import register
 

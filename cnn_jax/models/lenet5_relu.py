@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.initialisers import Init
 from cnn_jax.layers.options import check_initialisers, check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.models.registry import register
 
 SIDE = 32

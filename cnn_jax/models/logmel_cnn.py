@@ -8,8 +8,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import BatchNorm, Conv, Dense, Dropout, avg_pool, check_images, tap
+from cnn_jax.layers.basic import BatchNorm, Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import avg_pool
 from cnn_jax.models.registry import register
 
 

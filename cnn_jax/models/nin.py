@@ -10,10 +10,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Conv, Dropout, avg_pool, check_images, tap
+from cnn_jax.layers.basic import Conv, Dropout, check_images, tap
 from cnn_jax.layers.blocks import ConvNorm, NormKind, global_mean
 from cnn_jax.layers.options import check_rate
-from cnn_jax.layers.pooling import ceil_max_pool, ceil_sides
+from cnn_jax.layers.pooling import avg_pool, ceil_max_pool, ceil_sides
 from cnn_jax.models.registry import register
 
 _start = nn.initializers.normal(0.05)

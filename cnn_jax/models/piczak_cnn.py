@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.models.registry import register
 
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.blocks import NormKind, StochasticDepth, global_mean, normalise
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.residual import (
     Stage,
     check_stages,

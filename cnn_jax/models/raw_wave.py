@@ -10,8 +10,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import BatchNorm, Conv, Dense, max_pool, tap
+from cnn_jax.layers.basic import BatchNorm, Conv, Dense, tap
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.sound import as_line
 from cnn_jax.models.registry import register
 

@@ -12,9 +12,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Dense, Dropout, check_images, tap
 from cnn_jax.layers.blocks import NormKind, global_mean
 from cnn_jax.layers.options import check_positive
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.residual import (
     BasicBlock,
     Bottleneck,

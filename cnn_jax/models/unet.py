@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from cnn_jax.layers.basic import Conv, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dropout, check_images, tap
 from cnn_jax.layers.blocks import ConvNorm, NormKind
 from cnn_jax.layers.options import check_positive, check_rate
+from cnn_jax.layers.pooling import max_pool
 from cnn_jax.layers.residual import rematerialised
 from cnn_jax.layers.upsampling import TransposedConv, grown
 from cnn_jax.models.registry import register

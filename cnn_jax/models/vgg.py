@@ -10,10 +10,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, max_pool, tap
+from cnn_jax.layers.basic import Conv, Dense, Dropout, check_images, tap
 from cnn_jax.layers.blocks import NormKind, normalise
 from cnn_jax.layers.options import check_positive, check_rate
-from cnn_jax.layers.pooling import adaptive_avg_pool
+from cnn_jax.layers.pooling import adaptive_avg_pool, max_pool
 from cnn_jax.models.registry import register
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from cnn_jax.devices.processes import any_of, first_does
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
-from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.run import train
+from cnn_jax.runs.start import Summary
 from cnn_jax.training.stop import Stop, Stopped
 
 

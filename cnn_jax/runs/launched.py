@@ -32,8 +32,9 @@ from cnn_jax.run_folder import Taken
 from cnn_jax.runs.folds import of_folds, train_folds
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.runs.own_folder import own_folder
-from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.run import train
 from cnn_jax.runs.seeds import spread, train_seeds
+from cnn_jax.runs.start import Summary
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import say
 from cnn_jax.training.callbacks import Callback

@@ -25,8 +25,9 @@ from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.run import train
 from cnn_jax.runs.seeds_at_once import run_at_once
+from cnn_jax.runs.start import Summary
 from cnn_jax.tasks import target_kind
 from cnn_jax.training.callbacks import Callback
 from cnn_jax.training.stop import Stop, Stopped, StopRequest

@@ -20,7 +20,8 @@ from cnn_jax.json_values import read_json, to_json, write_json
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.runs.run import Summary, train
+from cnn_jax.runs.run import train
+from cnn_jax.runs.start import Summary
 from cnn_jax.tasks import metric_that_counts, resolved, target_kind
 from cnn_jax.tasks.contract import Metric
 from cnn_jax.terminal import say

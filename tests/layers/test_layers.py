@@ -5,7 +5,8 @@ import pytest
 from flax import linen as nn
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import Conv, Dense, avg_pool, max_pool
+from cnn_jax.layers.basic import Conv, Dense
+from cnn_jax.layers.pooling import avg_pool, max_pool
 
 
 def distinct(shape, seed=0):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.basic import avg_pool, max_pool
-from cnn_jax.layers.pooling import adaptive_avg_pool, ceil_max_pool, ceil_sides
+from cnn_jax.layers.pooling import adaptive_avg_pool, avg_pool, ceil_max_pool, ceil_sides, max_pool
 
 
 @pytest.mark.parametrize(
