@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from cnn_jax.data.fields import fields_of
+from cnn_jax.data.fields import SPATIAL, fields_of
 
 
 class Examples(Protocol):
@@ -66,7 +66,13 @@ class Split:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        fields_of(self.inputs), fields_of(self.targets)
+        fields_of(self.targets)
+        for name, field in fields_of(self.inputs).items():
+            if field.kind in SPATIAL:
+                raise TypeError(
+                    f"no field is {field.dtype} of shape {field.shape} an example, among inputs: "
+                    f"{name} is a {field.kind}, which is told of an image; an image has a third axis"
+                )
         if len({len(leaf) for leaf in jax.tree.leaves((self.inputs, self.targets))}) != 1:
             shapes = jax.tree.map(np.shape, (self.inputs, self.targets))
             raise TypeError(f"inputs and targets of one split are as many, not {shapes}")

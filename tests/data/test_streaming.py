@@ -119,7 +119,7 @@ def test_it_streams_where_that_is_asked_for_or_needed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "digits", "streaming": True}, "digits does not lie on disk"),
+        ({"name": "digits", "streaming": True}, "digits is held in memory and cannot stream"),
         ({"name": "shapes", "central_crop": 1.0}, "leave out --data.central-crop"),
         ({"streaming": True}, "may differ in size.*--data.image-size 224"),
         ({"streaming": False, "random_crop": (0.1, 1.0)}, "--data.random-crop needs the images"),

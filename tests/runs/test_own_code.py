@@ -539,7 +539,7 @@ def test_an_own_task_takes_the_place_of_one_that_is_here():
     made = make_task(recipe, spec())
     assert made.recipe.loss.name == "twice"
     assert headline(recipe, {"accuracy": 0.5}) == "accuracy 50.00%"
-    with pytest.raises(UserError, match=r"task .*Plain lacks answers, check, choose and 18 more;"):
+    with pytest.raises(UserError, match=r"task .*Plain lacks answers, check, choose and 19 more;"):
         make_task(Recipe("x", task=Task(Plain)), spec())
 
 
