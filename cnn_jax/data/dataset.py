@@ -67,11 +67,11 @@ class Split:
 
     def __post_init__(self) -> None:
         fields_of(self.targets)
-        for name, field in fields_of(self.inputs).items():
-            if field.kind in SPATIAL:
+        for given in fields_of(self.inputs).values():
+            if given.kind in SPATIAL:
                 raise TypeError(
-                    f"no field is {field.dtype} of shape {field.shape} an example, among inputs: "
-                    f"{name} is a {field.kind}, which is told of an image; an image has a third axis"
+                    f"no field is {given.dtype} of shape {given.shape} an example, among inputs: "
+                    f"this is a {given.kind}, which is told of an image; images have channels too"
                 )
         if len({len(leaf) for leaf in jax.tree.leaves((self.inputs, self.targets))}) != 1:
             shapes = jax.tree.map(np.shape, (self.inputs, self.targets))
