@@ -60,10 +60,13 @@ def print_rows(
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Prints names and values, a line each."""
+    """Prints names and values, a line each; of several sentences each has a line of its own."""
     console, width = Console(), max(len(name) for name in fields)
     for name, value in fields.items():
-        say(console, f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+        sentences = name == "notes" and isinstance(value, list | tuple)
+        lines = [str(each) for each in value] if sentences else [_cell(value)]
+        for label, line in zip([name.replace("_", " "), *[""] * len(lines)], lines):  # noqa: B905
+            say(console, f"{label:<{width}}  {line}")
 
 
 def print_by_name(metrics: Mapping[str, Any]) -> None:
