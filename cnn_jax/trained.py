@@ -17,8 +17,8 @@ from cnn_jax import models
 from cnn_jax.data.depth import WHOLE
 from cnn_jax.data.images import UnreadableImage, decode
 from cnn_jax.errors import UserError, unknown
+from cnn_jax.evaluation.as_taken import in_shape, view_of
 from cnn_jax.evaluation.given_in_python import raw_series, raw_texts
-from cnn_jax.evaluation.judged import in_shape, view_of
 from cnn_jax.evaluation.predict import Answers, read_picture, told
 from cnn_jax.evaluation.predict_masks import MasksTold
 from cnn_jax.restored import Restored, restore

@@ -1,10 +1,11 @@
 """From the name of a data set to the batches of a step."""
 
 from cnn_jax.data.arrays import from_arrays
-from cnn_jax.data.catalog import ANY_TFDS, Fetched, Row, catalog, fetch, load
+from cnn_jax.data.catalog import Fetched, fetch, load
 from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.description import describe
 from cnn_jax.data.images import UnreadableImage, decode
+from cnn_jax.data.listing import ANY_TFDS, Row, catalog
 from cnn_jax.data.memory import (
     InMemory,
     Order,

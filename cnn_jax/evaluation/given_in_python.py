@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.judged import of_length
+from cnn_jax.evaluation.as_taken import of_length
 from cnn_jax.evaluation.predict_text import tokens_of
 from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.restored import Restored

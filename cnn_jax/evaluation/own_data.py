@@ -17,7 +17,8 @@ from cnn_jax.data.recipe_data import load_data, read_data
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.judged import NOT_REMEMBERED, Judged, SplitName, in_memory, view_of
+from cnn_jax.evaluation.as_taken import view_of
+from cnn_jax.evaluation.judged import NOT_REMEMBERED, Judged, SplitName, in_memory
 from cnn_jax.recipe import Data
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind

@@ -18,7 +18,7 @@ from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.streamed import View
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.judged import view_of
+from cnn_jax.evaluation.as_taken import view_of
 from cnn_jax.evaluation.pictures import content
 from cnn_jax.evaluation.predict_masks import predict_masks
 from cnn_jax.evaluation.series_to_tell import rows_of

@@ -17,8 +17,8 @@ from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.data.resizing import resize
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation import judged
+from cnn_jax.evaluation.as_taken import view_of
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.judged import view_of
 from cnn_jax.evaluation.predict import predict, read_picture
 from cnn_jax.json_values import from_json, to_json
 from cnn_jax.recipe import Columns

@@ -12,7 +12,7 @@ from rich.console import Console
 from cnn_jax import Data, Model, Optimizer, Recipe, steps
 from cnn_jax.data.recipe_data import data_spec, load_data
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.judged import view_of
+from cnn_jax.evaluation.as_taken import view_of
 from cnn_jax.evaluation.predict import read_picture
 from cnn_jax.restored import restore
 from cnn_jax.run_folder import RunFolder

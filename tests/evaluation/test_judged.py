@@ -10,8 +10,9 @@ from PIL import Image
 
 from cnn_jax import UserError
 from cnn_jax.data.resizing import resize
+from cnn_jax.evaluation.as_taken import in_shape, view_of
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.judged import in_shape, judged_set, view_of
+from cnn_jax.evaluation.judged import judged_set
 from cnn_jax.evaluation.predict import predict
 from cnn_jax.run_folder import RunFolder
 
