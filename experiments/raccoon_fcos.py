@@ -6,6 +6,8 @@ The set is github.com/datitran/raccoon_dataset with the split of its own lists, 
 24 choose the checkpoint. Four pairs in the training part are the same picture twice.
 
 Command: python experiments/raccoon_fcos.py --data.name voc:raccoon
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 20 minutes, with other jobs beside it
+Expected: AP 52.5 %, AP50 98.6 % on the 40 test photographs (n=1)
 """
 
 from cnn_jax import (
