@@ -6,7 +6,7 @@ https://arxiv.org/abs/1511.00561, has 50.1 % mean IoU and 84.1 % of all pixels.
 
 Command: python experiments/camvid_unet.py --data.name masks:FOLDER
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 12 minutes
-Expected: mean IoU 42.1 %, 83.8 % of all pixels on the 233 test frames (n=1); validation mean IoU 51.4 %
+Expected: mean IoU 42.1 %, 83.8 % of all pixels on the 233 test frames (n=1); 51.4 % in validation
 """
 
 from cnn_jax import (
