@@ -121,6 +121,7 @@ def test_without_changes_a_batch_is_as_it_was():
     np.testing.assert_array_equal(batch.targets["boxes"], BOXES["boxes"])
 
 
+@pytest.mark.slow
 def test_a_crop_of_whole_pixels_is_exact():
     """Also where it is larger than the image, whose outside is void."""
     for shape in ((16, 24), (56, 44)):

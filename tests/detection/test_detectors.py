@@ -165,7 +165,7 @@ def learnt(name):
         return module, apply(variables, images(), truth())
 
 
-@pytest.mark.parametrize("name", quick("faster_rcnn"))
+@pytest.mark.parametrize("name", quick("fcos"))
 def test_outputs_losses_and_detections_are_those_of_torchvision(name):
     module, _, outputs = given(name)
     for ours, theirs in zip(RAW[name], REFERENCES[f"{name}_outputs"], strict=True):
@@ -247,7 +247,7 @@ def losses_of(name):
     return lambda outputs, truth: jax.device_get(compiled(outputs, truth))
 
 
-@pytest.mark.parametrize("name", quick("fcos", "faster_rcnn"))
+@pytest.mark.parametrize("name", quick("faster_rcnn"))
 def test_losses_of_nothing_and_of_boxes_without_area_are_finite(name):
     _, outputs = drawn_outputs(name)
     flat = np.float32([[9, 9, 9, 50], [50, 50, 20, 20], [0, 0, 0, 0], [4, 4, 4, 4], [9, 9, 0, 20]])

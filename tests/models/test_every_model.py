@@ -48,6 +48,7 @@ SEEN_ELSEWHERE = {
     "densenet",
     "efficientnet",
     "efficientnet_lite",
+    "envnet",
     "fc_densenet",
     "fc_hardnet",
     "fcn",
@@ -58,14 +59,17 @@ SEEN_ELSEWHERE = {
     "mobilenet_v1",
     "mobilenet_v3_small",
     "nin",
+    "piczak_cnn",
     "resnet, basic",
+    "resnet1d",
+    "segnet",
     "shufflenet_v2",
     "simple_cnn, norm",
     "squeezenet",
 }
 # Whose gradients are those of kinds of layers that others have too.
 LIKE_OTHERS = SEEN_ELSEWHERE | {
-    "airbench", "mobilenet_v3", "regnet", "segnet", "wide_resnet",
+    "airbench", "inception_time", "logmel_cnn", "mobilenet_v3", "regnet", "unet", "wide_resnet",
 }  # fmt: skip
 # Configurations that are compared with bfloat16, one of every kind of layer; their types are of
 # every class.

@@ -92,6 +92,7 @@ def test_what_is_told_comes_back_in_pixels_of_the_file(monkeypatch):
     assert task.choose(records) == {"score": pytest.approx(0.7)}
 
 
+@pytest.mark.slow
 def test_an_image_without_boxes_and_one_with_none_but_a_crowd_have_a_loss():
     task = made()
     nothing = {**TARGETS, "there": np.array([[False, False], [False, True]])}
@@ -117,6 +118,7 @@ def test_an_image_without_boxes_and_one_with_none_but_a_crowd_have_a_loss():
     np.testing.assert_allclose(found, first, rtol=1e-6)  # padding does not matter
 
 
+@pytest.mark.slow
 def test_what_was_learnt_by_heart_is_found():
     """Loss, targets, decoding and metric agree: AP of a batch is near one once it is learnt."""
     random = np.random.default_rng(1)
