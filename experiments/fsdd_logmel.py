@@ -7,7 +7,8 @@ All the rest is learnt from, and the last state is tested: nothing is chosen.
 
 Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --seeds 3
 Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --folds 6
-Hardware and time: two CPU cores, minutes a run
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 1.5 minutes a run
+Expected: 100.0 ± 0.0 % on its own test part (n=3); 88.9 ± 6.4 % on speakers left out (n=6)
 
 FOLDER is the data set's, whose files are called DIGIT_SPEAKER_INDEX.wav.
 """
