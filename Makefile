@@ -93,6 +93,10 @@ $(TORCH):
 	@$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.*' 'numpy>=2.2' pillow
 	@touch $@
 
+.PHONY: results
+results: $(INSTALLED) ## train what is missing of the README's results and write its table; ARGS='--only digits_lenet5'
+	@$(RUN) -m benchmarks.readme_table $(ARGS)
+
 .PHONY: bench-loop
 bench-loop: $(INSTALLED) ## measure what the training loop costs over the compiled step alone
 	@$(RUN) benchmarks/loop_overhead.py $(ARGS)

@@ -53,7 +53,7 @@ EXECUTED = (
 )
 TIME = re.compile(r"\b\d+(\.\d+)? (s|min|h)\b|\bminutes\b|\bhours?\b|\bnot (run here|timed)\b")
 # Of others, which are not looked into.
-OTHERS_FLAGS = {"backend-store-uri"}
+OTHERS_FLAGS = {"backend-store-uri", "only"}
 FOREIGN = {"export", "gcloud", "kubectl", "pip", "pre-commit", "sbatch"}
 
 
