@@ -33,7 +33,7 @@ DATA = {
 }
 SHOW = {
     "walk": Command("show:ShowWalk", "a picture on its way through the net, step by step"),
-    "attention": Command("show:ShowAttention", "where in pictures the net finds what it tells"),
+    "attention": Command("show_attention:ShowAttention", "where the net finds what it tells"),
     "filters": Command("show:ShowFilters", "the kernels of a convolution"),
     "features": Command("show:ShowFeatures", "the maps that a layer makes of a picture"),
     "mistakes": Command("show_results:ShowMistakes", "the examples that are told most wrong"),

@@ -1,25 +1,16 @@
-"""Commands that look into a net: show walk, attention, filters, features."""
+"""Commands that look into a net: show walk, filters, features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from cnn_jax.commands.output import print_json, print_rows
-from cnn_jax.commands.shown_run import last_step, opened, save, title_of, told_lines
+from cnn_jax.commands.shown_run import last_step, opened, save, told_lines
 from cnn_jax.errors import UserError
-
-Method = Literal[
-    "grad_cam",
-    "grad_cam_plus_plus",
-    "hires_cam",
-    "integrated_gradients",
-    "occlusion",
-    "all",
-]
 
 
 @dataclass(frozen=True)
@@ -92,88 +83,6 @@ class ShowWalk:
         print(f"{last_step(trained)}: " + ", ".join(f"{each[0]} {each[1]}" for each in told))
         more = f", {way.left_out:,} layers left out" if way.left_out else ""
         print(f"{self.output}: {len(rows)} steps of {looked.names[0]}{more}")
-
-
-@dataclass(frozen=True)
-class ShowAttention:
-    """Draw where in pictures the net finds what it tells."""
-
-    run: tyro.conf.Positional[Path]
-    """A run folder, or a model with published weights, such as efficientnet_lite0."""
-    images: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Image files, folders or patterns; by default examples of the validation part."""
-    method: Method = "grad_cam"
-    """How the maps are made; `all` draws all side by side."""
-    of: str | None = None
-    """The class, tag or number that they are of; by default what is told of each picture."""
-    layer: str | None = None
-    """At which the cam methods look; by default the last that has several places."""
-    examples: int = 12
-    """How many examples are drawn where no images are given."""
-    output: Path = Path("attention.png")
-    """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
-    data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
-
-    def __call__(self) -> None:
-        """Writes the picture, and prints what is on it."""
-        import numpy as np
-
-        from cnn_jax.inside.attention import METHODS, attention, scaled
-        from cnn_jax.inside.evidence import integrated_gradients, occlusion
-        from cnn_jax.inside.examples import as_seen, check_images
-        from cnn_jax.inside.net import net_of
-        from cnn_jax.report.attention_sheet import attention_sheet
-
-        if self.examples < 1:
-            raise UserError(f"--examples {self.examples} must be at least 1")
-        found = opened(self.run, self.checkpoint, self.code)
-        trained = found.trained
-        check_images(trained, "attention")
-        net = net_of(trained)
-        methods = [*METHODS, "integrated_gradients", "occlusion"]
-        if self.method != "all":
-            methods = [self.method]
-        if self.layer is not None and not set(methods) & set(METHODS):
-            raise UserError(f"--layer {self.layer} is for the cam methods, not {self.method}")
-        looked = found.looked(self.images, self.examples, self.data_dir)
-        shape = looked.inputs.shape[1:3]
-        maps, said, classes = {}, [], np.zeros(0, np.int32)
-        for method in methods:
-            if method in METHODS:
-                made = attention(net, looked.inputs, self.of, self.layer, method)
-                values, classes = made.maps, made.classes
-                said.append(f"{method}: at layer {made.layer}")
-            elif method == "occlusion":
-                covered = occlusion(net, looked.inputs, self.of)
-                values, classes = covered.maps, covered.classes
-                said.append("occlusion: squares covered with the mean colour of the training part")
-            else:
-                evidence = integrated_gradients(net, looked.inputs, self.of)
-                values, classes = evidence.maps, evidence.classes
-                said.append(
-                    "integrated_gradients: from the mean colour of the training part; the maps sum "
-                    "to the difference of the scores but for "
-                    f"{evidence.missing.max():.2%} of it at most"
-                )
-            maps[method] = scaled(values, shape)
-        names = trained.spec.class_names
-        titles = [
-            title_of(trained, looked, place, names[int(of)]) for place, of in enumerate(classes)
-        ]
-        against = sum(bool((each.max((1, 2)) <= 0).any()) for each in maps.values())
-        save(attention_sheet(as_seen(trained, looked.inputs), titles, maps), self.output)
-        print(f"{self.output}: {looked.what}")
-        for line in said:
-            print(line)
-        print("orange speaks for the class that is named, blue against it")
-        if against:
-            print("in a picture without orange nothing speaks for the class")
 
 
 @dataclass(frozen=True)

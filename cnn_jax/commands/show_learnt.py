@@ -71,8 +71,8 @@ class ShowPatches:
         boxes = [each.box for row in patches.values() for each in row]
         high, wide = max(b[2] - b[0] for b in boxes), max(b[3] - b[1] for b in boxes)
         print(
-            f"layer {layer.name}: {len(channels)} of {count} maps; a place sees up to {high}x{wide} "
-            f"of the {inputs.shape[1]}x{inputs.shape[2]} pixels that the net is given"
+            f"layer {layer.name}: {len(channels)} of {count} maps; a place sees up to {high}x"
+            f"{wide} of the {inputs.shape[1]}x{inputs.shape[2]} pixels that the net is given"
         )
         print("first in each row is an image that was made to excite the map, by gradient ascent")
         print(f"{self.output}: patches of {looked.what}")

@@ -39,10 +39,10 @@ class Opened:
         Raises:
           UserError: one cannot be read, or nothing is given and there is no run.
         """
-        from cnn_jax.inside.examples import of_files, of_part
+        from cnn_jax.inside.examples import of_part, of_user
 
         if words:
-            return of_files(self.trained, words)
+            return of_user(self.trained, self.restored, words)
         if self.folder is None:
             raise UserError("a model with published weights has no examples of its own; give files")
         return of_part(self.trained, self.restored, self.folder, count, data_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +13,17 @@ import numpy as np
 from cnn_jax.augment import denormalise
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.series import padded
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.own_data import own_part
 from cnn_jax.evaluation.pictures import pictures as pictures_of
 from cnn_jax.evaluation.predict import cannot_be_read
+from cnn_jax.evaluation.predict_text import texts_of, tokens_of
+from cnn_jax.evaluation.series_to_tell import rows_of
+from cnn_jax.evaluation.sounds_to_tell import for_length, is_sound, sounds_of
 from cnn_jax.restored import Restored
 from cnn_jax.run_folder import RunFolder
+from cnn_jax.tasks import make_task
 from cnn_jax.tasks.image_inputs import ImageInputs
 from cnn_jax.trained import TrainedModel
 
@@ -42,17 +47,35 @@ class Looked(NamedTuple):
     raw: Any = None
 
 
-def of_files(trained: TrainedModel, words: Sequence[Path]) -> Looked:
-    """Pictures of a user, prepared as evaluation does it.
+def of_user(trained: TrainedModel, restored: Restored, words: Sequence[Path]) -> Looked:
+    """Pictures, sounds, series or texts of a user, prepared as evaluation does it.
 
     Args:
-      trained: a model of images.
-      words: files, folders and patterns.
+      trained: the model.
+      restored: the same, as it was read.
+      words: files, folders and patterns; or texts.
 
     Raises:
       UserError: one cannot be read, or there is none.
     """
-    files, bad = pictures_of(words)
+    kind, spec = trained.spec.input_kind, trained.spec
+    if kind == "tokens":
+        texts = texts_of(words, restored)
+        split = Split(tokens_of(restored, texts), np.zeros(len(texts), np.int32))
+        return _of_user(trained, split, texts, "texts")
+    if kind == "series":
+        every = [rows_of(file, spec.image_shape, trained.recipe.data) for file in words]
+        longest = max(rows.series.shape[1] for rows in every)
+        series = np.concatenate([padded(list(rows.series), longest) for rows in every])
+        split = Split(series, np.zeros(len(series), np.int32))
+        return _of_user(trained, split, [name for rows in every for name in rows.names], "series")
+    files, bad = pictures_of(words, is_sound if kind == "sound" else None)
+    if kind == "sound":
+        names, sounds, more = sounds_of(files, spec)
+        if bad or more:
+            raise cannot_be_read([*bad, *more])
+        split = Split(sounds, np.zeros(len(sounds), np.int32))
+        return _of_user(trained, split, [Path(name).name for name in names], "sounds")
     if bad:
         raise cannot_be_read(bad)
     try:
@@ -101,8 +124,13 @@ def held_out(restored: Restored) -> Any:
     return "validation" if "validation" in restored.spec.examples else "train"
 
 
+def _of_user(trained: TrainedModel, split: Split, names: Sequence[str], unit: str) -> Looked:
+    found = prepared(trained, split, f"{len(names):,} {unit}", tuple(names))
+    return found._replace(targets=None)
+
+
 def prepared(trained: TrainedModel, split: Split, what: str, names: tuple[str, ...]) -> Looked:
-    """Examples in memory as a net takes them.
+    """Examples in memory as a net takes them; of a long sound each window is an example.
 
     Args:
       trained: the model.
@@ -111,8 +139,17 @@ def prepared(trained: TrainedModel, split: Split, what: str, names: tuple[str, .
       names: of each.
     """
     task: Any = trained.task
-    inputs = jax.jit(task.prepared)(jax.tree.map(jnp.asarray, split.inputs))
-    return Looked(inputs, names, split.targets, what, split.inputs)
+    if trained.spec.input_kind == "sound":
+        length = split.image_shape[0]
+        task = make_task(*for_length(trained.recipe, trained.spec, length))
+    raw, targets = split.inputs, split.targets
+    inputs = jax.jit(task.prepared)(jax.tree.map(jnp.asarray, raw))
+    if isinstance(inputs, Mapping) and "windows" in inputs:
+        of, window = np.nonzero(np.asarray(inputs["there"]) > 0)
+        inputs = inputs["windows"][of, window]
+        names = tuple(f"{names[i]}, window {j + 1}" for i, j in zip(of, window, strict=True))
+        raw, targets = raw[of], jax.tree.map(lambda leaf: leaf[of], targets)
+    return Looked(inputs, names, targets, what, raw)
 
 
 def check_images(trained: TrainedModel, view: str) -> None:

@@ -176,19 +176,20 @@ def verdict(found: Checkup) -> list[str]:
             )
     dead = {name: share for name, share in found.dead.items() if share > DEAD}
     if dead:
-        worst_name = max(dead, key=lambda name: dead[name])
+        most_dead = max(dead, key=lambda name: dead[name])
         said.append(
-            f"dead ReLUs: of {_some(list(dead))} more than {DEAD:.0%} of the units are active in no "
-            f"example, of {worst_name} {dead[worst_name]:.0%}; lower the learning rate, or begin "
+            f"dead ReLUs: of {_some(list(dead))} more than {DEAD:.0%} of the units are active in "
+            f"no example, of {most_dead} {dead[most_dead]:.0%}; lower the learning rate, or begin "
             "with smaller weights"
         )
     if said or most is None:
         return said
-    ratio = most.gradient / max(min(each.gradient for each in early), 1e-30)
+    share = min(each.gradient for each in early) / most.gradient
+    idle = max(found.dead.values(), default=0)
     return [
-        f"healthy: gradients neither vanish nor explode (the smallest of the first layers are "
-        f"{1 / ratio:.2g} of the largest), and at most {max(found.dead.values(), default=0):.0%} of "
-        "the units of a layer are never active"
+        "healthy: gradients neither vanish nor explode (the smallest of the first layers are "
+        f"{share:.2g} of the largest), and at most {idle:.0%} of the units of a layer are never "
+        "active"
     ]
 
 
