@@ -36,6 +36,7 @@ SHOW = {
     "attention": Command("show_attention:ShowAttention", "where the net finds what it tells"),
     "filters": Command("show:ShowFilters", "the kernels of a convolution"),
     "features": Command("show:ShowFeatures", "the maps that a layer makes of a picture"),
+    "told": Command("show_results:ShowTold", "boxes or masks that are true, and those told"),
     "mistakes": Command("show_results:ShowMistakes", "the examples that are told most wrong"),
     "confusion": Command("show_results:ShowConfusion", "which classes are taken for which"),
     "reliability": Command("show_results:ShowReliability", "how far probabilities can be trusted"),

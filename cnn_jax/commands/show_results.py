@@ -1,4 +1,4 @@
-"""Commands that draw what runs told: show mistakes, confusion, reliability, curves."""
+"""Commands that draw what runs told: show mistakes, confusion, reliability, curves, told."""
 
 from __future__ import annotations
 
@@ -194,3 +194,54 @@ class ShowCurves:
         found = {name: run_curves(run, wanted) for name, run in zip(names, self.runs, strict=True)}
         draw_run_curves(found, wanted, self.output)
         print(f"{self.output}: {', '.join(wanted)} of {len(self.runs)} run{'s' * (len(names) > 1)}")
+
+
+@dataclass(frozen=True)
+class ShowTold:
+    """Draw images with the boxes or masks that are true, and beside them those that are told."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder of a model that tells boxes or masks."""
+    examples: int = 6
+    """Examples of the validation part, evenly spread."""
+    output: Path = Path("told.png")
+    """The PNG file that is written."""
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
+
+    def __call__(self) -> None:
+        """Writes the picture."""
+        import numpy as np
+
+        from cnn_jax.evaluation.own_data import own_part
+        from cnn_jax.inside.examples import held_out
+        from cnn_jax.report.told_boxes import told_boxes
+        from cnn_jax.report.told_sheet import told_sheet
+        from cnn_jax.restored import restore
+        from cnn_jax.run_folder import RunFolder
+        from cnn_jax.tasks import target_kind
+
+        if self.examples < 1:
+            raise UserError(f"--examples {self.examples} must be at least 1")
+        restored = restore(self.run, self.checkpoint, self.code)
+        kind = target_kind(restored.recipe)
+        if kind not in ("boxes", "mask"):
+            raise UserError(
+                f"{self.run} tells no boxes or masks ({restored.recipe.task.name}); look at "
+                f"cnn-jax show attention {self.run}"
+            )
+        part = held_out(restored)
+        examples = own_part(restored, part, self.data_dir, RunFolder(self.run).parts()).examples
+        if kind == "mask":
+            picture = told_sheet(restored, examples, self.examples)
+        else:
+            count = min(self.examples, len(examples))
+            places = np.unique(np.linspace(0, len(examples) - 1, count).astype(int))
+            picture = told_boxes(restored, examples.decoded(places))
+        save(picture, self.output)
+        print(f"{self.output}: images of the {part} part, evenly spread")
