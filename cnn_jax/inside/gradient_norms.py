@@ -20,8 +20,9 @@ VANISHING = 1e-4
 EXPLODING = 100.0
 """A gradient that is larger than the weights by this factor: a step of a hundredth of it, as a
 learning rate of 0.01 makes, moves them by their own size."""
-DEAD = 0.1
-"""A layer of which more than this part of the units is never active."""
+DEAD = 0.5
+"""A layer of which more than this part of the units is never active; some always are not, as of a
+few examples many."""
 
 
 class LayerNorm(NamedTuple):

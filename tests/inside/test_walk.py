@@ -74,7 +74,7 @@ def test_the_command_takes_an_example_of_the_validation_part(run, tmp_path, caps
     ("words", "message"),
     [
         ("{run} --layers conv2", "unknown layer 'conv2'; did you mean 'conv1'"),
-        ("{run} nothing.png", "nothing.png there is no such file"),
+        ("{run} nothing.png", "nothing.png: there is no such file"),
         ("{run} notes.txt", "notes.txt"),
         ("{run} --output notes.txt/walk.png", "--output notes.txt/walk.png cannot be written"),
         ("{run} --output walk.doc", "--output walk.doc cannot be written: unknown file ext"),
