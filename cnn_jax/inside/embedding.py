@@ -64,7 +64,7 @@ def features_of(net: Net, inputs: Any, layer: str | None = None) -> tuple[str, n
 
 def _last(known: list[Layer]) -> Layer:
     """The last layer before the one whose values are the outputs."""
-    inner = [each for each in known if each.name != LOGITS]
+    inner = [each for each in known if each.name != LOGITS and not each.is_dropout]
     rows = [each for each in inner if len(each.shape) == 1]
     if rows and rows[-1] is inner[-1] and rows[-1].shape == known[-1].shape:
         inner = inner[:-1]

@@ -14,6 +14,7 @@ from cnn_jax.inside.points import values
 
 _BATCH = 64
 _NOISES = 4
+_STARTS = 16
 
 
 class Exciting(NamedTuple):
@@ -117,7 +118,7 @@ def dreamt(
 ) -> np.ndarray:
     """Images (n, h, w, c), prepared, that are made to excite one map of a layer each.
 
-    From weak noise the mean of the map is made larger, step by step along its gradient; every
+    From noise the mean of the map is made larger, step by step along its gradient; every
     fourth step the image is blurred and made weaker, which leaves out what changes from pixel to
     pixel (Yosinski et al. 2015, https://arxiv.org/abs/1506.06579).
 
@@ -140,7 +141,9 @@ def dreamt(
             image = image + 0.1 * slope / (jnp.sqrt(jnp.mean(slope**2)) + 1e-8)
             return jnp.where(place % 4 == 3, 0.98 * _blurred(image), image)
 
-        first = 0.1 * jax.random.normal(jax.random.key(0), tuple(shape))
+        # Where a ReLU is closed there is no gradient: the best of several noises is begun with.
+        noises = jax.random.normal(jax.random.key(0), (_STARTS, *shape))
+        first = noises[jnp.argmax(jax.vmap(excited)(noises))]
         return jax.lax.fori_loop(0, steps, step, first)
 
     return np.stack([np.asarray(made(net.variables, channel)) for channel in channels])

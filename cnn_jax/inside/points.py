@@ -41,6 +41,11 @@ class Layer(NamedTuple):
     module: nn.Module | None
 
     @property
+    def is_dropout(self) -> bool:
+        """Whether it is one that does nothing in evaluation."""
+        return self.module is not None and type(self.module).__name__ == "Dropout"
+
+    @property
     def is_map(self) -> bool:
         """Whether it has several places, of an image (h, w, c) or along an axis (t, c)."""
         return len(self.shape) == 3 and self.shape[0] * self.shape[1] > 1

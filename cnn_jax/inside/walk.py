@@ -90,13 +90,13 @@ def walk(net: Net, inputs: Any, names: Sequence[str] = ()) -> Walk:
         earlier = found.get(before.get(layer.name, ""))
         steps.append(Step(layer.name, _what(layer, value, earlier), value))
     shown = {layer.name for layer in chosen}
-    inner = [each for each in known if each.name != LOGITS and not _is_dropout(each)]
+    inner = [each for each in known if each.name != LOGITS and not each.is_dropout]
     return Walk(tuple(steps), found[LOGITS], sum(each.name not in shown for each in inner))
 
 
 def _chosen(known: Sequence[Layer]) -> list[Layer]:
     """All layers of a short net, the large parts of a longer, of others the last of each size."""
-    every = [each for each in known if each.name != LOGITS and not _is_dropout(each)]
+    every = [each for each in known if each.name != LOGITS and not each.is_dropout]
     if len(every) <= MOST:
         return every
     large = [each for each in every if "/" not in each.name]
@@ -105,10 +105,6 @@ def _chosen(known: Sequence[Layer]) -> list[Layer]:
     last = {each.shape[:2]: each for each in large if each.is_map}
     kept = {large[0].name, *(each.name for each in last.values())}
     return [each for each in large if each.name in kept or len(each.shape) == 1][-MOST:]
-
-
-def _is_dropout(layer: Layer) -> bool:
-    return layer.module is not None and type(layer.module).__name__ == "Dropout"
 
 
 def _flattened(last: np.ndarray, layer: Layer, variables: Any) -> Step | None:
