@@ -149,7 +149,8 @@ def occlusion(
         for (top, left), fall in zip(corners.tolist(), falls.tolist(), strict=True):
             total[top : top + side, left : left + side] += fall
         found.append(((total / covers).astype(np.float32), told, score))
-    return Maps(*(np.stack(each) for each in zip(*found, strict=True)), "input")
+    maps, classes, scores = (np.stack(each) for each in zip(*found, strict=True))
+    return Maps(maps, classes, scores, "input")
 
 
 def _starts(length: int, side: int, stride: int) -> list[int]:

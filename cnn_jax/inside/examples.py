@@ -12,7 +12,6 @@ import numpy as np
 
 from cnn_jax.augment import denormalise
 from cnn_jax.data.dataset import Split
-from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.series import padded
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.own_data import own_part
@@ -71,17 +70,14 @@ def of_user(trained: TrainedModel, restored: Restored, words: Sequence[Path]) ->
         return _of_user(trained, split, [name for rows in every for name in rows.names], "series")
     files, bad = pictures_of(words, is_sound if kind == "sound" else None)
     if kind == "sound":
-        names, sounds, more = sounds_of(files, spec)
+        heard, sounds, more = sounds_of(files, spec)
         if bad or more:
             raise cannot_be_read([*bad, *more])
         split = Split(sounds, np.zeros(len(sounds), np.int32))
-        return _of_user(trained, split, [Path(name).name for name in names], "sounds")
+        return _of_user(trained, split, [Path(name).name for name in heard], "sounds")
     if bad:
         raise cannot_be_read(bad)
-    try:
-        inputs = trained.preprocess(files)
-    except UnreadableImage as error:
-        raise UserError(str(error)) from None
+    inputs = trained.preprocess(files)
     names = tuple(file.name for file in files)
     return Looked(inputs, names, None, f"{len(files):,} picture{'s' * (len(files) > 1)}")
 

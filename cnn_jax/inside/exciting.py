@@ -156,6 +156,8 @@ def _blurred(image: jax.Array) -> jax.Array:
         around = [(1, 1) if each == axis else (0, 0) for each in range(3)]
         padded = jnp.pad(image, around, "edge")
         size = image.shape[axis]
-        shifted = (jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(3))
-        image = sum(w * each for w, each in zip(weights, shifted, strict=True))
+        before, same, after = (
+            jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(3)
+        )
+        image = weights[0] * before + weights[1] * same + weights[2] * after
     return image

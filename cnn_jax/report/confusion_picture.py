@@ -55,8 +55,8 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str], title: str) -> I
             draw.rectangle((x, y, x + side - 2, y + side - 2), fill=fill)
             if not small and number:
                 ink = "white" if strength > 0.6 else "black"
-                place = x + (side - 1) / 2, y + (side - 1) / 2
-                draw.text(place, str(number), fill=ink, font=font, anchor="mm")
+                centre = x + (side - 1) / 2, y + (side - 1) / 2
+                draw.text(centre, str(number), fill=ink, font=font, anchor="mm")
     for place, name in enumerate(shown if labelled else ()):
         middle = place * side + (side - 1) / 2
         draw.text((left - 6, top + middle), name, fill="black", font=font, anchor="rm")

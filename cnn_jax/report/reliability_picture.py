@@ -17,13 +17,13 @@ class Reliability(NamedTuple):
 
     Attributes:
       edges: (bins + 1,) of the bins.
-      count: (bins,) examples.
+      counts: (bins,) examples.
       confidence: (bins,) mean, not a number of an empty bin.
       right: (bins,) part of them that is so, not a number of an empty bin.
     """
 
     edges: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     confidence: np.ndarray
     right: np.ndarray
 
@@ -69,9 +69,9 @@ def draw_reliability(
             axes.bar(middle, np.nan_to_num(short), width, np.nan_to_num(found.right),
                      color="#d55e00", alpha=0.4, label="apart from the confidence")  # fmt: skip
             axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle=":")
-            share = found.count / max(1, found.count.sum())
+            share = found.counts / max(1, found.counts.sum())
             axes.bar(middle, -0.15 * share / max(share.max(), 1e-9), width, color="#999999",
-                     label=f"how many of {found.count.sum():,}")  # fmt: skip
+                     label=f"how many of {found.counts.sum():,}")  # fmt: skip
             axes.set_xlabel("confidence")
             axes.set_xlim(0, 1)
             axes.set_ylim(-0.17, 1.02)

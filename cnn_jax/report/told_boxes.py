@@ -47,7 +47,7 @@ def told_boxes(restored: Restored, shown: Split) -> Image.Image:
         if "size" in targets:  # they are in pixels of the file
             size = np.asarray(targets["size"][place])
             fit = restored.recipe.data.fit
-            boxes = boxes * np.tile(held(size, *shown.images.shape[1:3], fit) / size, 2)
+            boxes = boxes * np.tile(held(size, image.shape[0], image.shape[1], fit) / size, 2)
         cells.append(np.asarray(drawn(picture, boxes, labels, [names[each] for each in labels])))
         sure = (found["classes"][place] >= 0) & (found["scores"][place] >= least)
         classes, scores = found["classes"][place][sure], found["scores"][place][sure]

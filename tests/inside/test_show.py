@@ -106,7 +106,7 @@ def test_the_confusion_names_what_is_taken_for_what(run, tmp_path, capsys):
 
 def test_bins_of_a_reliability_diagram():
     found = reliability(np.array([0.1, 0.9, 1.0, 0.85]), np.array([0, 1, 1, 0]), bins=5)
-    assert found.count.tolist() == [1, 0, 0, 0, 3]
+    assert found.counts.tolist() == [1, 0, 0, 0, 3]
     np.testing.assert_allclose(found.confidence, [0.1, np.nan, np.nan, np.nan, 2.75 / 3])
     np.testing.assert_allclose(found.right, [0, np.nan, np.nan, np.nan, 2 / 3])
 
