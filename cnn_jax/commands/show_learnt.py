@@ -63,7 +63,10 @@ class ShowPatches:
                 f"--maps {bad[0]}: layer {layer.name} has {count} maps, 0 to {count - 1}"
             )
         patches = exciting(net, inputs, layer.name, channels, self.patches)
-        made = as_seen(trained, dreamt(net, inputs.shape[1:], layer.name, channels))
+        made = dreamt(net, inputs.shape[1:], layer.name, channels)
+        # With the contrast of the training images, beyond which nothing could be seen.
+        contrast = made.std((1, 2, 3), keepdims=True)
+        made = as_seen(trained, made / np.where(contrast > 0, contrast, 1))
         used = sorted({each.image for row in patches.values() for each in row})
         pictures = dict(zip(used, as_seen(trained, inputs[np.array(used)]), strict=True))
         sheet = patch_sheet(dict(zip(channels, made, strict=True)), patches, pictures)

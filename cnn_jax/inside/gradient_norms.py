@@ -189,8 +189,8 @@ def verdict(found: Checkup) -> list[str]:
     idle = max(found.dead.values(), default=0)
     return [
         "healthy: gradients neither vanish nor explode (the smallest of the first layers are "
-        f"{share:.2g} of the largest), and at most {idle:.0%} of the units of a layer are never "
-        "active"
+        f"{share:.2g} times the largest of all), and at most {idle:.0%} of the units of a "
+        "layer are never active"
     ]
 
 
