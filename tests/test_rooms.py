@@ -38,6 +38,7 @@ ROOMS = (
     "pretrained",
     "defaults",
     "runs",
+    "inside",
     "report",
     "commands",
     "launch",

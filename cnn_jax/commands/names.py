@@ -31,6 +31,21 @@ DATA = {
     "show": Command("data:DataShow", "draw images of a set, with random changes beside them"),
     "bench": Command("data_bench:DataBench", "measure how fast a set can be read"),
 }
+SHOW = {
+    "walk": Command("show:ShowWalk", "a picture on its way through the net, step by step"),
+    "attention": Command("show_attention:ShowAttention", "where the net finds what it tells"),
+    "filters": Command("show:ShowFilters", "the kernels of a convolution"),
+    "features": Command("show:ShowFeatures", "the maps that a layer makes of a picture"),
+    "told": Command("show_results:ShowTold", "boxes or masks that are true, and those told"),
+    "mistakes": Command("show_results:ShowMistakes", "the examples that are told most wrong"),
+    "confusion": Command("show_results:ShowConfusion", "which classes are taken for which"),
+    "reliability": Command("show_results:ShowReliability", "how far probabilities can be trusted"),
+    "curves": Command("show_results:ShowCurves", "the learning curves of runs"),
+    "gradients": Command("show_training:ShowGradients", "sizes of gradients, and a verdict"),
+    "line": Command("show_training:ShowLine", "the loss between two checkpoints"),
+    "patches": Command("show_learnt:ShowPatches", "what excites the maps of a layer most"),
+    "embedding": Command("show_learnt:ShowEmbedding", "a map of examples by their features"),
+}
 TEMPLATES = {
     "slurm": Command("template:Slurm", "print a Slurm batch script for an experiment"),
     "jobset": Command("template:JobSet", "print a Kubernetes JobSet for an experiment"),
@@ -41,6 +56,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "evaluate": Command("runs:Evaluate", "evaluate a run's model on every example of a split"),
     "metrics": Command("metrics:Metrics", "compute metrics from stored predictions"),
     "predict": Command("runs:Predict", "tell what a run's model says of images, series or texts"),
+    "show": SHOW,
     "runs": Command("run_list:Runs", "list runs with their results"),
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
     "sweep": Command("sweep:Sweep", "try many recipes, and choose one by validation"),
@@ -53,5 +69,6 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
 }
 GROUPS = {
     "data": "look at data sets: list, fetch, info, show, bench",
+    "show": "draw what a trained net does: " + ", ".join(SHOW),
     "template": "print files that start an experiment on a cluster: slurm, jobset",
 }

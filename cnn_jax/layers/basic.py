@@ -260,12 +260,13 @@ def check_images(x: jax.Array, *, smallest: tuple[int, int], model: str) -> None
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
     """`x`, which `activations` then finds under `name`; where nobody asks it does nothing.
 
+    Who listens may put something else in its place, see `cnn_jax.layers.listening`.
+
     For points that are no submodule's output, such as what follows a ReLU or a pooling. The
     name must differ from those of the submodules.
     """
     module.sow("intermediates", name, x)
-    tell(module, name, x)
-    return x
+    return tell(module, name, x)
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from contextvars import ContextVar
 import jax
 from flax import linen as nn
 
-Listener = Callable[[nn.Module, str, jax.Array], None]
-"""Is told (module, name, value)."""
+Listener = Callable[[nn.Module, str, jax.Array], jax.Array | None]
+"""Is told (module, name, value); what it gives, if anything, goes on in the place of the value."""
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
@@ -25,7 +25,9 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.reset(before)
 
 
-def tell(module: nn.Module, name: str, value: jax.Array) -> None:
-    """Tells all who listen of a point of a module."""
+def tell(module: nn.Module, name: str, value: jax.Array) -> jax.Array:
+    """Tells all who listen of a point of a module, and gives what goes on from there."""
     for listener in _listeners.get():
-        listener(module, name, value)
+        changed = listener(module, name, value)
+        value = value if changed is None else changed
+    return value

@@ -53,12 +53,13 @@ def draw_curves(groups: Mapping[str, Sequence[Curve]], metric: str, file: Path) 
 
 
 @contextlib.contextmanager
-def figure(file: Path, count: int = 1) -> Iterator[Sequence[Any]]:
+def figure(file: Path, count: int = 1, *, shared: bool = True) -> Iterator[Sequence[Any]]:
     """The axes of a picture that is drawn within it, and then written to a PNG file.
 
     Args:
       file: that is written.
       count: of plots, side by side.
+      shared: whether they have one vertical scale.
 
     Raises:
       UserError: matplotlib is not installed, or the file cannot be written.
@@ -73,7 +74,7 @@ def figure(file: Path, count: int = 1) -> Iterator[Sequence[Any]]:
         ) from None
     drawn = Figure(figsize=(7 if count == 1 else 4 * count, 4.5), layout="constrained")
     FigureCanvasAgg(drawn)
-    every = drawn.subplots(1, count, sharey=True, squeeze=False)[0]
+    every = drawn.subplots(1, count, sharey=shared, squeeze=False)[0]
     for axes in every:
         axes.spines[["top", "right"]].set_visible(False)
     yield list(every)

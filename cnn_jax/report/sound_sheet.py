@@ -13,10 +13,8 @@ from cnn_jax.data.sound_files import lengths
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.recipe import Recipe, Sound
 from cnn_jax.report.contact_sheet import contact_sheet
+from cnn_jax.report.heat import heat
 from cnn_jax.tasks.sound_inputs import SoundInputs
-
-_COLOURS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
-"""From soft to loud, evenly spread."""
 
 
 def sound_sheet(
@@ -70,7 +68,4 @@ def sound_sheet(
 def _coloured(picture: np.ndarray) -> np.ndarray:
     """Values (frames, bands) as a picture (bands, frames, 3) uint8."""
     low, high = float(picture.min()), float(picture.max())
-    level = (picture.T[::-1] - low) / ((high - low) or 1.0) * (len(_COLOURS) - 1)
-    below: np.ndarray = np.clip(np.floor(level).astype(int), 0, len(_COLOURS) - 2)
-    part = (level - below)[..., None]
-    return (_COLOURS[below] * (1 - part) + _COLOURS[below + 1] * part).astype(np.uint8)
+    return heat((picture.T[::-1] - low) / ((high - low) or 1.0))

@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from cnn_jax import Augment, Data, Model, Optimizer, Recipe, Task, epochs, train
+from cnn_jax.__main__ import main
 from cnn_jax.commands.data import DataInfo, DataShow, Reading
 from cnn_jax.commands.runs import Evaluate, Predict
 from cnn_jax.errors import UserError
@@ -167,3 +168,14 @@ def test_a_set_is_described_and_drawn_by_its_name_alone(run, tmp_path, capsys):
     # Boxes are drawn in a colour for each class.
     for colour in ((230, 159, 0), (86, 180, 233)):
         assert (np.abs(pixels - colour).max(axis=-1) < 3).sum() > 50
+
+
+def test_boxes_that_are_true_and_told_are_drawn(run, tmp_path, capsys):
+    file = tmp_path / "a.png"
+    main(["show", "told", str(run), "--examples", "2", "--output", str(file)])
+    pixels = np.asarray(Image.open(file))
+    # The true boxes of the first image, in their colour; of what is told none is sure.
+    assert (pixels == (230, 159, 0)).all(-1).any() or (pixels == (86, 180, 233)).all(-1).any()
+    with pytest.raises(SystemExit):
+        main(["show", "attention", str(run)])
+    assert "the run tells boxes" in capsys.readouterr().err

@@ -193,3 +193,11 @@ def test_arrays_with_masks_are_learnt_from(tmp_path):
     np.savez(tmp_path / "set.npz", train_images=images, train_masks=masks[:, :8])
     with pytest.raises(UserError, match="same height and width"):
         read_data(Data(f"npz:{tmp_path / 'set.npz'}"), kind="mask")
+
+
+def test_what_is_true_and_what_is_told_are_drawn(learnt, tmp_path, capsys):
+    run, file = str(learnt[0] / "whole"), tmp_path / "a.png"
+    command(["show", "told", run, "--examples", "2", "--output", str(file)])
+    assert Image.open(file).width > 6 * 64 and "validation part" in capsys.readouterr().out
+    command(["show", "attention", run, "--examples", "1", "--of", "red", "--output", str(file)])
+    assert "grad_cam: at layer" in capsys.readouterr().out

@@ -221,3 +221,11 @@ def test_series_are_standardised_by_the_training_part_or_each(recipe, changed, f
             np.testing.assert_allclose(value[here].std(0), 1, rtol=1e-4)
     # What stands still has no deviation to be divided by.
     assert not prepared("each", np.full((1, 4, 2), 3.1, np.float32))[0].any()
+
+
+def test_the_times_that_decided_are_drawn(learnt, folder, tmp_path, capsys):
+    run, file = str(learnt[0] / "whole"), tmp_path / "a.png"
+    command(["show", "attention", run, str(folder / "Toy_TEST.ts"), "--output", str(file)])
+    assert "a.png: 10 series" in capsys.readouterr().out and file.stat().st_size > 1000
+    command(["show", "attention", run, "--examples", "3", "--output", str(file)])
+    assert "a.png: 3 of 4 examples of the validation part" in capsys.readouterr().out

@@ -222,3 +222,12 @@ def test_sounds_are_drawn(folder, tmp_path, capsys):
     command([*words, *sound, "--sound.time-masks", "1", "--variants", "2"])
     assert "3 sounds of sound:" in capsys.readouterr().out and output.stat().st_size > 1000
     assert output.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_decided_is_drawn_over_the_picture_of_a_sound(learnt, tmp_path, capsys):
+    run, file = str(learnt[0] / "whole"), tmp_path / "a.png"
+    words = ["--examples", "2", "--output", str(file), "--method", "hires_cam"]
+    command(["show", "attention", run, *words])
+    said = capsys.readouterr().out
+    assert "a.png: 2 of 4 examples of the validation part" in said and "hires_cam: at" in said
+    assert file.stat().st_size > 1000

@@ -1,9 +1,11 @@
 """Whole runs on texts: learnt, stopped, evaluated, told."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from cnn_jax import Checkpoints, Data, Model, Optimizer, Preprocess, UserError, load, steps, train
@@ -11,6 +13,9 @@ from cnn_jax.__main__ import main as command
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.evaluation.predict_text import deciding_windows, predict_texts
+from cnn_jax.inside.attention import attention
+from cnn_jax.inside.examples import of_user
+from cnn_jax.inside.net import net_of
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.stop import Stopped, StopRequest
@@ -189,3 +194,19 @@ def test_the_default_recipe_suits_the_texts(table, tmp_path):
     assert chosen.task.name == "regression"
     with pytest.raises(UserError, match="is no set of texts"):
         text_facts(Data("digits"))
+
+
+def test_the_words_that_decided_are_drawn(trained, tmp_path, capsys):
+    folder, file = trained[2], tmp_path / "a.png"
+    command(["show", "attention", str(folder), "a great film", "--output", str(file)])
+    said = capsys.readouterr().out
+    assert "hires_cam: at layer words" in said and "a.png: 1 texts" in said
+    found = of_user(load(folder), restore(folder), [Path("a great film")])
+    (words,) = attention(net_of(load(folder)), found.inputs, None, "words", "hires_cam").maps
+    assert np.argmax(words) == 1 and words[3:].max() == 0
+    with Image.open(file) as picture:
+        assert picture.width == 720
+    command(["show", "mistakes", str(folder), "--output", str(tmp_path / "m.png")])
+    with pytest.raises(SystemExit):
+        command(["show", "walk", str(folder)])
+    assert "cnn-jax show walk is for models of images" in capsys.readouterr().err

@@ -1,0 +1,201 @@
+"""The command that draws where a net finds what it tells: show attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from cnn_jax.commands.shown_run import opened, save, title_of
+from cnn_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from cnn_jax.inside.examples import Looked
+    from cnn_jax.inside.net import Net
+    from cnn_jax.trained import TrainedModel
+
+Method = Literal[
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "hires_cam",
+    "integrated_gradients",
+    "occlusion",
+    "all",
+]
+_OF_PIXELS = ("integrated_gradients", "occlusion")
+
+
+@dataclass(frozen=True)
+class ShowAttention:
+    """Draw where in pictures, sounds, series or texts the net finds what it tells."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder, or a model with published weights, such as efficientnet_lite0."""
+    images: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Image files, folders or patterns; of other models files of sounds or series, or texts in
+    quotes. By default examples of the validation part."""
+    method: Method | None = None
+    """How the maps are made, by default grad_cam, of texts hires_cam; `all` draws all side by side.
+    integrated_gradients and occlusion are for images."""
+    of: str | None = None
+    """The class, tag or number that they are of; by default what is told of each."""
+    layer: str | None = None
+    """At which the cam methods look; by default the last that has several places, of texts the
+    first."""
+    examples: int = 12
+    """How many examples are drawn where none are given."""
+    output: Path = Path("attention.png")
+    """The PNG file that is written."""
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
+
+    def __call__(self) -> None:
+        """Writes the picture, and prints what is on it."""
+        from cnn_jax.inside.attention import METHODS
+        from cnn_jax.inside.net import net_of
+
+        if self.examples < 1:
+            raise UserError(f"--examples {self.examples} must be at least 1")
+        found = opened(self.run, self.checkpoint, self.code)
+        trained, kind = found.trained, found.trained.spec.input_kind
+        method = self.method or ("hires_cam" if kind == "tokens" else "grad_cam")
+        methods: list[str] = [*METHODS, *_OF_PIXELS * (kind == "image")]
+        if method != "all":
+            methods = [method]
+        if kind != "image" and method in _OF_PIXELS:
+            raise UserError(
+                f"--method {method} is for images, and {self.run} was trained on {kind}"
+            )
+        if self.layer is not None and not set(methods) & set(METHODS):
+            raise UserError(f"--layer {self.layer} is for the cam methods, not {method}")
+        net = net_of(trained)
+        looked = found.looked(self.images, self.examples, self.data_dir)
+        draw = {"image": self._images, "sound": self._sounds, "series": self._series}
+        picture = draw.get(kind, self._texts)(trained, net, looked, methods)
+        save(picture, self.output)
+        print(f"{self.output}: {looked.what}")
+        print("orange speaks for what is named, blue against it")
+
+    def _maps(
+        self, net: Net, looked: Looked, methods: Sequence[str], layer: str | None = None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The maps by method, and the classes (n,) that they are of; says how they were made."""
+        import numpy as np
+
+        from cnn_jax.inside.attention import METHODS, attention
+        from cnn_jax.inside.evidence import integrated_gradients, occlusion
+
+        maps, classes = {}, np.zeros(0, np.int32)
+        for method in methods:
+            if method in METHODS:
+                made = attention(net, looked.inputs, self.of, self.layer or layer, method)
+                maps[method], classes = made.maps, made.classes
+                print(f"{method}: at layer {made.layer}")
+            elif method == "occlusion":
+                covered = occlusion(net, looked.inputs, self.of)
+                maps[method], classes = covered.maps, covered.classes
+                print("occlusion: squares covered with the mean colour of the training part")
+            else:
+                found = integrated_gradients(net, looked.inputs, self.of)
+                maps[method], classes = found.maps, found.classes
+                print(
+                    "integrated_gradients: from the mean colour of the training part; they sum to "
+                    f"the difference of the scores but for {found.missing.max():.2%} of it at most"
+                )
+        nothing = sum(
+            int((each.reshape(len(each), -1).max(1) <= 0).sum()) for each in maps.values()
+        )
+        if nothing:
+            print(f"in {nothing} of the maps nothing speaks for what is named")
+        return maps, classes
+
+    def _titles(self, trained: TrainedModel, looked: Looked, classes: np.ndarray) -> list[str]:
+        names = trained.spec.class_names
+        return [
+            title_of(trained, looked, place, names[int(of)]) for place, of in enumerate(classes)
+        ]
+
+    def _images(
+        self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
+    ) -> Image.Image:
+        from cnn_jax.inside.attention import scaled
+        from cnn_jax.inside.examples import as_seen
+        from cnn_jax.report.attention_sheet import attention_sheet
+
+        maps, classes = self._maps(net, looked, methods)
+        shape = looked.inputs.shape[1:3]
+        large = {name: scaled(each, shape) for name, each in maps.items()}
+        titles = self._titles(trained, looked, classes)
+        return attention_sheet(as_seen(trained, looked.inputs), titles, large)
+
+    def _sounds(
+        self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
+    ) -> Image.Image:
+        import numpy as np
+
+        from cnn_jax.inside.attention import scaled
+        from cnn_jax.report.attention_sheet import attention_sheet, series_attention
+
+        if looked.inputs.ndim == 2:
+            maps, classes = self._maps(net, looked, methods)
+            along = [scaled(each.reshape(len(each), -1), looked.inputs.shape[1:2])
+                     for each in maps.values()]  # fmt: skip
+            titles = self._titles(trained, looked, classes)
+            return series_attention(np.asarray(looked.inputs)[..., None], titles, along[0])
+        pictures = np.asarray(looked.inputs[..., :1], np.float32)
+        low, high = (pictures.min((1, 2, 3), keepdims=True), pictures.max((1, 2, 3), keepdims=True))
+        shown = (pictures - low) / np.where(high > low, high - low, 1)
+        maps, classes = self._maps(net, looked, methods)
+        # Time to the right and high bands on top.
+        turned = {name: scaled(each, pictures.shape[1:3]).transpose(0, 2, 1)[:, ::-1]
+                  for name, each in maps.items()}  # fmt: skip
+        titles = self._titles(trained, looked, classes)
+        upright = shown.transpose(0, 2, 1, 3)[:, ::-1]
+        return attention_sheet(upright, titles, turned, across=1, side=64)
+
+    def _series(
+        self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
+    ) -> Image.Image:
+        import numpy as np
+
+        from cnn_jax.inside.attention import scaled
+        from cnn_jax.report.attention_sheet import series_attention
+
+        if len(methods) > 1:
+            raise UserError("--method all is for images and pictures of sounds; name one method")
+        series, there = (np.asarray(looked.inputs[name]) for name in ("series", "there"))
+        maps, classes = self._maps(net, looked, methods)
+        (each,) = maps.values()
+        along = scaled(each.reshape(len(each), -1), series.shape[1:2]) * there
+        shown = np.where(there[..., None] > 0, series, np.nan)
+        return series_attention(shown, self._titles(trained, looked, classes), along)
+
+    def _texts(
+        self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
+    ) -> Image.Image:
+        import numpy as np
+
+        from cnn_jax.inside.attention import scaled
+        from cnn_jax.report.attention_sheet import text_attention
+
+        if len(methods) > 1:
+            raise UserError("--method all is for images and pictures of sounds; name one method")
+        tokens = np.asarray(looked.inputs)
+        first = next((each.name for each in net.layers(looked.inputs) if each.is_series), None)
+        maps, classes = self._maps(net, looked, methods, first)
+        (each,) = maps.values()
+        along = scaled(each.reshape(len(each), -1), tokens.shape[1:2])
+        known = ("", "<unknown>", *trained.spec.words)
+        texts = [[known[word] for word in row if word] for row in tokens.tolist()]
+        return text_attention(texts, self._titles(trained, looked, classes), along)

@@ -1,0 +1,170 @@
+"""Commands that draw how a run trains: show gradients, line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cnn_jax.commands.output import print_json, print_rows, show
+from cnn_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from cnn_jax.restored import Restored
+
+
+@dataclass(frozen=True)
+class ShowGradients:
+    """Draw how large gradients and weights are by layer, at each checkpoint that is kept."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    batches: int = 4
+    """Training batches over which gradients are averaged."""
+    output: Path = Path("gradients.png")
+    """The PNG file that is written."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+    def __call__(self) -> None:
+        """Writes the picture, and prints what there is to say of each checkpoint."""
+        import jax
+
+        from cnn_jax.inside.gradient_norms import checker, verdict
+        from cnn_jax.inside.training_batches import initial_variables, training_batches
+        from cnn_jax.report.gradient_picture import draw_gradients
+        from cnn_jax.restored import restore
+        from cnn_jax.run_folder import RunFolder
+        from cnn_jax.trained import TrainedModel
+
+        if self.batches < 1:
+            raise UserError(f"--batches {self.batches} must be at least 1")
+        folder = RunFolder(self.run)
+        restored = restore(self.run, "latest", self.code)
+        trained = TrainedModel(restored)
+        if trained.task.turns:
+            raise UserError(
+                f"the task {restored.recipe.task.name} has several losses, each with gradients of "
+                "its own; cnn-jax show gradients is for tasks with one"
+            )
+        batches = training_batches(restored, folder, self.batches, self.data_dir)
+        check, key = checker(trained.module, trained.task.loss), jax.random.key(0)
+        found = []
+        if restored.recipe.init.source is None:
+            found.append(check(0, initial_variables(restored), batches, key))
+        for step in sorted(folder.steps()):
+            if step:
+                variables = restore(self.run, str(step), self.code).variables
+                found.append(check(step, variables, batches, key))
+        draw_gradients(found, self.output)
+        said = {("start" if each.step == 0 else f"step {each.step:,}"): verdict(each)
+                for each in found}  # fmt: skip
+        if self.json:
+            print_json(
+                {
+                    "output": str(self.output),
+                    "checkpoints": [
+                        {
+                            "step": each.step,
+                            "loss": each.loss,
+                            "layers": [layer._asdict() for layer in each.layers],
+                            "dead": each.dead,
+                            "verdict": verdict(each),
+                        }
+                        for each in found
+                    ],
+                }
+            )
+            return
+        rows = [
+            {"layer": layer.name, "gradient": layer.gradient, "weight": layer.weight}
+            for layer in found[-1].layers
+        ]
+        print_rows(rows, ("layer", "gradient", "weight"), as_json=False, empty="")
+        show([("", f"{when}: {line}") for when, lines in said.items() for line in lines])
+        print(f"{self.output}: {len(found)} checkpoints, {self.batches} training batches each")
+
+
+@dataclass(frozen=True)
+class ShowLine:
+    """Draw the loss on the straight line between two checkpoints."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    first: tyro.conf.Positional[str]
+    """A step that is kept, best or latest; 0 is the state that the run began with."""
+    second: tyro.conf.Positional[str]
+    """Another."""
+    points: int = 25
+    """How many states on the line are evaluated."""
+    examples: int = 1000
+    """Examples of the validation part, evenly spread, that they are evaluated on at most."""
+    output: Path = Path("line.png")
+    """The PNG file that is written."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it."""
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
+
+    def __call__(self) -> None:
+        """Writes the picture, and prints how far the loss rises on the way."""
+        import numpy as np
+
+        from cnn_jax.evaluation.own_data import own_part
+        from cnn_jax.inside.examples import held_out
+        from cnn_jax.inside.loss_line import barrier, loss_line
+        from cnn_jax.report.line_picture import draw_line
+        from cnn_jax.run_folder import RunFolder
+        from cnn_jax.tasks import metric_that_counts
+        from cnn_jax.training.evaluator import Evaluator
+
+        for name, given, least in (
+            ("points", self.points, 3),
+            ("examples", self.examples, 1),
+        ):
+            if given < least:
+                raise UserError(f"--{name} {given} must be at least {least}")
+        if self.first == self.second:
+            raise UserError(f"{self.first} is given twice; a line has two ends")
+        ends = [self._variables(step) for step in (self.first, self.second)]
+        restored, part = ends[0][0], held_out(ends[0][0])
+        whole = own_part(restored, part, self.data_dir, RunFolder(self.run).parts()).examples
+        places = np.linspace(0, len(whole) - 1, min(self.examples, len(whole))).astype(int)
+        examples = whole.take(np.unique(places))
+        evaluator = Evaluator(restored.recipe, restored.spec, restored.mesh, None)
+
+        def measure(variables: Any) -> Any:
+            return evaluator(variables, examples)
+
+        line = loss_line(ends[0][1], ends[1][1], measure, self.points)
+        counts = metric_that_counts(restored.recipe).name
+        metrics = [name for name in dict.fromkeys(["loss", counts]) if name in line.metrics]
+        names = [f"step {name}" if name.isdigit() else name for name in (self.first, self.second)]
+        draw_line(line, metrics, (names[0], names[1]), self.output)
+        at = [float(np.interp(place, line.shares, line.metrics["loss"])) for place in (0, 1)]
+        print(f"loss {at[0]:.4g} at {names[0]}, {at[1]:.4g} at {names[1]}")
+        print(f"on the way it rises by at most {barrier(line):.4g} above the straight line")
+        print(
+            f"{self.output}: {self.points} states, {len(examples):,} {restored.spec.unit} of the "
+            f"{part} part"
+        )
+
+    def _variables(self, step: str) -> tuple[Restored, Any]:
+        from cnn_jax.inside.training_batches import initial_variables
+        from cnn_jax.restored import restore
+
+        if step != "0":
+            restored = restore(self.run, step, self.code)
+            return restored, restored.variables
+        restored = restore(self.run, "latest", self.code)
+        if restored.recipe.init.source is not None:
+            raise UserError("the run began with weights from elsewhere; step 0 is not known")
+        return restored, initial_variables(restored)
