@@ -13,24 +13,29 @@ from jax.typing import DTypeLike
 from cnn_jax.layers.basic import BatchNorm, Dense, Dropout, tap
 from cnn_jax.layers.blocks import global_mean
 from cnn_jax.layers.options import check_positive, check_rate
-from cnn_jax.layers.volumes import Conv3d, check_clips
-from cnn_jax.models.body import Body, body_net
+from cnn_jax.layers.volumes import Conv3d, check_clips, mean_over_all
+from cnn_jax.models.body import Body
 from cnn_jax.models.registry import register
 
 
 class FrameCnn(nn.Module):
-    """The mean over frames of what a net for images tells of each: Wang et al. 2016.
+    """A class by the mean over frames of the maps of a net for images: Wang et al. 2016.
 
-    So it tells the same whatever the order of the frames. With `temporal` the last maps of the net
-    are averaged over pixels, and convolutions over time follow, which see the order.
+        body      each frame by itself, up to the last maps of the net
+        mean      over pixels
+        conv1     of three frames, norm, ReLU; as often as `temporal` says
+        head      mean over frames, dense
+
+    Without `temporal` it tells the same whatever the order of the frames: it is the mean of what
+    the net tells of each, whose last layer is linear.
 
     Attributes:
       num_classes: number of logits.
       body: the net, a name of the registry.
       body_options: its options.
       temporal: maps of convolutions over three frames; none leaves them out.
-      dropout: rate before the last layer, where there are such convolutions.
-      norm_momentum: what running statistics of these keep at each step.
+      dropout: rate before the last layer.
+      norm_momentum: what running statistics of these convolutions keep at each step.
       dtype: what it computes in.
 
     Raises:
@@ -55,21 +60,15 @@ class FrameCnn(nn.Module):
         """Logits (b, k) float32 of clips (b, t, h, w, c)."""
         check_clips(x, "frame_cnn")
         batch, frames = x.shape[:2]
-        images = x.reshape(batch * frames, *x.shape[2:])
-        if not self.temporal:
-            net = body_net(self.body, self.body_options, dtype=self.dtype)
-            net = net.clone(num_classes=self.num_classes, parent=self, name="body")
-            logits = net(images, train=train)
-            return jnp.mean(logits.reshape(batch, frames, -1), axis=1)
         body = Body(self.body, options=self.body_options, dtype=self.dtype, name="body")
-        maps = global_mean(body(images, train=train)[0])
-        times = maps.reshape(batch, frames, 1, 1, -1)
+        maps = body(x.reshape(batch * frames, *x.shape[2:]), train=train)[0]
+        times = global_mean(maps).reshape(batch, frames, 1, 1, -1)
         for i, width in enumerate(self.temporal, start=1):
             times = Conv3d(width, (3, 1, 1), dtype=self.dtype, name=f"conv{i}")(times)
             norm = BatchNorm(momentum=self.norm_momentum, dtype=self.dtype, name=f"norm{i}")
             times = norm(times, not train, nn.relu)
-        mean = jnp.mean(times, axis=(1, 2, 3), dtype=jnp.float32).astype(times.dtype)
-        mean = Dropout(self.dropout, name="dropout")(tap(self, "embedding", mean), train=train)
+        mean = tap(self, "embedding", mean_over_all(times))
+        mean = Dropout(self.dropout, name="dropout")(mean, train=train)
         head = Dense(self.num_classes, kernel_init="glorot_uniform", dtype=self.dtype, name="head")
         return head(mean).astype(jnp.float32)
 

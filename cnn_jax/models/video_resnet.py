@@ -290,6 +290,15 @@ TORCH_NAMES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """torchvision's names of modules as ours."""
 
+IMAGE_NAMES: tuple[tuple[str, str], ...] = (
+    (r"conv1", r"stem/conv"),
+    (r"bn1", r"stem/norm"),
+    (r"layer(\d)\.(\d+)\.conv(\d)", r"stage\1/block\2/conv\3/conv"),
+    (r"layer(\d)\.(\d+)\.bn(\d)", r"stage\1/block\2/conv\3/norm"),
+    *_ALL[1:],
+)
+"""Those of its net for images, whose kernels are repeated over frames."""
+
 _video = functools.partial(
     register,
     module=VideoResNet,
