@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Series,
         Sound,
         Task,
+        Video,
     )
     from cnn_jax.runs.own_loop import make_batch, make_init, make_train_step, read_data
     from cnn_jax.runs.run import train
@@ -58,6 +59,7 @@ __all__ = [
     "Sound",
     "Task",
     "UserError",
+    "Video",
     "WandbLog",
     "epochs",
     "examples",

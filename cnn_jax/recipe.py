@@ -21,6 +21,7 @@ from cnn_jax.recipe_of_data import Masks as Masks
 from cnn_jax.recipe_of_data import Series as Series
 from cnn_jax.recipe_of_data import Sound as Sound
 from cnn_jax.recipe_of_data import Text as Text
+from cnn_jax.recipe_of_data import Video as Video
 
 Views = Literal["none", "mirror", "six"]
 
@@ -332,6 +333,7 @@ class Recipe(Part):
     preprocess: Preprocess = Preprocess()
     series: Series = field(default_factory=Series)
     sound: Sound = field(default_factory=Sound)
+    video: Video = field(default_factory=Video)
     augment: Augment = Augment()
     model: Model = field(default_factory=Model)
     init: Init = Init()

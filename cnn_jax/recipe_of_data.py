@@ -12,7 +12,9 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of tables of `text:`, `series:` and `sound:`, hold what."""
+    """Which columns of `csv:FILE`, or of tables of `text:`, `series:`, `sound:` and
+    `video:`, hold what.
+    """
 
     targets: tuple[str, ...] = ()
     """What is to be told of an example; by default every column that is nothing else (of series
@@ -27,8 +29,8 @@ class Columns:
     group: str | None = None
     """Examples of one value, such as a person, stay in one part."""
     fold: str | None = None
-    """Of `sound:FILE`, the fold that each sound belongs to, a number or a word; by default the
-    column that is called fold."""
+    """Of `sound:FILE` and `video:FILE`, the fold that each belongs to, a number or a word; by
+    default the column that is called fold."""
     names: str | None = None
     """A file with a name a line: the classes or tags in this order. Tags that are not in it are
     left out."""
@@ -71,9 +73,9 @@ class Data(Part):
 
     name: str = "mnist"
     """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH`, `masks:PATH`, `coco:PATH`, `voc:PATH` or
-    `yolo:PATH`. In Python also arrays (images, targets), or a function that returns such a pair or
-    what `cnn_jax.from_arrays` makes."""
+    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH`, `video:PATH`, `masks:PATH`, `coco:PATH`,
+    `voc:PATH` or `yolo:PATH`. In Python also arrays (images, targets), or a function that returns
+    such a pair or what `cnn_jax.from_arrays` makes."""
     columns: Columns = Columns()
     validation: float = 0.1
     """Part of the training examples held out for validation: a fraction below 1, or a count. 0
@@ -84,8 +86,8 @@ class Data(Part):
     1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
     folds: int | None = None
     """Deal the examples into so many folds, classes in proportion and groups whole, of which one is
-    the test part; for sets without one. Sounds that come with folds are tested on these. `--folds`
-    of the command line runs them all."""
+    the test part; for sets without one. Sounds and videos that come with folds are tested on these.
+    `--folds` of the command line runs them all."""
     fold: int = 1
     """Which of the folds is the test part, from 1."""
     examples: int | None = None
@@ -130,6 +132,9 @@ class Data(Part):
     rate: int | None = None
     """Samples a second to which the sounds of `sound:PATH` are brought; by default the rate that
     most of those to learn from have."""
+    frames: int | None = None
+    """Of a video of `video:PATH` with more frames every second, third and so on is kept, so that
+    there are no more than these; by default all are."""
     masks: Masks = Masks()
 
 
@@ -191,3 +196,20 @@ class Sound:
     between_class: bool = False
     """Learn from sums of two sounds of different classes, as loud as one, and from the share of
     each (https://arxiv.org/abs/1711.10282); each is weighted so that the share is heard."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """Which frames of a video a model is given. Of one that is too short the frames come again."""
+
+    frames: int = 8
+    """How many at once."""
+    sampling: Literal["segments", "dense"] = "segments"
+    """A frame of each of as many equal parts of the video, a random one in training and the middle
+    one in evaluation (https://arxiv.org/abs/1608.00859); or frames that lie `step` apart, from a
+    random place on in training and from places evenly spread over the video in evaluation."""
+    step: int = 1
+    """From a frame of `dense` to the next."""
+    clips: int = 1
+    """So many times frames are taken of each video in evaluation, over which outputs are averaged;
+    each video counts once."""

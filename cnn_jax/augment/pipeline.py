@@ -127,12 +127,12 @@ def apply(
     Returns:
       Images (b, h, w, c) float32, normalised, and targets as given.
     """
-    moved = _moved(key, images, epochs, indices, config, run_key)
+    moved = moved_images(key, images, epochs, indices, config, run_key)
     changed = recoloured(key, moved, config, mean=mean, std=std)
-    return _mixed(key, changed, targets, config)
+    return mixed(key, changed, targets, config)
 
 
-def _moved(
+def moved_images(
     key: jax.Array,
     images: jax.Array,
     epochs: jax.Array,
@@ -227,7 +227,7 @@ def recoloured(
     return images
 
 
-def _mixed(
+def mixed(
     key: jax.Array, images: jax.Array, targets: Any, config: recipe.Augment
 ) -> tuple[jax.Array, Any]:
     """Normalised images and their targets, blended with those of other examples."""

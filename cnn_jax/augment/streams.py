@@ -34,3 +34,4 @@ class Stream(enum.IntEnum):
     BETWEEN_CLASS = 21
     TIME_MASKS = 22
     BAND_MASKS = 23
+    FRAMES = 24

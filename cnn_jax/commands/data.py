@@ -13,7 +13,18 @@ from rich.console import Console
 
 from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Columns, Data, Masks, Preprocess, Recipe, Sound, Task, Text
+from cnn_jax.recipe import (
+    Augment,
+    Columns,
+    Data,
+    Masks,
+    Preprocess,
+    Recipe,
+    Sound,
+    Task,
+    Text,
+    Video,
+)
 from cnn_jax.terminal import say
 
 if TYPE_CHECKING:
@@ -89,6 +100,8 @@ class Reading:
     text: Text = field(default_factory=Text)
     rate: int | None = None
     """Samples a second to which sounds are brought, by default as most have."""
+    frames: int | None = None
+    """Of a video with more frames every second, third and so on is kept, at most so many."""
     masks: Masks = field(default_factory=Masks)
     task: str = "classification"
     """What the set is read for: a task, which says whether it has classes, tags or numbers."""
@@ -151,13 +164,16 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw images or sounds of a data set, with random changes beside them; of texts print some."""
+    """Draw images, sounds or videos of a data set, with random changes beside them; of texts print
+    some.
+    """
 
     name: tyro.conf.Positional[str]
     """A data set."""
     augment: Augment = field(default_factory=Augment)
     preprocess: Preprocess = field(default_factory=Preprocess)
     sound: Sound = field(default_factory=Sound)
+    video: Video = field(default_factory=Video)
     output: Path = Path("contact_sheet.png")
     """The file that is written."""
     examples: int = 8
@@ -197,6 +213,9 @@ class DataShow:
             return
         if kind == "sound":
             self._draw_sounds(dataset)
+            return
+        if kind == "clip":
+            self._draw_videos(dataset)
             return
         if isinstance(train, StreamedSplit):
             mean, std, _ = mean_std(dataset.name, train)
@@ -282,6 +301,20 @@ class DataShow:
         sheet = sound_sheet(sounds, titles, spec, how, variants=variants, seed=self.seed)
         self._save(sheet)
         print(f"{self.output}: {len(titles)} sounds of {self.name}, {variants} variants each")
+
+    def _draw_videos(self, dataset: Dataset) -> None:
+        """Draws the frames that a model is given, a row a video, and changed ones below."""
+        from cnn_jax.data.recipe_data import data_spec
+        from cnn_jax.report.video_sheet import video_sheet
+
+        videos, titles = self._chosen(dataset)
+        variants = self.variants if self.augment != Augment() else 1
+        recipe = Recipe("sheet", preprocess=self.preprocess, augment=self.augment, video=self.video)
+        sheet = video_sheet(
+            videos, titles, data_spec(dataset), recipe, variants=variants, seed=self.seed
+        )
+        self._save(sheet)
+        print(f"{self.output}: {len(titles)} videos of {self.name}, {variants} variants each")
 
     def _chosen(self, dataset: Dataset) -> tuple[np.ndarray, list[str]]:
         """Some of the training inputs, and what is told of each."""

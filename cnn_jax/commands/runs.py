@@ -190,7 +190,8 @@ class Predict:
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns. Of a
+    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns; of a
+    model of videos the same, and folders of frames. Of a
     model of texts: texts in quotes, or files with a text a line."""
     checkpoint: str = "best"
     """best, latest, or a step."""
@@ -214,6 +215,7 @@ class Predict:
         from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
         from cnn_jax.evaluation.sounds_to_tell import is_sound
+        from cnn_jax.evaluation.videos_to_tell import videos_among
 
         if not self.images:
             raise UserError("nothing is given to be told: cnn-jax predict RUN FILE...")
@@ -223,8 +225,11 @@ class Predict:
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        sounds = restored.spec.input_kind == "sound"
-        files, bad = pictures(self.images, is_sound if sounds else None)
+        images, wanted = self.images, {"sound": is_sound}.get(restored.spec.input_kind)
+        if restored.spec.input_kind == "clip":
+            files, bad = videos_among(images), []
+        else:
+            files, bad = pictures(images, wanted)
         if (kind := placed_kind(restored)) is not None:
             if self.csv is not None:
                 raise UserError(

@@ -27,7 +27,8 @@ _FOLDER = Path("experiments")
 _KINDS = (
     "give the data: --data.name folder:PATH (one folder a class), csv:FILE (a table of image files "
     "with classes, tags or numbers), npz:FILE (arrays), series:PATH, text:PATH, sound:PATH, "
-    "masks:PATH, coco:PATH, voc:PATH, yolo:PATH, or the name of a set (cnn-jax data list)"
+    "video:PATH, masks:PATH, coco:PATH, voc:PATH, yolo:PATH, or the name of a set (cnn-jax data "
+    "list)"
 )
 
 

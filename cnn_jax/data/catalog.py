@@ -16,6 +16,7 @@ from cnn_jax.data.fitting import Fit
 from cnn_jax.data.folder import load_folder
 from cnn_jax.data.mask_set import load_masks
 from cnn_jax.data.memory_limit import check_side, check_size
+from cnn_jax.data.moving_digits import load_moving_digits
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.resizing import resize
 from cnn_jax.data.series import load_series
@@ -27,6 +28,7 @@ from cnn_jax.data.splits import cut_test
 from cnn_jax.data.table_set import load_table
 from cnn_jax.data.text import load_text
 from cnn_jax.data.ucr import fetch_ucr
+from cnn_jax.data.video import load_video
 from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns, Masks, Text
@@ -54,6 +56,7 @@ def load(
     text: Text | None = None,
     vocabulary: Vocabulary | None = None,
     rate: int | None = None,
+    frames: int | None = None,
     dealt: bool = False,
     masks: Masks | None = None,
     fit: Fit = "letterbox",
@@ -63,8 +66,9 @@ def load(
     Args:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
-        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `masks:PATH`;
-        `coco:PATH`; `voc:PATH`; `yolo:PATH`; or a name of the TFDS catalog such as `cifar10`.
+        `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `video:PATH`;
+        `moving_digits`; `masks:PATH`; `coco:PATH`; `voc:PATH`; `yolo:PATH`; or a name of the
+        TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
       skip_bad: leave out files of `folder:PATH` that cannot be read.
@@ -80,6 +84,7 @@ def load(
       text: how the texts of `text:PATH` become words.
       vocabulary: of a model that is given texts; by default all words of the set.
       rate: samples a second of `sound:PATH`, by default as most of its files have.
+      frames: of `video:PATH`, see `cnn_jax.data.video.load_video`.
       dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
       masks: how those of `masks:PATH` are read.
       fit: how images of sets of boxes come to a square.
@@ -172,6 +177,23 @@ def load(
             test_part=test_part,
             dealt=dealt,
         )
+    if frames is not None and form != "video":
+        raise UserError(f"--data.frames {frames} is for videos, and {name} has none; leave it out")
+    if form == "video" and colon:
+        _refuse_image_reading(name, None, False, grey_range, "videos")
+        if frames is not None and frames < 1:
+            raise UserError(f"--data.frames {frames} must be at least 1")
+        return load_video(
+            rest,
+            columns,
+            kind=kind,
+            size=image_size,
+            frames=frames,
+            skip_bad=skip_bad,
+            name=name,
+            test_part=test_part,
+            dealt=dealt,
+        )
     if form == "csv" and colon and kind in SPATIAL:
         other = "masks:PATH or npz:FILE" if kind == "mask" else BOXED
         raise UserError(f"{name} has no {kind}; give {other}")
@@ -225,6 +247,13 @@ def load(
             Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes, masks=kind == "mask"
         )
         return cut_test(drawn, test_part)
+    if form == "moving_digits":
+        if image_size is not None:
+            raise UserError(
+                f"--data.image-size {image_size} is for images; give "
+                f"moving_digits:size={image_size}"
+            )
+        return cut_test(load_moving_digits(name), test_part)
     if form == "folder" and colon:
         return load_folder(
             rest,
@@ -314,7 +343,7 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     """
     kind, colon, rest = name.partition(":")
     _check_lies_somewhere(name)
-    if name in ("digits", "rotated_digits"):
+    if name in ("digits", "rotated_digits") or kind == "moving_digits":
         return Fetched(load_digits().source, True)
     if kind == "shapes":
         Shapes.parse(rest)
@@ -342,7 +371,7 @@ def fetch(name: str, data_dir: Path | None = None) -> Fetched:
     if kind == "ucr" and colon:
         folder, there = fetch_ucr(rest, data_dir)
         return Fetched(str(folder), there)
-    if kind in ("sound", "text") and colon:
+    if kind in ("sound", "text", "video") and colon:
         lies_at = user_path(rest)
         if not lies_at.exists():
             raise UserError(f"{name}: there is no file or folder {rest}")

@@ -92,7 +92,9 @@ class Split:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Of one example: (h, w, c) of an image, (t, c) of a series, (t,) of tokens or samples."""
+        """Of one example: (h, w, c) of an image, (t, c) of a series, (t,) of tokens or samples,
+        (t, h, w, c) of a video.
+        """
         return tuple(self.images.shape[1:])
 
     def take(self, indices: np.ndarray) -> Split:

@@ -13,6 +13,7 @@ from cnn_jax.data.sound_files import lengths as sound_lengths
 from cnn_jax.data.statistics import (
     channel_mean_std,
     class_counts,
+    clip_mean_std,
     scaled_mean_std,
     series_lengths,
     series_mean_std,
@@ -20,6 +21,7 @@ from cnn_jax.data.statistics import (
     value_range,
 )
 from cnn_jax.data.streaming import mean_std
+from cnn_jax.data.video_files import lengths as video_lengths
 from cnn_jax.data.vocabulary import lengths
 
 
@@ -35,12 +37,14 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       series_shape [t, c] and no image_shape, and lengths has the least and greatest of each split.
       Of texts neither image_shape nor mean and std, but vocabulary (how many words there are), and
       lengths (least and most) and mean_lengths of each split in words. Of sounds the rate, and the
-      same lengths in seconds.
+      same lengths in seconds. Of videos frame_shape [h, w, c], and the lengths in frames.
     """
     if input_kind(dataset.train) == "tokens":
         return _of_texts(dataset)
     if input_kind(dataset.train) == "sound":
         return _of_sounds(dataset)
+    if input_kind(dataset.train) == "clip":
+        return _of_videos(dataset)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     notes = list(dataset.notes)
@@ -88,6 +92,14 @@ def _of_texts(dataset: Dataset) -> dict[str, Any]:
 
 def _of_sounds(dataset: Dataset) -> dict[str, Any]:
     return _of_lengths(dataset, {"rate": dataset.rate}, sound_lengths, dataset.rate)
+
+
+def _of_videos(dataset: Dataset) -> dict[str, Any]:
+    assert isinstance(dataset.train, Split)
+    mean, std = clip_mean_std(dataset.train.inputs)
+    facts = {"frame_shape": list(dataset.train.image_shape[1:])}
+    found = _of_lengths(dataset, facts, video_lengths, 1)
+    return {**found, "mean": (255 * mean).tolist(), "std": (255 * std).tolist()}
 
 
 def _of_lengths(

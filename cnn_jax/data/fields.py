@@ -47,6 +47,7 @@ _KINDS = (
     ("series", ("float32",), 2),
     ("tokens", ("int32",), 1),
     ("sound", ("int16",), 1),
+    ("clip", ("uint8",), 4),
 )
 
 _NAMED = {
@@ -75,6 +76,7 @@ def field_of(values: np.ndarray) -> Field:
     `number` (d,) float32, of one or more quantities; a `series` (t, c) float32, c values at each
     time, not a number after its end; `tokens` (t,) int32, places in a vocabulary, 0 after the end;
     a `sound` (t,) int16, samples of one channel, -32,768 after its end;
+    a `clip` (t, h, w, c) uint8, frames of a video, black after its end;
     a `mask` (h, w) uint8, the place of each pixel's class among the names, `VOID` where unknown.
 
     Raises:

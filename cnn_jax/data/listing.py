@@ -60,6 +60,8 @@ def catalog(data_dir: Path | None = None) -> list[Row]:
         Row("ucr:NAME", f"series: {', '.join(NAMES)}", "", f"{PACKAGE.client} ({PACKAGE.package})"),
         Row("text:PATH", "texts with the same: a table, or files by class", "", "from your disk"),
         Row("sound:PATH", "sounds by class: WAV, FLAC, OGG and others", "", "from your disk"),
+        Row("video:PATH", "videos by class: files, or folders of frames", "", "from your disk"),
+        Row("moving_digits", "videos of digits, by where they move", "", "inside scikit-learn"),
     ]
     for name, what in _MIRRORED.items():
         how = f"TFDS, or {MIRRORS[name].client} ({MIRRORS[name].package})"

@@ -24,6 +24,7 @@ from cnn_jax.data.folds import with_fold
 from cnn_jax.data.parts import Parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.statistics import (
+    clip_mean_std,
     scaled_mean_std,
     series_mean_std,
     target_facts,
@@ -78,15 +79,16 @@ def read_data(
         config = dataclasses.replace(config, test=0)
     if isinstance(config.name, Own):
         return _own(config, config.name.value, kind)
-    tables = ("csv:", "text:", "series:", "sound:")
+    tables = ("csv:", "text:", "series:", "sound:", "video:")
     if config.columns != Columns() and not config.name.startswith(tables):
         raise UserError(
-            "--data.columns are of csv:FILE, text:PATH, series:PATH and sound:FILE, and "
-            f"{config.name} is no table"
+            "--data.columns are of csv:FILE, text:PATH, series:PATH, sound:FILE and "
+            f"video:FILE, and {config.name} is no table"
         )
-    if config.columns.fold is not None and not config.name.startswith("sound:"):
+    if config.columns.fold is not None and not config.name.startswith(("sound:", "video:")):
         raise UserError(
-            f"--data.columns.fold {config.columns.fold} is of sound:FILE, and not of {config.name}"
+            f"--data.columns.fold {config.columns.fold} is of sound:FILE and video:FILE, and not "
+            f"of {config.name}"
         )
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
@@ -109,6 +111,7 @@ def read_data(
         text=config.text,
         vocabulary=vocabulary,
         rate=config.rate,
+        frames=config.frames,
         dealt=config.folds is not None,
         masks=config.masks,
         fit=config.fit,
@@ -214,6 +217,10 @@ def data_spec(
     elif kind == "series":
         assert isinstance(train, Split)
         (mean, std), how = series_mean_std(train.inputs), "of all training series"
+    elif kind == "clip" and preparation is None:
+        assert isinstance(train, Split)
+        mean, std = clip_mean_std(train.inputs)
+        how = "of all frames of the training videos"
     elif preparation is not None:
         mean, std, how = preparation
     elif isinstance(train, Split) and train.images.dtype != np.uint8:

@@ -11,7 +11,7 @@ from cnn_jax.errors import UserError, unknown
 
 _WITHOUT_TFDS = (
     "digits", "folder:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "text:PATH",
-    "sound:PATH", "shapes",
+    "sound:PATH", "video:PATH", "shapes", "moving_digits",
 )  # fmt: skip
 
 

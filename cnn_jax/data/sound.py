@@ -146,7 +146,7 @@ def find_sounds(
             f"{name} is one sound; give the folder that holds a folder a class, or a table of "
             "file names and classes"
         )
-    table = read_table(path, columns, kind, sounds=True, judged=judged)
+    table = read_table(path, columns, kind, what="sound", judged=judged)
     rows = [(part, table.parts[part]) for part in _PARTS if part in table.parts]
     notes = [each.replace("image files", "sounds") for each in table.notes]
     groups, folds = ([getattr(each, what) for _, each in rows] for what in ("groups", "folds"))

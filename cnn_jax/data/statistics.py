@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data.fields import field_of
+from cnn_jax.data.video_files import lengths
 
 
 def channel_mean_std(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -21,6 +22,14 @@ def channel_mean_std(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       Two arrays (c,) float64.
     """
     return mean_std_of(value_counts(images))
+
+
+def clip_mean_std(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of videos (n, t, h, w, c) uint8, without what stands after their ends."""
+    counts = np.zeros((clips.shape[-1], 256), np.int64)
+    for clip, length in zip(clips, lengths(clips), strict=True):
+        counts += value_counts(clip[:length])
+    return mean_std_of(counts)
 
 
 def value_counts(images: np.ndarray) -> np.ndarray:

@@ -38,7 +38,21 @@ PUBLISHED = {"imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 _SAMPLE_BYTES = 2**28
 _CROPS = ("random_crop", "central_crop", "evaluation_size")
 _IN_MEMORY_ONLY = (
-    *("coco", "digits", "masks", "npz", "series", "shapes", "sound", "text", "ucr", "voc", "yolo"),
+    *(
+        "coco",
+        "digits",
+        "masks",
+        "moving_digits",
+        "npz",
+        "series",
+        "shapes",
+        "sound",
+        "text",
+        "ucr",
+        "video",
+        "voc",
+        "yolo",
+    ),
 )
 _FILES = ("csv", "folder")
 _SAMPLE_SEED = 20_261

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +21,14 @@ from cnn_jax.user_path import user_path
 _FILE_NAMES = ("file", "filename", "file_name", "path", "filepath", "image", "image_path", "img")
 _SOUND_NAMES = (*_FILE_NAMES, "slice_file_name", "audio", "audio_path", "wav", "sound", "clip")
 _CLASS_NAMES = ("class", "category", "label", "target", "class_name", "class_label")
-"""What the column with the class of a sound is called, where a table tells more of each."""
-_SOUND_FOLDERS = ("audio", "sounds", "recordings", "clips", "wav", "wavs")
+"""What the column with the class of a sound or video is called, where a table tells more of it."""
+_VIDEO_NAMES = (*_FILE_NAMES, "video", "video_path", "video_name", "clip", "clip_path")
+_FOLDERS = {
+    "sound": ("audio", "sounds", "recordings", "clips", "wav", "wavs"),
+    "video": ("videos", "video", "clips", "frames"),
+}
+What = Literal["image", "sound", "video"]
+
 _DELIMITERS = ",;\t|"
 _NAMED = 20
 """So many missing files are named."""
@@ -64,9 +71,9 @@ class Table:
 
 
 def read_table(
-    path: str | Path, columns: Columns, kind: Kind, *, sounds: bool = False, judged: bool = False
+    path: str | Path, columns: Columns, kind: Kind, *, what: What = "image", judged: bool = False
 ) -> Table:
-    """Reads a table of image files, or of sound files.
+    """Reads a table of image files, of sound files, or of videos.
 
     The first line names the columns; the delimiter is the one of comma, semicolon, tab and | that
     the first line has most of. File names are relative to the table's folder, or to a folder
@@ -77,9 +84,9 @@ def read_table(
       columns: which columns hold what.
       kind: of the targets. Of `tags` one column holds the tags of an image, separated by one of
         ; | , and blank, or several columns hold 1, 0, or nothing for unknown.
-      sounds: the files are sounds. They may also lie in a folder beside the table's, and below; a
-        column may hold folds, and of several that could be the class the one is taken that is
-        called so.
+      what: the files are. Sounds and videos may also lie in a folder beside the table's, and
+        below; a column may hold folds, and of several that could be the class the one is taken
+        that is called so. A video may be a folder of frames.
       judged: nothing is learnt, so that there may be no training part.
 
     Raises:
@@ -87,9 +94,9 @@ def read_table(
     """
     file = user_path(path)
     header, lines = _lines(file)
-    places = _places(file, header, columns, kind if sounds else None)
+    places = _places(file, header, columns, kind, what)
     names = [line[places.file].strip() for line in lines]
-    folder, paths = _files(file, names, sounds)
+    folder, paths = _files(file, names, what)
     splits = _splits(file, lines, places.split, header)
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
@@ -174,8 +181,8 @@ def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows[1:]
 
 
-def _places(file: Path, header: list[str], columns: Columns, sounds: Kind | None = None) -> _Places:
-    """Which column holds what; of sounds, of which a kind of targets is to be told, also folds."""
+def _places(file: Path, header: list[str], columns: Columns, kind: Kind, what: What) -> _Places:
+    """Which column holds what; of sounds and videos also folds."""
     lower = [name.lower() for name in header]
 
     def place(flag: str, name: str) -> int:
@@ -188,7 +195,8 @@ def _places(file: Path, header: list[str], columns: Columns, sounds: Kind | None
             return place(flag, name)
         return next((lower.index(each) for each in usual if each in lower), None)
 
-    usual, what = (_SOUND_NAMES, "sound") if sounds else (_FILE_NAMES, "image")
+    usual = {"image": _FILE_NAMES, "sound": _SOUND_NAMES, "video": _VIDEO_NAMES}[what]
+    images = what == "image"
     files = found("--data.columns.file", columns.file, usual)
     if files is None:
         raise UserError(
@@ -197,35 +205,36 @@ def _places(file: Path, header: list[str], columns: Columns, sounds: Kind | None
         )
     split = found("--data.columns.split", columns.split, SPLIT_COLUMNS)
     group = found("--data.columns.group", columns.group, ())
-    fold = found("--data.columns.fold", columns.fold, ("fold",)) if sounds else None
+    fold = None if images else found("--data.columns.fold", columns.fold, ("fold",))
     targets = [place("--data.columns.targets", name) for name in columns.targets]
     if not targets:
         targets = [each for each in range(len(header)) if each not in (files, split, group, fold)]
         named = [lower.index(each) for each in _CLASS_NAMES if each in lower]
-        if sounds == "class" and len(targets) > 1 and named:
+        if not images and kind == "class" and len(targets) > 1 and named:
             targets = named[:1]
     if not targets:
         raise UserError(f"{file} has no column that could be told of its {what}s")
     return _Places(files, targets, split, group, fold)
 
 
-def _files(file: Path, names: list[str], sounds: bool = False) -> tuple[Path, list[Path]]:
+def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, list[Path]]:
     """The folder that names are relative to, and the files, all of which are there."""
     beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
     folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
-    if sounds:
+    images, is_there = what == "image", Path.exists if what == "video" else Path.is_file
+    if not images:
         # As corpora have it: meta/esc50.csv and audio/, metadata/UrbanSound8K.csv and audio/fold1/.
         top = file.resolve().parent.parent
-        folders += [top / each for each in _SOUND_FOLDERS if (top / each).is_dir()]
-    folder = next((each for each in folders if (each / names[0]).is_file()), None)
-    if folder is None and sounds:
+        folders += [top / each for each in _FOLDERS[what] if (top / each).is_dir()]
+    folder = next((each for each in folders if is_there(each / names[0])), None)
+    if folder is None and not images:
         for each in folders[1:]:
-            below = {path.name: path for path in sorted(each.rglob("*")) if path.is_file()}
+            below = {path.name: path for path in sorted(each.rglob("*")) if is_there(path)}
             if all(Path(name).name in below for name in names):
                 return each, [below[Path(name).name] for name in names]
     folder = folder or file.parent
     paths = [folder / name for name in names]
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [str(path) for path in paths if not is_there(path)]
     if missing:
         more = f"\n  and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
         raise UserError(

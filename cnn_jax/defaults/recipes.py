@@ -21,6 +21,8 @@ from cnn_jax.defaults.sound_recipe import LEARNS as SOUND_LEARNS
 from cnn_jax.defaults.sound_recipe import choose_for_sounds, sound_facts
 from cnn_jax.defaults.text_recipe import LEARNS as TEXT_LEARNS
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
+from cnn_jax.defaults.video_recipe import LEARNS as VIDEO_LEARNS
+from cnn_jax.defaults.video_recipe import choose_for_videos, video_facts
 from cnn_jax.duration import epochs, percent
 from cnn_jax.recipe import (
     Augment,
@@ -234,6 +236,7 @@ DEFAULTS: dict[str, Default] = {
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),
     "sound": Default(SOUND_LEARNS, sound_facts, choose_for_sounds, "sound:FOLDER"),
+    "video": Default(VIDEO_LEARNS, video_facts, choose_for_videos, "video:FOLDER"),
     "text": Default(TEXT_LEARNS, text_facts, choose_for_texts, "text:FILE"),
 }
 """By the name of the task: what `cnn-jax train TASK` stands for."""

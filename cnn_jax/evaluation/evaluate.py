@@ -18,6 +18,7 @@ from cnn_jax.evaluation.judged import SplitName, judged_set
 from cnn_jax.evaluation.own_data import is_own, lies_in, own_part
 from cnn_jax.evaluation.predictions import file_name, predictions_of, why_none
 from cnn_jax.evaluation.sounds_to_tell import for_length
+from cnn_jax.evaluation.videos_to_tell import for_frames
 from cnn_jax.restored import Restored, restore
 from cnn_jax.run_folder import RunFolder, device_names, versions
 from cnn_jax.training.evaluator import Evaluator
@@ -81,6 +82,8 @@ def evaluate(
         data = judged_set(restored, dataset, split, data_dir, skip_bad=skip_bad, learnt=parts)
     if spec.input_kind == "sound":
         recipe, spec = for_length(recipe, spec, data.examples.image_shape[0])
+    if spec.input_kind == "clip":
+        spec = for_frames(spec, data.examples.image_shape[0])
     if is_spatial(spec.targets) and isinstance(data.examples, Split):
         # Masks are as large as the largest image, boxes as many as in the fullest.
         spec = dataclasses.replace(spec, targets=fields_of(data.examples.targets))

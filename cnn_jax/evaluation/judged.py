@@ -28,6 +28,7 @@ from cnn_jax.data.sources import Source
 from cnn_jax.data.streamed import StreamedSplit
 from cnn_jax.data.table_set import find_table
 from cnn_jax.data.text import text_parts
+from cnn_jax.data.video import find_videos, read_videos
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.as_taken import in_shape, of_length, view_of
 from cnn_jax.evaluation.judged_boxes import judged_boxes
@@ -142,9 +143,9 @@ def _found(
     if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
         masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
         return restored.spec.class_names, dict(masks), told
-    if kind in ("csv", "npz", "sound", *SERIES) and colon:
+    if kind in ("csv", "npz", "sound", "video", *SERIES) and colon:
         return _told(restored, name, path, data_dir, skip_bad)
-    if name in ("digits", "rotated_digits") or kind == "shapes":
+    if name in ("digits", "rotated_digits") or kind in ("shapes", "moving_digits"):
         held = load(name, kind=target_kind(restored.recipe))
         parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
         return tuple(held.class_names), dict(parts), []
@@ -159,7 +160,7 @@ def _found(
 def _told(
     restored: Restored, name: str, path: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[tuple[str, ...], dict[str, Source | Split], list[str]]:
-    """The same of a table, arrays, series or sounds, with the targets that the model tells."""
+    """The same of a table, arrays, series, sounds or videos, with targets as the model tells."""
     kind, known = target_kind(restored.recipe), restored.spec.class_names
     if name.startswith("csv:"):
         files = find_table(path, restored.recipe.data.columns, kind)
@@ -169,6 +170,12 @@ def _told(
         sounds, splits = read_sounds(sounds, name, restored.spec.rate, skip_bad=skip_bad)
         names, parts = sounds.class_names, dict[str, Source | Split](splits)
         notes = tuple(sounds.notes)
+    elif name.startswith("video:"):
+        config, size = restored.recipe.data, restored.spec.image_shape[1:3]
+        videos = find_videos(path, name, config.columns, kind, judged=True)
+        videos, splits = read_videos(videos, name, size, config.frames, skip_bad=skip_bad)
+        names, parts = videos.class_names, dict[str, Source | Split](splits)
+        notes = tuple(videos.notes)
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):
         place = path if name.startswith("series:") else fetch(name, data_dir).path
         fill = restored.recipe.data.fill_missing
@@ -261,6 +268,8 @@ def _as_taken(inputs: np.ndarray, restored: Restored) -> np.ndarray:
         return inputs  # which are read so
     if restored.spec.input_kind == "sound":
         return at_least(inputs, restored.spec.image_shape[0])
+    if restored.spec.input_kind == "clip":
+        return inputs  # of any number of frames
     if restored.spec.input_kind == "series":
         return of_length(inputs, restored.spec.image_shape)
     return in_shape(inputs, view_of(restored))

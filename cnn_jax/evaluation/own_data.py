@@ -32,6 +32,7 @@ _SHAPES = {
     "series": "series (times, channels)",
     "sound": "sounds (samples,)",
     "tokens": "texts (words,)",
+    "clip": "videos (frames, height, width, channels)",
 }
 
 

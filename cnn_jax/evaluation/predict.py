@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ import numpy as np
 
 from cnn_jax.data.image_files import own_range
 from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import View
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
@@ -23,6 +24,7 @@ from cnn_jax.evaluation.pictures import content
 from cnn_jax.evaluation.predict_masks import predict_masks
 from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.evaluation.sounds_to_tell import sounds_of
+from cnn_jax.evaluation.videos_to_tell import videos_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import kind_of, make_task, target_kind
 from cnn_jax.training.evaluator import make_model
@@ -105,7 +107,7 @@ def predict(restored: Restored, files: Sequence[Path], top: int = 5) -> list[Tol
     Args:
       restored: the model.
       files: JPEG, PNG, BMP, WebP or TIFF files, also pipes; `-` is standard input. Of series and
-        sounds their files.
+        sounds their files; of videos these, or folders of frames.
       top: how many classes are named for each, or all if there are fewer.
 
     Raises:
@@ -137,7 +139,9 @@ def predict_readable(
     if restored.spec.input_kind == "series":
         return _predict_series(restored, files, top)
     if restored.spec.input_kind == "sound":
-        return _predict_sounds(restored, files, top)
+        return _predict_held(restored, files, top, sounds_of)
+    if restored.spec.input_kind == "clip":
+        return _predict_held(restored, files, top, functools.partial(videos_of, restored.recipe))
     if target_kind(restored.recipe) == "mask":
         masks, unread = predict_masks(restored, files, output)
         return [_shares(restored, name, shares, top) for name, shares in masks], unread
@@ -190,17 +194,21 @@ def _predict_series(
     return found, bad
 
 
-def _predict_sounds(
-    restored: Restored, files: Sequence[Path], top: int
+_Read = Callable[[Sequence[Path], DataSpec], tuple[list[str], np.ndarray, list[UnreadableImage]]]
+"""Names and inputs (n, ...) of some files for a model with such data, and those not readable."""
+
+
+def _predict_held(
+    restored: Restored, files: Sequence[Path], top: int, read: _Read
 ) -> tuple[list[Told], list[UnreadableImage]]:
     apply = Answers(restored)
     found: list[Told] = []
     bad: list[UnreadableImage] = []
     for start in range(0, len(files), _BATCH):
-        names, sounds, unreadable = sounds_of(files[start : start + _BATCH], restored.spec)
+        names, inputs, unreadable = read(files[start : start + _BATCH], restored.spec)
         bad += unreadable
         if names:
-            pairs = zip(names, apply(sounds), strict=True)
+            pairs = zip(names, apply(inputs), strict=True)
             found += [told(restored, name, row, top) for name, row in pairs]
     return found, bad
 

@@ -15,6 +15,7 @@ from cnn_jax.models import (
     fcn,
     fcn1d,
     fcos,
+    frame_cnn,
     googlenet,
     inception_time,
     inception_v3,
@@ -42,6 +43,7 @@ from cnn_jax.models import (
     text_cnn,
     unet,
     vgg,
+    video_resnet,
     wide_resnet,
 )
 from cnn_jax.models.activations import activation_names, activations, parts
@@ -73,6 +75,7 @@ __all__ = [
     "fcn",
     "fcn1d",
     "fcos",
+    "frame_cnn",
     "googlenet",
     "inception_time",
     "inception_v3",
@@ -105,5 +108,6 @@ __all__ = [
     "text_cnn",
     "unet",
     "vgg",
+    "video_resnet",
     "wide_resnet",
 ]

@@ -38,6 +38,7 @@ class Report:
       left_out: names in the file that need no place in the model, and have none.
       numbers: how many numbers these arrays have.
       matching: whether what does not fit is left out, and not an error.
+      inflated: how many kernels for images were repeated over frames, see `inflated`.
     """
 
     loaded: int
@@ -48,6 +49,7 @@ class Report:
     left_out: tuple[str, ...] = ()
     numbers: int = 0
     matching: bool = False
+    inflated: int = 0
 
     @property
     def kept(self) -> frozenset[str]:
@@ -92,6 +94,8 @@ class Report:
         text = f"{self.loaded} arrays loaded"
         if self.matching:
             text = f"{self.loaded} arrays of {self.numbers:,} numbers loaded"
+        if self.inflated:
+            text += f", {self.inflated} of them for images and repeated over frames"
         if self.new:
             text += f", new: {', '.join(self.new)}"
         if self.left_out:
@@ -146,6 +150,12 @@ def assemble(
             "--init.new-head asks for a new head, but the model has no layer of the name head"
         )
     rest = [path for path in wanted if path not in new]
+    flat = [path for path in rest if path in found and _is_flat(found[path].array, wanted[path])]
+    over_frames = {
+        path: found[path]._replace(array=inflated(found[path].array, wanted[path].shape[0]))
+        for path in flat
+    }
+    found = {**found, **over_frames}
     missing = [path for path in rest if path not in found]
     misshapen = [
         path
@@ -167,6 +177,7 @@ def assemble(
         left_out=tuple(left_out),
         numbers=sum(found[path].array.size for path in taken),
         matching=matching,
+        inflated=len(flat),
     )
     report.check(source)
     values = {path: _initial(path, wanted[path]) for path in wanted if path not in taken}
@@ -176,6 +187,20 @@ def assemble(
     ordered = {path: values[path] for path in wanted}
     empty: Variables = {collection: {} for collection in template}
     return empty | traverse_util.unflatten_dict(ordered, sep="/"), report
+
+
+def inflated(kernel: np.ndarray, frames: int) -> np.ndarray:
+    """A kernel (h, w, c, f) for images as one over frames, (frames, h, w, c, f).
+
+    It is repeated and divided by their number, so that of frames that are all the same it makes
+    what the other makes of one: Carreira and Zisserman 2017, https://arxiv.org/abs/1705.07750.
+    """
+    return np.repeat(kernel[None] / np.asarray(frames, kernel.dtype), frames, axis=0)
+
+
+def _is_flat(array: np.ndarray, wanted: Any) -> bool:
+    """Whether a kernel for images was found where one over frames is wanted."""
+    return len(wanted.shape) == 5 and array.shape == tuple(wanted.shape[1:])
 
 
 def _initial(path: str, value: Any) -> np.ndarray:

@@ -192,7 +192,8 @@ def _ours(
         maps = _maps(module, shape[0], flattened)
         if tensor.shape[1] == shape[0]:
             return tensor.reshape(-1, *maps).transpose(2, 3, 1, 0).reshape(-1, len(tensor))
-    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+    # Maps out and in come first there and last here; a kernel over frames has five axes.
+    return np.moveaxis(tensor, (1, 0), (-2, -1)) if tensor.ndim >= 4 else tensor.T
 
 
 def _theirs(array: np.ndarray, path: str, flattened: Flattened) -> np.ndarray:
@@ -204,7 +205,7 @@ def _theirs(array: np.ndarray, path: str, flattened: Flattened) -> np.ndarray:
         channels, height, width = _maps(module, len(array), flattened)
         maps = array.reshape(height, width, channels, -1)
         return maps.transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+    return np.moveaxis(array, (-2, -1), (1, 0)) if array.ndim >= 4 else array.T
 
 
 def _module(path: str) -> tuple[str, str]:

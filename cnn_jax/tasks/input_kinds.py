@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.recipe import Recipe
+from cnn_jax.tasks.clip_inputs import ClipInputs
 from cnn_jax.tasks.image_inputs import ImageInputs
 from cnn_jax.tasks.inputs import Inputs
 from cnn_jax.tasks.series_inputs import SeriesInputs
@@ -11,7 +12,7 @@ from cnn_jax.tasks.sound_inputs import SoundInputs
 from cnn_jax.tasks.token_inputs import TokenInputs
 
 INPUTS: dict[str, type[Inputs]] = {
-    kind.KIND: kind for kind in (ImageInputs, SeriesInputs, SoundInputs, TokenInputs)
+    kind.KIND: kind for kind in (ImageInputs, SeriesInputs, SoundInputs, ClipInputs, TokenInputs)
 }
 
 

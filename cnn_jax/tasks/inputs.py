@@ -15,15 +15,37 @@ from cnn_jax import models
 from cnn_jax.batch import Batch
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Recipe
+from cnn_jax.recipe import Preprocess, Recipe
 from cnn_jax.tasks.contract import Apply
 
-_OF_KIND = {"augment": "image", "preprocess": "image", "series": "series", "sound": "sound"}
+_OF_KIND = {
+    "augment": "image",
+    "preprocess": "image",
+    "series": "series",
+    "sound": "sound",
+    "video": "clip",
+}
 """Groups of a recipe that are for inputs of one kind."""
-_ALSO = {("augment", "mixup"): ("sound",)}
+_ALSO = {
+    ("augment", "mixup"): ("sound", "clip"),
+    **{
+        ("augment", name): ("clip",)
+        for name in (
+            *("pad_crop", "pad_mode", "mirror", "rotation", "translation", "scale"),
+            *("brightness", "contrast", "saturation"),
+        )
+    },
+    **{("preprocess", each.name): ("clip",) for each in dataclasses.fields(Preprocess)},
+}
 """Fields of these that are for inputs of other kinds as well."""
 
-_PLURAL = {"image": "images", "series": "series", "sound": "sounds", "tokens": "tokens"}
+_PLURAL = {
+    "image": "images",
+    "series": "series",
+    "sound": "sounds",
+    "tokens": "tokens",
+    "clip": "videos",
+}
 
 
 @dataclass(frozen=True)

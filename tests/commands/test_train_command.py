@@ -43,7 +43,7 @@ def pictures(tmp_path):
 
 
 def test_every_task_has_a_default_recipe():
-    assert set(DEFAULTS) == {*TASKS, "series", "sound", "text"}
+    assert set(DEFAULTS) == {*TASKS, "series", "sound", "text", "video"}
     for task in TASKS:
         default = DEFAULTS[task]
         recipe = default.choose(task, task, Data("folder:x"), None, None).recipe

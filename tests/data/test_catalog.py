@@ -103,7 +103,7 @@ def test_catalog(tmp_path):
     assert list(rows) == [
         "digits", "rotated_digits", "shapes", "folder:PATH", "masks:PATH", "coco:PATH", "voc:PATH",
         "yolo:PATH", "csv:FILE", "npz:FILE", "series:PATH", "ucr:NAME", "text:PATH", "sound:PATH",
-        "mnist", "fashion_mnist", "cifar10",
+        "video:PATH", "moving_digits", "mnist", "fashion_mnist", "cifar10",
     ]  # fmt: skip
     assert rows["cifar10"] == (
         "cifar10",

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 from references.originals import CLASSES, ORIGINALS, TRAINED
-from references.synthetic import images, some, summary, weight
+from references.synthetic import clips, images, some, summary, weight
 
 from cnn_jax import models
 from cnn_jax.models.activations import LOGITS
@@ -35,11 +35,13 @@ SECOND = {
     "googlenet",
     "inception_v3",
     "lraspp_mobilenet_v3_large",
+    "mc3_18",
     "mobilenet_v1",
     "shufflenet_v2_x0_5",
     "mobilenet_v3_small",
     "regnet_x_400mf",
     "regnet_y_400mf",
+    "r3d_18",
     "resnext50_32x4d",
     "seresnet50",
     "squeezenet1_1",
@@ -60,7 +62,8 @@ def imported(name, tensors, **options):
     if hidden:
         options["hidden"] = (hidden, hidden)
     module = models.create(name, CLASSES, **options)
-    template = shapes(module, (size, size, 3))
+    frames = (ORIGINALS[name].frames,) * bool(ORIGINALS[name].frames)
+    template = shapes(module, (*frames, size, size, 3))
     naming = best_naming(name, tensors, paths(template), name)
     variables, report = import_weights(
         tensors, template, naming.names, naming.flattened, optional=naming.optional, source=name
@@ -78,7 +81,10 @@ def errors(name, module, variables, reference):
     """The error of each activation of the model and of its logits."""
     original = ORIGINALS[name]
     apply = functools.partial(models.activations, module, names=(*original.stages, LOGITS))
-    found = jax.jit(apply)(variables, images(2, original.size))
+    given = images(2, original.size)
+    if original.frames:
+        given = clips(2, original.frames, original.size)
+    found = jax.jit(apply)(variables, given)
     stages = zip(original.stages, reference["activations"], strict=True)
     return {
         **{stage: error(summary(found[stage]), wanted) for stage, wanted in stages},

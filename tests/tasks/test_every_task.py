@@ -48,6 +48,11 @@ SOUNDS = RANDOM.integers(-9000, 9000, (N, 700)).astype(np.int16)
 SOUNDS[::3, 90:] = END
 SOUNDS[0, :90] = 0  # silence
 
+VIDEOS = RANDOM.integers(0, 256, (N, 6, 8, 8, 1)).astype(np.uint8)
+VIDEOS[::3, 4:] = 0  # these end there
+VIDEOS[0] = 0  # black throughout
+VIDEOS[1, 1:] = 0  # one frame only
+
 # Of each picture up to two squares, one bright and one dark, of which a few are there in none.
 SIDE = 32
 CORNERS = RANDOM.integers(0, 12, (N, 2, 2)) + np.array([[0, 0], [0, 16]])
@@ -85,6 +90,9 @@ INPUTS = {
     "boxes": (SQUARES, DETECTOR),
     "series": (SERIES, Model("fcn1d", options={"widths": (16,), "kernels": (4,)})),
     "sound": (SOUNDS, Model("simple_cnn", options={"widths": (4,), "hidden": (16,)})),
+    "clip": (VIDEOS, Model("frame_cnn", options={
+        "body": "simple_cnn", "body_options": {"widths": (4,)}, "temporal": (16,)
+    })),
     "tokens": (
         TEXTS, Model("text_cnn", options={"embedding": 8, "maps": 8, "dropout": 0.0})
     ),
@@ -104,6 +112,8 @@ KINDS = {
     "forecast": (Task("regression"), Loss(), NUMBERS, "de", "series"),
     "sounds": (Task(), Loss(), CLASSES, "abc", "sound"),
     "noises": (Task("tagging"), Loss(), TAGS, "xyz", "sound"),
+    "videos": (Task(), Loss(), CLASSES, "abc", "clip"),
+    "gestures": (Task("tagging"), Loss(), TAGS, "xyz", "clip"),
     "texts": (Task(), Loss(), CLASSES, "abc", "tokens"),
     "topics": (Task("tagging"), Loss(), TAGS, "xyz", "tokens"),
 }

@@ -12,10 +12,12 @@ from cnn_jax.layers.basic import BatchNorm, Conv
 from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
 from cnn_jax.layers.cpu.norm import cpu_normalise
 from cnn_jax.layers.cpu.regions import cpu_cut
+from cnn_jax.layers.cpu.volumes import cpu_convolve3d
 from cnn_jax.layers.cpu.words import convolve_words
 from cnn_jax.layers.roi_align import RoiAlign
 from cnn_jax.layers.text import WordConv
 from cnn_jax.layers.upsampling import TransposedConv
+from cnn_jax.layers.volumes import Conv3d
 
 
 def layers_for(
@@ -50,6 +52,8 @@ def layers_for(
         if convolutions and isinstance(module, TransposedConv) and name == "spread":
             x, kernel = args
             return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
+        if convolutions and isinstance(module, Conv3d) and name == "convolve":
+            return cpu_convolve3d(*args, module.strides, winograd=winograd, alone=alone, **kwargs)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found

@@ -30,7 +30,7 @@ import timm
 import torch
 import torchvision
 from originals import CLASSES, ORIGINALS, TRAINED
-from synthetic import images, some, summary, weight
+from synthetic import clips, images, some, summary, weight
 
 FOLDER = Path(__file__).parent
 
@@ -61,13 +61,16 @@ def narrow(layers, hidden):
 
 
 def channels_last(tensor):
-    """(b, c, h, w) as (b, h, w, c); (b, c) as it is."""
+    """(b, c, h, w) as (b, h, w, c), the same with frames; (b, c) as it is."""
     array = tensor.detach().numpy()
-    return np.moveaxis(array, 1, -1) if array.ndim == 4 else array
+    return np.moveaxis(array, 1, -1) if array.ndim >= 4 else array
 
 
-def batch(count, size):
-    """Images (b, c, h, w)."""
+def batch(count, size, frames=0):
+    """Images (b, c, h, w), or clips (b, c, t, h, w)."""
+    if frames:
+        array = clips(count, frames, size).transpose(0, 4, 1, 2, 3)
+        return torch.from_numpy(np.ascontiguousarray(array))
     return torch.from_numpy(np.ascontiguousarray(images(count, size).transpose(0, 3, 1, 2)))
 
 
@@ -87,7 +90,7 @@ def forward(model, original):
         for at in original.stages.values()
     ]
     with torch.no_grad():
-        logits = model(batch(2, original.size))
+        logits = model(batch(2, original.size, original.frames))
     logits = logits["out"] if isinstance(logits, dict) else logits
     for handle in handles:
         handle.remove()

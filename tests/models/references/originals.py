@@ -19,6 +19,7 @@ class Original:
       size: side of the images in pixels.
       options: arguments of the constructor.
       ours: options of our model.
+      frames: of each clip, of nets for videos; 0 of those for images.
       hidden: units of the hidden dense layers, on both sides, where their thousands would take
         most of the time.
     """
@@ -29,6 +30,7 @@ class Original:
     options: Mapping[str, object] = field(default_factory=dict)
     ours: Mapping[str, object] = field(default_factory=dict)
     hidden: int | None = None
+    frames: int = 0
 
 
 def timm(name, stages, **options):
@@ -49,7 +51,18 @@ _RESNET_BODY = {f"body/{ours}": f"backbone.{theirs}" for ours, theirs in _LAYERS
 _AUXILIARY = {"aux": "aux_classifier"}
 _UNTRAINED = {"weights": None, "weights_backbone": None}
 
+_VIDEO = {"stem": "stem", **numbered("layer", range(1, 5))}
+
+
+def video(name):
+    """A net of torchvision for videos."""
+    return Original(f"torchvision.models.video.{name}", _VIDEO, size=32, frames=8)
+
+
 ORIGINALS = {
+    "mc3_18": video("mc3_18"),
+    "r2plus1d_18": video("r2plus1d_18"),
+    "r3d_18": video("r3d_18"),
     "alexnet": Original(
         "torchvision.models.alexnet",
         {

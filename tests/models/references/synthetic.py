@@ -46,6 +46,11 @@ def images(count, size):
     return np.float32(math.sqrt(3)) * uniform("images", (count, size, size, 3))
 
 
+def clips(count, frames, size):
+    """Clips (count, frames, size, size, 3) of such numbers."""
+    return np.float32(math.sqrt(3)) * uniform("clips", (count, frames, size, size, 3))
+
+
 def some(logits):
     """(b, k) as they are, and of (b, h, w, k) those of every seventh pixel along each side."""
     return logits if logits.ndim == 2 else logits[:, ::7, ::7]
@@ -55,7 +60,7 @@ def summary(array):
     """A few numbers that hardly agree by chance: mean, root mean square, and some elements.
 
     Args:
-      array: (b, h, w, c) or (b, c).
+      array: (b, t, h, w, c), (b, h, w, c) or (b, c).
     """
     array = np.asarray(array, np.float32)
     array = array.reshape(len(array), -1, array.shape[-1])

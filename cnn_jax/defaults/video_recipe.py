@@ -1,0 +1,192 @@
+"""The default recipe for videos, as the facts of one's own data ask for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from cnn_jax.defaults.facts import Chosen, uneven
+from cnn_jax.duration import epochs, percent
+from cnn_jax.errors import UserError
+from cnn_jax.recipe import (
+    Augment,
+    Checkpoints,
+    Data,
+    Model,
+    Optimizer,
+    Recipe,
+    Schedule,
+    Task,
+    Video,
+)
+
+LEARNS = "a class of videos, tags or a number: video:PATH"
+
+MANY = 2000
+"""From so many training videos on a part of them is held out for validation. With fewer a part
+would be too small to choose by, and the last state is taken."""
+
+_SIDE = 56
+"""Larger frames are brought to this."""
+_HELD = 32
+"""Of a video at most so many frames are held."""
+_FRAMES = 8
+_WIDTH = 16
+_ROUNDS, _FEWEST_ROUNDS = 60, 6
+_SEEN = 10_000
+"""So many videos at least a run sees where they are many."""
+_OPERATIONS = 36e12
+"""Of a training: some fifteen minutes on two cores."""
+_PER_VALUE = 6 * 12_700
+"""Operations of the net in a training step for each pixel of each frame."""
+
+
+class VideoFacts(NamedTuple):
+    """What the choice of a recipe depends on.
+
+    Attributes:
+      kind: `class`, `tags` or `number`, what is told of a video.
+      examples: to learn from, a validation part included.
+      targets: how many classes, tags or numbers there are.
+      frames: that 98 of 100 videos do not exceed; 0 where files do not say.
+      side: pixels of the shorter side of most.
+      same_size: whether all have one size.
+      channels: 1 where all are grey, as drawn ones.
+      files: whether they are read from files.
+      largest: the share of the most frequent class; None where there are no classes.
+      smallest: the share of the rarest class.
+    """
+
+    kind: str
+    examples: int
+    targets: int
+    frames: int
+    side: int
+    same_size: bool
+    channels: int = 3
+    files: bool = True
+    largest: float | None = None
+    smallest: float | None = None
+
+
+def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -> VideoFacts:
+    """Reads the heads of a set of videos for what a recipe depends on.
+
+    Args:
+      data: the recipe's.
+      kind: of the targets.
+      data_dir: is not used.
+
+    Raises:
+      UserError: it is no set of videos, or cannot be read.
+    """
+    # Reading needs JAX, which a help page need not wait for.
+    import numpy as np
+
+    from cnn_jax.data.splits import TEST_FRACTION
+    from cnn_jax.data.video import find_videos, heads
+
+    form, _, path = data.name.partition(":")
+    if form == "moving_digits":
+        return _of_drawn(data)
+    if form != "video" or not path:
+        raise UserError(
+            f"--data.name {data.name} is no set of videos; give video:PATH: a folder with a folder "
+            "a class, in it files of videos or folders of frames, or a table of file names and "
+            "classes"
+        )
+    found = find_videos(path, data.name, data.columns, kind)
+    told, learnt = heads(found, data.name), found.parts == "train"
+    shares = {}
+    if kind == "class":
+        counts = np.bincount(found.targets[learnt]) / learnt.sum()
+        shares = {"largest": float(counts.max()), "smallest": float(counts[counts > 0].min())}
+    part = 1 / len(found.fold_names) if found.fold_names else TEST_FRACTION
+    cut = 0.0 if "test" in found.parts else part
+    sizes = [each[1:] for each in told]
+    return VideoFacts(
+        kind,
+        round((1 - cut) * int(learnt.sum())),
+        len(found.class_names),
+        int(np.quantile([each[0] for each in told], 0.98)),
+        int(np.median([min(each) for each in sizes])),
+        len(set(sizes)) == 1,
+        **shares,
+    )
+
+
+def _of_drawn(data: Data) -> VideoFacts:
+    from cnn_jax.data.moving_digits import load_moving_digits
+
+    drawn = load_moving_digits(data.name)
+    frames, side, _, channels = drawn.train.image_shape
+    classes = len(drawn.class_names)
+    return VideoFacts("class", len(drawn.train), classes, frames, side, True, channels, files=False)
+
+
+def choose_for_videos(
+    task: str, name: str, data: Data, facts: VideoFacts | None, weights: bool | None = None
+) -> Chosen:
+    """A recipe for a small 3-D net on videos of any number and length.
+
+    Args:
+      task: the word of the command line, such as `video`.
+      name: of the run.
+      data: what is known of them from the command line.
+      facts: of the data; None for a few hundred short videos.
+      weights: there are none for videos.
+    """
+    facts = facts or VideoFacts("class", 300, 5, 64, 240, True)
+    side = min(_SIDE, facts.side) if data.image_size is None else data.image_size
+    resized = facts.files and (not facts.same_size or facts.side > _SIDE)
+    if facts.files:
+        most = _HELD if data.frames is None else data.frames
+        data = dataclasses.replace(
+            data, image_size=side if resized else data.image_size, frames=most
+        )
+    affordable = int(_OPERATIONS / (facts.examples * _FRAMES * side**2 * _PER_VALUE))
+    wished = min(_ROUNDS, max(_FEWEST_ROUNDS, math.ceil(_SEEN / facts.examples)))
+    rounds = max(_FEWEST_ROUNDS, min(wished, affordable))
+    held_out = 0.1 if facts.examples >= MANY else 0.0
+    batch = min(16, 2 ** int(math.log2(max(2, facts.examples / 4))))
+    recipe = Recipe(
+        name=name,
+        data=dataclasses.replace(data, validation=held_out),
+        task=Task({"class": "classification", "tags": "tagging"}.get(facts.kind, "regression")),
+        video=Video(frames=_FRAMES, clips=4 if facts.frames > _FRAMES else 1),
+        # No mirror: in it a move to the left is one to the right, which may be what is told.
+        augment=Augment(pad_crop=max(1, side // 10), scale=0.1, brightness=0.2, contrast=0.2),
+        model=Model("r3d_18", options={"width": _WIDTH, "dropout": 0.3}),
+        optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.05),
+        schedule=Schedule("cosine", warmup=percent(10)),
+        checkpoints=Checkpoints(every=percent(20)),
+        batch_size=batch,
+        duration=epochs(rounds),
+        validate_every=percent(10),
+        log_every=percent(5),
+    )
+    return Chosen(recipe, _why(facts, recipe, side, rounds < wished))
+
+
+def _why(facts: VideoFacts, recipe: Recipe, side: int, fewer: bool) -> str:
+    length = f" of up to about {facts.frames} frames" if facts.frames else ""
+    told = {"class": "classes", "tags": "tags"}.get(facts.kind, "numbers")
+    why = (
+        f"default recipe for {facts.examples:,} videos{length}, {facts.targets} {told}: "
+        f"{recipe.model.name} of {_WIDTH} to {8 * _WIDTH} maps on {_FRAMES} frames of {side} "
+        f"pixels, {recipe.duration}"
+    )
+    if fewer:
+        why += ", fewer than for a smaller set, so that it ends within an hour on two cores"
+    why += (
+        "; not mirrored, since left and right may be what is told (--augment.mirror random where "
+        "they are not)"
+    )
+    if recipe.data.validation == 0:
+        why += (
+            ". It learns from all of them without a validation part, and takes the last state; "
+            "--data.validation 0.2 holds a part out"
+        )
+    return why + uneven(facts.largest, facts.smallest, "videos")
