@@ -227,7 +227,8 @@ class Predict:
             return
         images, wanted = self.images, {"sound": is_sound}.get(restored.spec.input_kind)
         if restored.spec.input_kind == "clip":
-            files, bad = videos_among(images), []
+            files = videos_among(images)
+            bad: list[UnreadableImage] = []
         else:
             files, bad = pictures(images, wanted)
         if (kind := placed_kind(restored)) is not None:

@@ -44,11 +44,11 @@ class Video(NamedTuple):
 
     Attributes:
       frames: (t, h, w, 3) uint8.
-      count: how many frames it has on disk.
+      length: how many frames it has on disk.
     """
 
     frames: np.ndarray
-    count: int
+    length: int
 
 
 def reader() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnn_jax.defaults.facts import Chosen, uneven
 from cnn_jax.duration import epochs, percent
@@ -99,7 +99,7 @@ def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
         )
     found = find_videos(path, data.name, data.columns, kind)
     told, learnt = heads(found, data.name), found.parts == "train"
-    shares = {}
+    shares: dict[str, Any] = {}
     if kind == "class":
         counts = np.bincount(found.targets[learnt]) / learnt.sum()
         shares = {"largest": float(counts.max()), "smallest": float(counts[counts > 0].min())}
