@@ -170,6 +170,7 @@ def _model(learnt: bool) -> Model:
             "extra_levels": 0,
             "head_depth": 2,
             "range_scale": 4.0,
+            "distance": "softplus",
         },
     )
 

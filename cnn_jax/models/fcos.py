@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,9 @@ class FCOS(Detector):
       head_norm: normalisation in the heads.
       range_scale: how far off the farthest side of the boxes of the finest level is at most, in its
         strides; the boxes of the next level reach from there to as many of its own.
+      distance: what makes a distance of a number, "relu" as in the paper's later version and
+        torchvision, or "softplus". Where all numbers of a place are below 0, relu gives them no
+        gradient, and a head that was brought there by its first steps stays there.
       radius: how far from a box's centre places learn it, along each axis, in strides.
 
     Parameters: body, fpn, class_head, box_head.
@@ -60,6 +63,7 @@ class FCOS(Detector):
     head_depth: int = 4
     head_norm: NormKind = "group"
     range_scale: float = 8.0
+    distance: Literal["relu", "softplus"] = "relu"
     radius: float = 1.5
 
     def __post_init__(self) -> None:
@@ -80,10 +84,11 @@ class FCOS(Detector):
             {"logits": self.num_classes}, bias_inits={"logits": rare}, name="class_head"
         )(levels, train=train)
         boxes = head({"distances": 4, "centres": 1}, name="box_head")(levels, train=train)
+        distance = nn.relu if self.distance == "relu" else nn.softplus
         return {
             "classes": [each[..., None, :] for each in classes["logits"]],
             # In strides, so that all levels learn numbers of the same size.
-            "boxes": [nn.relu(each)[..., None, :] for each in boxes["distances"]],
+            "boxes": [distance(each)[..., None, :] for each in boxes["distances"]],
             "centres": [each[..., None, :] for each in boxes["centres"]],
         }
 

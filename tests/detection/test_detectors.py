@@ -338,3 +338,15 @@ def test_detectors_are_entries_of_their_own_kind():
     named = models.names("image", "boxes")
     assert {"retinanet", "fcos", "faster_rcnn"} <= set(named)
     assert all(dataclasses.is_dataclass(models.entry(name).module) for name in named)
+
+
+def test_softplus_leaves_a_distance_that_can_be_learnt_where_relu_has_none():
+    names = {"relu": 0.0, "softplus": math.log1p(math.exp(-3))}
+    for distance, expected in names.items():
+        module = models.create("fcos", 2, **SMALL | {"head_depth": 1}, distance=distance)
+        empty = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape), family_checks.quick_shapes(module, (64, 64, 3))
+        )
+        empty["params"]["box_head"]["distances"]["bias"] = jnp.full((4,), -3.0)
+        found = module.apply(empty, jnp.zeros((1, 64, 64, 3)))["boxes"]
+        assert all(np.allclose(level, expected, atol=1e-6) for level in found)
