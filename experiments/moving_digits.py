@@ -7,10 +7,9 @@ right in a quarter of the cases; nets with kernels in time can. All can tell whi
 
 Command: python experiments/moving_digits.py
 Command: python experiments/moving_digits.py --model.name frame_cnn --model.options body=simple_cnn
-Command: python experiments/moving_digits.py --data.name moving_digits:label=digit
-Hardware and time: two CPU cores, minutes a run
-
-Nets: r3d_18, mc3_18 and r2plus1d_18 of 8 to 64 maps, or frame_cnn.
+Command: python experiments/moving_digits.py --data.name moving_digits:label=digit --epochs 60
+Hardware and time: two CPU cores, a minute a run
+Result (n=1): by direction r3d_18 100 %, frame_cnn 26.7 % (chance 25 %)
 """
 
 from cnn_jax import (

@@ -33,10 +33,10 @@ def cpu_convolve3d(
     batch, frames = x.shape[:2]
     times = (frames - depth) // strides[0] + 1
     last = (times - 1) * strides[0] + 1
+    # Without the barrier XLA computes what stands before it anew for each place of the kernel.
+    x = lax.optimization_barrier(x)
     covered = [x[:, first : first + last : strides[0]] for first in range(depth)]
     images = jnp.concatenate(covered, axis=-1) if depth > 1 else covered[0]
-    # Without the barrier XLA computes what stands before it anew for each place of the kernel.
-    images = lax.optimization_barrier(images)
     images = images.reshape(batch * times, *images.shape[2:])
     flat = jnp.moveaxis(kernel, 0, 2).reshape(height, width, depth * channels, features)
     pads = ((height // 2, height // 2), (width // 2, width // 2))
