@@ -122,7 +122,7 @@ def occlusion(
     stride = max(1, side // 2) if stride is None else stride
     if not 1 <= side <= min(height, width):
         raise UserError(
-            f"--side {side} of the square must be from 1 to {min(height, width)}, the picture's "
+            f"side={side} of the square must be from 1 to {min(height, width)}, the picture's "
             "shorter side"
         )
     wanted = wanted_classes(net, classes, len(inputs))

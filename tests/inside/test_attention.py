@@ -160,5 +160,5 @@ def test_what_is_unknown_is_refused(net, images, asked, message):
 
 
 def test_a_square_larger_than_the_picture_is_refused(net, images):
-    with pytest.raises(UserError, match="--side 7 of the square must be from 1 to 6"):
+    with pytest.raises(UserError, match="side=7 of the square must be from 1 to 6"):
         occlusion(net, images, side=7)
