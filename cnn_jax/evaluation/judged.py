@@ -171,9 +171,11 @@ def _told(
         names, parts = sounds.class_names, dict[str, Source | Split](splits)
         notes = tuple(sounds.notes)
     elif name.startswith("video:"):
-        config, size = restored.recipe.data, restored.spec.image_shape[1:3]
+        config, (_, height, width, _) = restored.recipe.data, restored.spec.image_shape
         videos = find_videos(path, name, config.columns, kind, judged=True)
-        videos, splits = read_videos(videos, name, size, config.frames, skip_bad=skip_bad)
+        videos, splits = read_videos(
+            videos, name, (height, width), config.frames, skip_bad=skip_bad
+        )
         names, parts = videos.class_names, dict[str, Source | Split](splits)
         notes = tuple(videos.notes)
     elif name.startswith(tuple(f"{form}:" for form in SERIES)):

@@ -53,7 +53,8 @@ def layers_for(
             x, kernel = args
             return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
         if convolutions and isinstance(module, Conv3d) and name == "convolve":
-            return cpu_convolve3d(*args, module.strides, winograd=winograd, alone=alone, **kwargs)
+            x, kernel = args
+            return cpu_convolve3d(x, kernel, module.strides, winograd=winograd, alone=alone)
         if normalisation and isinstance(module, BatchNorm) and name == "by_batch":
             found = cpu_normalise(*args, epsilon=module.epsilon, dtype=module.dtype)
             return method(*args, **kwargs) if found is None else found
