@@ -211,6 +211,7 @@ class Predict:
 
     def __call__(self) -> None:
         """Prints a row for each image and class; those that cannot be read are named at the end."""
+        from cnn_jax.data.images import UnreadableImage
         from cnn_jax.evaluation.pictures import pictures
         from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
@@ -227,8 +228,7 @@ class Predict:
             return
         images, wanted = self.images, {"sound": is_sound}.get(restored.spec.input_kind)
         if restored.spec.input_kind == "clip":
-            files = videos_among(images)
-            bad: list[UnreadableImage] = []
+            files, bad = videos_among(images), list[UnreadableImage]()
         else:
             files, bad = pictures(images, wanted)
         if (kind := placed_kind(restored)) is not None:

@@ -356,14 +356,14 @@ def _of_good(found: FoundVideos, good: np.ndarray, name: str) -> FoundVideos:
 
 def _notes(files: Sequence[Path], videos: Sequence[Video], most: int | None) -> list[str]:
     """What is changed in videos, or odd about them."""
-    counts = np.array([each.length for each in videos])
+    counts = np.array([each.stored for each in videos])
     notes = []
     if min(counts) < max(counts):
         notes.append(
             f"videos are {min(counts):,} to {max(counts):,} frames long, half of them at least "
             f"{int(np.median(counts)):,}"
         )
-    if thinned := sum(len(each.frames) < each.length for each in videos):
+    if thinned := sum(len(each.frames) < each.stored for each in videos):
         notes.append(
             f"of {thinned:,} of {len(videos):,} videos, which have more than {most:,} frames, "
             "every second, third or so on is kept"

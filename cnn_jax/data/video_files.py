@@ -44,11 +44,11 @@ class Video(NamedTuple):
 
     Attributes:
       frames: (t, h, w, 3) uint8.
-      length: how many frames it has on disk.
+      stored: how many frames it has on disk.
     """
 
     frames: np.ndarray
-    length: int
+    stored: int
 
 
 def reader() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnn_jax.defaults.facts import Chosen, uneven
 from cnn_jax.duration import epochs, percent
@@ -35,7 +35,7 @@ _HELD = 32
 _FRAMES = 8
 _WIDTH = 16
 _ROUNDS, _FEWEST_ROUNDS = 60, 6
-_SEEN = 10_000
+_SEEN = 20_000
 """So many videos at least a run sees where they are many."""
 _OPERATIONS = 36e12
 """Of a training: some fifteen minutes on two cores."""
@@ -99,10 +99,10 @@ def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
         )
     found = find_videos(path, data.name, data.columns, kind)
     told, learnt = heads(found, data.name), found.parts == "train"
-    shares: dict[str, Any] = {}
+    largest = smallest = None
     if kind == "class":
         counts = np.bincount(found.targets[learnt]) / learnt.sum()
-        shares = {"largest": float(counts.max()), "smallest": float(counts[counts > 0].min())}
+        largest, smallest = float(counts.max()), float(counts[counts > 0].min())
     part = 1 / len(found.fold_names) if found.fold_names else TEST_FRACTION
     cut = 0.0 if "test" in found.parts else part
     sizes = [each[1:] for each in told]
@@ -113,7 +113,8 @@ def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
         int(np.quantile([each[0] for each in told], 0.98)),
         int(np.median([min(each) for each in sizes])),
         len(set(sizes)) == 1,
-        **shares,
+        largest=largest,
+        smallest=smallest,
     )
 
 

@@ -41,7 +41,7 @@ def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path):
     folder = write_frames(tmp_path / "clip", clip, names="frame{}.png")
     np.testing.assert_array_equal(read_video(folder).frames, clip)
     thinned = read_video(folder, size=8, most=5)
-    assert thinned.frames.shape == (4, 8, 8, 3) and thinned.length == 12
+    assert thinned.frames.shape == (4, 8, 8, 3) and thinned.stored == 12
     np.testing.assert_array_equal(read_video(folder, most=5).frames, clip[::3])
 
 
@@ -195,7 +195,7 @@ def test_files_of_videos_are_read(tmp_path):
     clip = moving_square("left", 20, side=32)
     file = write_file(tmp_path / "clip.mp4", clip)
     found = read_video(file)
-    assert found.frames.shape == clip.shape and found.length == 20
+    assert found.frames.shape == clip.shape and found.stored == 20
     assert np.abs(found.frames.astype(int) - clip).mean() < 8
     assert read_video(file, size=16, most=10).frames.shape == (10, 16, 16, 3)
 

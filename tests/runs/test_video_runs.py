@@ -188,9 +188,9 @@ def test_the_default_recipe_follows_from_the_videos(folder):
     assert recipe.model.name == "r3d_18" and recipe.augment.mirror == "none"
     assert recipe.data.image_size is None and recipe.data.frames == 32
     assert "25 videos of up to about 9 frames, 2 classes" in why and "not mirrored" in why
-    large = facts._replace(side=240, examples=5000)
+    large = facts._replace(side=240, examples=1000)
     recipe, why = default.choose("video", "video", data, large, None)
-    assert recipe.data.image_size == 56 and recipe.data.validation == 0.1
+    assert recipe.data.image_size == 56 and recipe.data.validation == 0
     assert "fewer than for a smaller set" in why
     with pytest.raises(UserError, match="digits is no set of videos; give video:PATH"):
         default.facts(Data("digits"), "class", None)
