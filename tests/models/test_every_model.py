@@ -36,8 +36,12 @@ BATCH = 4
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 F32, BF16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
 # One entry for every class, the first.
-# Those that tell boxes are seen to in `tests/detection`.
-NAMES = sorted({*models.names()} - {*models.names("tokens")} - {*models.names("image", "boxes")})
+# Those that tell boxes are seen to in `tests/detection`, those of videos in `test_video_nets`.
+NAMES = sorted(
+    {*models.names()}.difference(
+        models.names("tokens"), models.names("image", "boxes"), models.names("clip")
+    )
+)
 ONE_EACH = {models.entry(name).module: name for name in reversed(NAMES)}
 
 
