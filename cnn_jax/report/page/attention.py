@@ -101,7 +101,9 @@ def _told(trained: TrainedModel, net: Net, inputs: Any, classes: np.ndarray) -> 
     outputs = trained.apply(trained.variables, inputs)
     answers = np.asarray(task.answers(outputs))
     if kind_of(trained.recipe).NUMBERS:
-        return [f"{names[int(c)]} {row[int(c)]:.4g}" for c, row in zip(classes, answers, strict=True)]
+        return [
+            f"{names[int(c)]} {row[int(c)]:.4g}" for c, row in zip(classes, answers, strict=True)
+        ]
     if answers.ndim != 2 or answers.shape[1] != len(names):
         return [names[int(each)] for each in classes]
     return [f"{names[int(c)]} {row[int(c)]:.0%}" for c, row in zip(classes, answers, strict=True)]

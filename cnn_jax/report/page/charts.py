@@ -88,8 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def thinned(count: int, most: int) -> list[int]:
-    """At most so many places of a row of things, evenly spread, the first and the last among
-    them."""
+    """At most so many places of a row of things, evenly spread, first and last among them."""
     if count <= most:
         return list(range(count))
     return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})

@@ -73,7 +73,8 @@ def _chart(
     best: int | None,
     groups: Mapping[str, str] | None = None,
 ) -> Chart:
-    metric, values, thin = metric_of(name), [], False
+    metric, thin = metric_of(name), False
+    values: list[dict[str, Any]] = []
     for label, pairs in curves.items():
         kept = thinned(len(pairs), _MOST)
         thin = thin or len(kept) < len(pairs)
@@ -101,7 +102,7 @@ def _chart(
     }
     x = {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickCount": 6}}
     several = len({each["group"] for each in values}) > 1
-    colour = {
+    colour: dict[str, Any] = {
         "field": "group",
         "type": "nominal",
         "sort": None,

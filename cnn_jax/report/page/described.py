@@ -58,6 +58,9 @@ class Asked:
     views: Sequence[View] = ()
 
 
+DEFAULT = Asked()
+
+
 @dataclass(frozen=True)
 class Described:
     """A run, described.
@@ -95,7 +98,7 @@ class Described:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def described(run: Path, asked: Asked = Asked()) -> Described:
+def described(run: Path, asked: Asked = DEFAULT) -> Described:
     """Describes a run; what cannot be had, such as its data, is left out and said.
 
     Raises:

@@ -143,7 +143,7 @@ def true_words(targets: Any, place: int, names: Sequence[str]) -> str:
     if own.ndim == 0 and own.dtype.kind in "iub":
         return names[int(own)]
     if own.ndim == 1 and own.dtype.kind in "iub" and len(own) == len(names):
-        return ", ".join(names[tag] for tag in np.flatnonzero(own > 0)) or "none"
+        return ", ".join(names[tag] for tag in np.flatnonzero(own > 0).tolist()) or "none"
     if own.ndim == 1 and own.dtype.kind == "f" and len(own) == len(names):
         several = len(names) > 1
         return ", ".join(
@@ -164,7 +164,9 @@ def told_samples(given: Examined, count: int) -> list[ToldSample]:
     if not len(shown):
         raise UserError(f"the {given.part} part has no examples")
     rows: Sequence[tuple[np.ndarray, ...]]
-    rows = masks_told(given.restored, shown) if kind == "mask" else boxes_told(given.restored, shown)
+    rows = (
+        masks_told(given.restored, shown) if kind == "mask" else boxes_told(given.restored, shown)
+    )
     what = "the class of each pixel" if kind == "mask" else "boxes"
     return [
         ToldSample(

@@ -118,7 +118,7 @@ def _in_turns(places: Sequence[int], pairs: Sequence[Any]) -> list[int]:
 
 
 def _names(there: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(names[tag] for tag in np.flatnonzero(there))
+    return tuple(names[tag] for tag in np.flatnonzero(there).tolist())
 
 
 def _counted(every: Sequence[tuple[str, ...]], names: Sequence[str]) -> dict[str, int]:

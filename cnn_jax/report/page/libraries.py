@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def chart_script() -> str:
     check_libraries()
     import vl_convert
 
-    kept = user_cache() / "report" / f"vega-{vl_convert.__version__}.js"
+    kept = user_cache() / "report" / f"vega-{version('vl-convert-python')}.js"
     try:
         return kept.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.evaluation.mask_pictures import class_colours
-from cnn_jax.report.page.described import Asked, Described, described
+from cnn_jax.evaluation.measured import BOOTSTRAPS
+from cnn_jax.report.page.described import DEFAULT, Asked, Described, described
 from cnn_jax.report.page.libraries import chart_script, check_libraries, templates
 from cnn_jax.report.page.results import by_name_table, confused_pairs
 from cnn_jax.report.page.told_facts import (
@@ -29,11 +30,11 @@ from cnn_jax.tasks import target_kind
 GENERATOR = "cnn-jax report"
 """By which a page of ours is known."""
 
-_ALONE = (
+ALONE = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 )
 """What a page may load: nothing but what stands in it."""
-_SERVED = f"{_ALONE} 'self'; media-src data: blob:; connect-src 'self'"
+_SERVED = f"{ALONE} 'self'; media-src data: blob:; connect-src 'self'"
 
 _SECTIONS = {
     "results": "Results",
@@ -50,7 +51,7 @@ _SECTIONS = {
 _PAIRS = 15
 
 
-def page_of(run_folder: Path, *, extra_section: str | None = None, asked: Asked = Asked()) -> str:
+def page_of(run_folder: Path, *, extra_section: str | None = None, asked: Asked = DEFAULT) -> str:
     """The page of a run.
 
     Args:
@@ -84,7 +85,7 @@ def page(run: Described, *, extra_section: str | None = None) -> str:
     return whole(
         "run.html",
         title=f"{run.facts.name}: report of a run",
-        policy=_ALONE if extra_section is None else _SERVED,
+        policy=ALONE if extra_section is None else _SERVED,
         sections=sections,
         has_charts=bool(charts),
         run=run,
@@ -156,8 +157,9 @@ def _pairs(run: Described) -> Sequence[tuple[str, ...]]:
 def _about_intervals(run: Described) -> str:
     if any(value.interval for each in run.results for value in each.values.values()):
         return (
-            "Intervals are of 1,000 bootstraps over examples: what another draw of as many examples "
-            "would give of this one net. They do not say how another seed would do."
+            f"Intervals are of {BOOTSTRAPS:,} bootstraps over examples: what another draw of as "
+            "many examples would give of this one net. They do not say how another seed would do, "
+            "and there is none where all examples are told alike."
         )
     return f"Without intervals: {run.results[0].why}."
 

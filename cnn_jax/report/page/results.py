@@ -104,7 +104,7 @@ def _stored(run: Path, part: str, finished: bool) -> tuple[Predictions | None, s
 def _value(name: str, value: float, interval: tuple[float, float] | None) -> Value:
     metric = metric_of(name)
     text = metric.written(value) if math.isfinite(value) else "not a number"
-    if interval is None:
+    if interval is None or interval[0] == interval[1]:
         return Value(value, text, "")
     low, high = (metric.written(each) for each in interval)
     return Value(value, text, f"{low} to {high}")
@@ -173,7 +173,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Confusion:
 def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[tuple[str, ...]]:
     """True class, told class and count of the pairs that are confused most."""
     apart = matrix - np.diag(np.diag(matrix))
-    found = []
+    found: list[tuple[str, ...]] = []
     for place in np.argsort(-apart.ravel(), kind="stable")[:most].tolist():
         row, column = divmod(place, len(names))
         if apart[row, column]:

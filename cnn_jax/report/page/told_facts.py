@@ -148,7 +148,9 @@ def cost_of(run: Described) -> Pairs:
             pairs.append(("of which compiling", seconds(sum(compiled.values()))))
         rate = summary.get("images_per_second")
         if isinstance(rate, int | float):
-            pairs.append((f"{summary.get('unit', 'examples')} a second in training", f"{rate:,.0f}"))
+            pairs.append(
+                (f"{summary.get('unit', 'examples')} a second in training", f"{rate:,.0f}")
+            )
     devices = (summary or {}).get("devices") or (facts.starts[-1].get("devices") if facts.starts
                                                  else None)  # fmt: skip
     if devices:
