@@ -62,7 +62,8 @@ _LOOK = {
     },
     "legend": {
         "labelColor": "currentColor", "labelFontSize": 12, "titleColor": "currentColor",
-        "orient": "top", "title": None, "symbolStrokeWidth": 3, "labelLimit": 260, "columns": 2,
+        "orient": "top", "title": None, "symbolType": "stroke", "symbolStrokeWidth": 3,
+        "labelLimit": 260, "columns": 3, "columnPadding": 18, "offset": 6,
     },
     "range": {"category": list(COLOURS)},
     "aria": False,

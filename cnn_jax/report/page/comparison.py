@@ -256,7 +256,7 @@ def _every_run(given: Compared) -> Chart:
         },
         {
             "data": {"values": means},
-            "mark": {"type": "tick", "thickness": 3, "color": "currentColor"},
+            "mark": {"type": "tick", "thickness": 3, "size": 22, "color": "currentColor"},
             "encoding": {"x": {"field": "value", **x}, "y": y},
         },
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,6 +95,8 @@ def _chart(
     axis: dict[str, Any] = {"title": None, "tickCount": 5}
     if "%" in metric.form:
         axis["format"] = "~%"
+    if logarithmic:
+        axis["values"] = _decades(min(numbers), max(numbers))
     y = {
         "field": "value",
         "type": "quantitative",
@@ -159,6 +162,12 @@ def _chart(
         _rows(name, curves),
         "; ".join(filter(None, notes)),
     )
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """The powers of ten that a logarithmic scale over these values shows."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    return [float(f"1e{power}") for power in range(first, last + 1)]
 
 
 def _rows(name: str, curves: Mapping[str, Points]) -> tuple[tuple[str, ...], ...]:

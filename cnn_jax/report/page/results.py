@@ -16,6 +16,7 @@ from cnn_jax.evaluation.measured import BOOTSTRAPS, Measured, measure
 from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.report.page.facts import RunFacts, by_name_of, metric_of, numbers_of
 from cnn_jax.run_folder import RunFolder
+from cnn_jax.tasks.predicted import KINDS
 
 PARTS = {"test": "test", "validation": "best"}
 """Parts of the data that results are of, and what a summary calls them."""
@@ -73,10 +74,11 @@ def part_results(facts: RunFacts, part: str) -> PartResults | None:
     predictions, why = _stored(facts.folder, part, facts.summary is not None)
     measured = None
     if predictions is not None:
-        try:
+        if predictions.about["predicted"] in KINDS:
             measured = measure(predictions, BOOTSTRAPS)
-        except UserError as error:
-            predictions, why = None, str(error)
+        else:
+            task, predictions = predictions.about["task"], None
+            why = f"of {task} no intervals are made, and no example is simply wrong"
     numbers = numbers_of(stored)
     rows: Sequence[Mapping[str, Any]] = by_name_of(stored)
     if measured is not None:

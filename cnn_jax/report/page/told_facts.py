@@ -88,8 +88,14 @@ def summary_of(run: Described) -> Pairs:
         pairs.append(("parameters", f"{summary['parameters']:,}"))
     pairs.append(("seed", str(facts.value("seed"))))
     if facts.starts:
-        pairs.append(("started", str(facts.starts[0].get("time", "not known"))))
+        pairs.append(("started", _moment(facts.starts[0].get("time"))))
     return pairs
+
+
+def _moment(time: Any) -> str:
+    """A time of ISO 8601 to the minute."""
+    text = str(time or "not known")
+    return f"{text[:10]} {text[11:16]} {text[19:]}".strip() if text[10:11] == "T" else text
 
 
 def _checkpoint(facts: RunFacts) -> str:
