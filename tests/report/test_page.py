@@ -244,8 +244,9 @@ def test_values_in_scripts_cannot_end_them():
 
 
 def test_tables_by_name_can_be_sorted():
-    heads, rows = by_name_table([{"class": "b", "precision": 0.5, "support": 3},
-                                 {"class": "a", "precision": float("nan"), "support": 10}])  # fmt: skip
+    first = {"class": "b", "precision": 0.5, "support": 3}
+    nothing = {"class": "a", "precision": float("nan"), "support": 10}
+    heads, rows = by_name_table([first, nothing])
     assert heads == ["class", "precision", "support"]
     assert [[cell.text for cell in row] for row in rows] == [["b", "50.0%", "3"], ["a", "", "10"]]
     assert rows[1][1].key == float("-inf") and rows[1][2].key == 10
@@ -259,7 +260,7 @@ def test_pairs_that_are_confused_most_come_first():
 def test_facts_of_what_is_no_run(tmp_path):
     with pytest.raises(UserError, match="is not there; give a run folder"):
         RunFacts.of(tmp_path / "no")
-    with pytest.raises(UserError, match="is no run folder: it has no recipe.json"):
+    with pytest.raises(UserError, match=r"is no run folder: it has no recipe\.json"):
         RunFacts.of(tmp_path)
 
 
