@@ -176,7 +176,6 @@ class _Refused(Exception):
 class _Handler(BaseHTTPRequestHandler):
     server: LocalServer
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "cnn-jax", ""
     timeout = _SILENCE
 
     def __getattr__(self, name: str) -> Any:
@@ -322,8 +321,14 @@ class _Handler(BaseHTTPRequestHandler):
         """What is no request at all is answered as everything else is."""
         self.close_connection = True
         status = HTTPStatus(code)
+        # What was sent may have been understood as of an older version, whose answers have no head.
+        self.request_version = self.protocol_version
         self.command = getattr(self, "command", None) or ""
         self._send_json(status, {"error": message or status.phrase})
+
+    def version_string(self) -> str:
+        """No more than what it is."""
+        return "cnn-jax"
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing is printed of requests."""
