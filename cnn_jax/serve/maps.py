@@ -14,6 +14,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.predict import Prediction, Told
 from cnn_jax.inside.attention import attention, scaled
 from cnn_jax.inside.examples import as_seen, prepared
+from cnn_jax.inside.kernels import shapes_of_input
 from cnn_jax.inside.net import Net, net_of
 from cnn_jax.inside.points import map_layer
 from cnn_jax.report.attended import attended_series, attended_sounds, attended_words
@@ -59,9 +60,7 @@ class Attending:
         self._layer: str | None = None
         try:
             net = net_of(trained)
-            raw = trained.spec.examples_of(1, evaluation=True)[0]
-            inputs = jax.eval_shape(trained.task.prepared, raw)
-            layers = net.layers(inputs)
+            layers = net.layers(shapes_of_input(trained))
             if trained.spec.input_kind == "tokens":
                 self._layer = next((each.name for each in layers if each.is_series), None)
             map_layer(self._layer, layers)
