@@ -18,11 +18,6 @@ from cnn_jax.errors import UserError
 if TYPE_CHECKING:
     from cnn_jax.evaluation.compared_runs import ComparedRun, Group, Part
     from cnn_jax.evaluation.comparison import Comparison, Row
-    from cnn_jax.evaluation.significance import Spread
-    from cnn_jax.tasks import Metric
-
-_MOST_VALUES = 6
-"""Of a field that differs so many values are shown."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +115,9 @@ class Compare:
     ) -> None:
         from cnn_jax.commands.output import show
         from cnn_jax.evaluation.comparison import sentences
+        from cnn_jax.report.comparison_table import comparison_table
 
-        heads, rows = _table(found)
+        heads, rows = comparison_table(found)
         table = [dict(zip(heads, row, strict=True)) for row in rows]
         print_rows(table, heads, as_json=False, empty="", wrap=("group",))
         print(f"{found.part} part; mean ± deviation over runs, [95 % interval of the mean]")
@@ -133,53 +129,18 @@ class Compare:
 
 def _fields(groups: Sequence[Group], runs: Sequence[ComparedRun]) -> list[str]:
     """Which fields of the recipes differ, between groups and within them."""
-    from cnn_jax.evaluation.compared_runs import differing
+    from cnn_jax.report.comparison_table import fields_that_differ
 
-    lines = []
-    every = differing(runs)
-    if every:
-        lines.append("fields that differ:")
-    for name, values in every.items():
-        met = list(dict.fromkeys(map(str, values)))
-        more = f" and {len(met) - _MOST_VALUES} more" * (len(met) > _MOST_VALUES)
-        inside = any(name in differing(group.runs) for group in groups)
-        lines.append(
-            f"  {name}: {', '.join(met[:_MOST_VALUES])}{more}" + " (within groups as well)" * inside
-        )
+    found = fields_that_differ(groups, runs)
+    lines = ["fields that differ:"] * bool(found)
+    for each in found:
+        lines.append(f"  {each.name}: {each.values}" + " (within groups as well)" * each.inside)
     return lines
-
-
-def _table(found: Comparison) -> tuple[list[str], list[list[str]]]:
-    several = len({row.dataset for row in found.rows}) > 1
-    heads = ["group", *["data"] * several, "n"]
-    first = found.metrics[0]
-    for metric in found.metrics:
-        heads += [metric.name, "95 % interval"] if metric is first else [metric.name]
-    rows = []
-    for row in found.rows:
-        cells = [row.group, *[row.dataset] * several, str(row.spreads[first.name].n)]
-        for metric in found.metrics:
-            spread = row.spreads[metric.name]
-            cells.append(_mean(spread, metric))
-            if metric is first:
-                cells.append(_interval(spread, metric))
-        rows.append(cells)
-    return heads, rows
-
-
-def _mean(spread: Spread, metric: Metric) -> str:
-    mean = metric.written(spread.mean)
-    return mean if spread.n < 2 else f"{mean} ± {metric.written(spread.deviation)}"
-
-
-def _interval(spread: Spread, metric: Metric) -> str:
-    if spread.n < 2:
-        return ""
-    return f"[{metric.written(spread.low)}, {metric.written(spread.high)}]"
 
 
 def _document(found: Comparison, format: str) -> str:
     from cnn_jax.report import tables
+    from cnn_jax.report.comparison_table import comparison_table
 
     if format == "csv":
         heads = ["group", "data", "part", "metric", "n", "mean", "deviation", "low", "high"]
@@ -189,7 +150,7 @@ def _document(found: Comparison, format: str) -> str:
             for name, spread in row.spreads.items()
         ]
         return tables.comma_separated(heads, rows)
-    heads, rows = _table(found)
+    heads, rows = comparison_table(found)
     numbers = [head not in ("group", "data") for head in heads]
     write = tables.markdown if format == "markdown" else tables.latex
     return write(heads, rows, numbers)

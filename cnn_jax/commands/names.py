@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "serve": Command("serve:Serve", "open a run's page in the browser, and try own inputs there"),
     "runs": Command("run_list:Runs", "list runs with their results"),
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
+    "report": Command("report:Report", "write a page of a run, or of several, as one HTML file"),
     "sweep": Command("sweep:Sweep", "try many recipes, and choose one by validation"),
     "export": Command("export:Export", "write a run's model to a file for other programs"),
     "models": Command("models:Models", "list the models, and what they cost"),

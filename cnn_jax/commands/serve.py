@@ -8,11 +8,15 @@ import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import tyro
 
-from cnn_jax.commands.shown_run import opened
+from cnn_jax.commands.shown_run import Opened, opened
+from cnn_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from cnn_jax.serve.server import Served
 
 PORT = 8042
 
@@ -34,6 +38,8 @@ class Serve:
     """How many classes or boxes are told of each."""
     checkpoint: str = "best"
     """best, latest, or a step."""
+    data_dir: Path | None = None
+    """Where data sets lie, by default as TFDS has it; the page shows examples."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Files to use for code of your own that has changed, moved or gone since the run began. They
     are imported, which runs them."""
@@ -44,30 +50,60 @@ class Serve:
         Raises:
           UserError: it is no run folder, or the port cannot be used.
         """
-        from cnn_jax.serve.limits import MOST_BYTES
-        from cnn_jax.serve.section import alone, try_section
-        from cnn_jax.serve.server import LocalServer, Served
-        from cnn_jax.serve.told import Teller
+        from cnn_jax.serve.server import LocalServer
 
         # The port first: who has to give another should not wait for the model.
         server = LocalServer(self.port)
         with contextlib.closing(server.socket):
-            found = opened(self.run, self.checkpoint, self.code)
-            teller = Teller(found.restored, self.top)
-            teller.warm_up()
-            recipe = found.trained.recipe
-            page = alone(f"{recipe.name}: {recipe.model.name}", try_section(teller))
-            served = Served(
-                page,
-                lambda name, content: teller(name, content).to_json(),
-                MOST_BYTES[teller.kind],
-            )
+            served = self._served()
             with ended_by_signals():
                 print(f"{server.address} (Ctrl-C ends it)", flush=True)
                 if self.open:
                     webbrowser.open(server.address)
                 server.serve(served)
         print("stopped")
+
+    def _served(self) -> Served:
+        """The page, and what tells of own inputs."""
+        from cnn_jax.serve.limits import MOST_BYTES
+        from cnn_jax.serve.section import try_section, without_trying
+        from cnn_jax.serve.server import Served
+        from cnn_jax.serve.told import Teller
+
+        found = opened(self.run, self.checkpoint, self.code)
+        if found.trained.spec.input_kind not in MOST_BYTES:
+            says = "Videos are not tried in the browser: cnn-jax predict tells what they show."
+            return Served(self._page(found, without_trying(says)), _nothing_told, 0)
+        teller = Teller(found.restored, self.top)
+        print("the model is compiled and its page written, which takes a moment", flush=True)
+        teller.warm_up()
+        return Served(
+            self._page(found, try_section(teller)),
+            lambda name, content: teller(name, content).to_json(),
+            MOST_BYTES[teller.kind],
+        )
+
+    def _page(self, found: Opened, section: str) -> str:
+        """The report of the run with a section more; of published weights that section alone."""
+        from cnn_jax.report.page.described import Asked
+        from cnn_jax.report.page.libraries import check_libraries
+        from cnn_jax.report.page.page import page_of
+        from cnn_jax.serve.section import alone
+
+        if found.folder is not None:
+            try:
+                check_libraries()
+            except UserError as error:
+                print(f"without a report, of which nothing is shown: {error}")
+            else:
+                asked = Asked(data_dir=self.data_dir, code=self.code)
+                return page_of(self.run, extra_section=section, asked=asked)
+        recipe = found.trained.recipe
+        return alone(f"{recipe.name}: {recipe.model.name}", section)
+
+
+def _nothing_told(name: str, content: bytes) -> NoReturn:
+    raise UserError("the model is given videos, which are not tried here")
 
 
 @contextlib.contextmanager

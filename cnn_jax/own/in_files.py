@@ -46,6 +46,21 @@ def with_files(recipe: T) -> T:
     return dataclasses.replace(recipe, **changed)
 
 
+def named_code(flag: str, value: str) -> Any:
+    """What FILE.py:NAME stands for.
+
+    Args:
+      flag: where it is written, for the error.
+      value: the name.
+
+    Raises:
+      UserError: it is not written so, or there is no such file, or nothing of this name in it.
+    """
+    if _NAMED.fullmatch(value) is None:
+        raise UserError(f"{flag} {value} is not written FILE.py:NAME")
+    return _found(value)
+
+
 def _found(value: Any) -> Any:
     if isinstance(value, Mapping):
         new = {name: _found(each) for name, each in value.items()}

@@ -25,11 +25,17 @@ def series_sheet(series: np.ndarray, titles: Sequence[str], columns: int = 4) ->
       A picture in RGB.
     """
     low, high = float(np.nanmin(series)), float(np.nanmax(series))
-    return contact_sheet([_curves(each, low, high) for each in series], titles, columns)
+    return contact_sheet([series_picture(each, low, high) for each in series], titles, columns)
 
 
-def _curves(series: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A picture (h, w, 3) uint8 of one series (t, c), with a frame around it."""
+def series_picture(series: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A picture (h, w, 3) uint8 of one series (t, c), with a frame around it.
+
+    Args:
+      series: not a number after its end.
+      low: the value at the bottom.
+      high: that at the top.
+    """
     picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, WIDTH - 1, HEIGHT - 1), outline="#cccccc")

@@ -43,10 +43,7 @@ def sound_sheet(
     """
     inputs = SoundInputs(Recipe("sheet", sound=config), spec)
     inputs.check_pictures()
-    first = jax.jit(lambda given: inputs.prepared(given))(sounds)
-    if isinstance(first, dict):
-        first = first["windows"][:, 0]
-    shown = [np.asarray(first)]
+    shown = [_first_window(inputs, sounds)]
     none, places = jnp.zeros((len(sounds), 1)), jnp.arange(len(sounds))
 
     @jax.jit
@@ -63,6 +60,27 @@ def sound_sheet(
             pictures.append(_coloured(each[place, ..., 0]))
             named.append(f"{title} {seconds[place]:.1f} s" if each is shown[0] else "")
     return contact_sheet(pictures, named, variants if variants > 1 else columns)
+
+
+def sound_pictures(sounds: np.ndarray, spec: DataSpec, config: Sound) -> list[np.ndarray]:
+    """The log-mel picture (bands, frames, 3) uint8 of each sound, of a long one its first window.
+
+    Args:
+      sounds: (n, samples) int16.
+      spec: of the data.
+      config: how pictures are made.
+
+    Raises:
+      UserError: no picture can be made so.
+    """
+    inputs = SoundInputs(Recipe("sheet", sound=config), spec)
+    inputs.check_pictures()
+    return [_coloured(each[..., 0]) for each in _first_window(inputs, sounds)]
+
+
+def _first_window(inputs: SoundInputs, sounds: np.ndarray) -> np.ndarray:
+    found = jax.jit(lambda given: inputs.prepared(given))(sounds)
+    return np.asarray(found["windows"][:, 0] if isinstance(found, dict) else found)
 
 
 def _coloured(picture: np.ndarray) -> np.ndarray:

@@ -33,12 +33,21 @@ def told_boxes(restored: Restored, shown: Split) -> Image.Image:
     Raises:
       UserError: the examples have no boxes.
     """
+    cells = [picture for pair in boxes_told(restored, shown) for picture in pair]
+    titles = ["true", "told"] * len(shown)
+    return contact_sheet(cells, titles, 2 * min(_ACROSS, len(shown)))
+
+
+def boxes_told(restored: Restored, shown: Split) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each example a picture (h, w, 3) uint8 with the boxes that are true, and one with those
+    that are told; arguments and errors as of `told_boxes`.
+    """
     if all(field.kind != "boxes" for field in fields_of(shown.targets).values()):
         raise UserError("the examples have no boxes")
     names = restored.spec.class_names
     least = float((restored.chosen or {}).get("score", SCORE))
     found, targets = Answers(restored)(shown.images), shown.targets
-    cells = []
+    pairs = []
     for place, image in enumerate(shown.images):
         picture = Image.fromarray(in_colour(image, restored.spec.value_range))
         there = np.asarray(targets["there"][place])
@@ -48,11 +57,10 @@ def told_boxes(restored: Restored, shown: Split) -> Image.Image:
             size = np.asarray(targets["size"][place])
             fit = restored.recipe.data.fit
             boxes = boxes * np.tile(held(size, image.shape[0], image.shape[1], fit) / size, 2)
-        cells.append(np.asarray(drawn(picture, boxes, labels, [names[each] for each in labels])))
+        true = np.asarray(drawn(picture, boxes, labels, [names[each] for each in labels]))
         sure = (found["classes"][place] >= 0) & (found["scores"][place] >= least)
         classes, scores = found["classes"][place][sure], found["scores"][place][sure]
         titles = [f"{names[c]} {s:.2f}" for c, s in zip(classes, scores, strict=True)]
         told = drawn(picture, found["boxes"][place][sure], classes.tolist(), titles)
-        cells.append(np.asarray(told))
-    titles = ["true", "told"] * len(shown)
-    return contact_sheet(cells, titles, 2 * min(_ACROSS, len(shown)))
+        pairs.append((true, np.asarray(told)))
+    return pairs

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cnn_jax.augment import moved_targets
-from cnn_jax.data.dataset import Examples
+from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.data.fields import VOID, fields_of
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.mask_pictures import class_colours, in_colour, legend, over
@@ -40,7 +40,28 @@ def told_sheet(restored: Restored, examples: Examples, count: int = 6) -> Image.
       UserError: what is told has no places in an image.
     """
     places = np.unique(np.linspace(0, len(examples) - 1, count).astype(int))
-    shown = examples.decoded(places)
+    pictures = [each for row in masks_told(restored, examples.decoded(places)) for each in row]
+    colours = class_colours(restored.spec)
+    titles = ["image", "true", "told"] * _ACROSS + [""] * (len(pictures) - 3 * _ACROSS)
+    sheet = contact_sheet(pictures, titles[: len(pictures)], min(3 * _ACROSS, len(pictures)))
+    below = legend(restored.spec.class_names, colours, sheet.width)
+    whole = Image.new("RGB", (sheet.width, sheet.height + below.height), "white")
+    whole.paste(sheet, (0, 0))
+    whole.paste(below, (0, sheet.height))
+    return whole
+
+
+def masks_told(restored: Restored, shown: Split) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each example three pictures (h, w, 3) uint8: itself, and under the mask that is true and
+    the one that is told.
+
+    Args:
+      restored: the model.
+      shown: raw images with their masks, as evaluation has them.
+
+    Raises:
+      UserError: what is told has no places in an image.
+    """
     if all(field.kind != "mask" for field in fields_of(shown.targets).values()):
         raise UserError("--pictures is for models that tell a class of every pixel; leave it out")
     spec, colours = restored.spec, class_colours(restored.spec)
@@ -57,15 +78,9 @@ def told_sheet(restored: Restored, examples: Examples, count: int = 6) -> Image.
     targets = task.encoded(shown.targets)
     truth = moved_targets(targets, fields_of(targets), None, shape, shape)["mask"]
     found = np.asarray(jax.jit(told)(restored.variables, shown.images))
-    pictures = []
+    rows = []
     for image, true, mask in zip(shown.images, np.asarray(truth), found, strict=True):
         pixels = in_colour(image, spec.value_range)
-        pictures += [pixels, over(pixels, true, colours)]
-        pictures.append(over(pixels, np.where(true == VOID, VOID, mask), colours))
-    titles = ["image", "true", "told"] * _ACROSS + [""] * (len(pictures) - 3 * _ACROSS)
-    sheet = contact_sheet(pictures, titles[: len(pictures)], min(3 * _ACROSS, len(pictures)))
-    below = legend(spec.class_names, colours, sheet.width)
-    whole = Image.new("RGB", (sheet.width, sheet.height + below.height), "white")
-    whole.paste(sheet, (0, 0))
-    whole.paste(below, (0, sheet.height))
-    return whole
+        known = np.where(true == VOID, VOID, mask)
+        rows.append((pixels, over(pixels, true, colours), over(pixels, known, colours)))
+    return rows

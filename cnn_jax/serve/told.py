@@ -53,7 +53,7 @@ class Teller:
       top: how many classes or boxes are told.
 
     Raises:
-      UserError: top is below 1, or the model is one of videos.
+      UserError: top is below 1.
     """
 
     def __init__(self, restored: Restored, top: int) -> None:

@@ -1,0 +1,1 @@
+"""Pages in HTML that tell of runs: one file each, which loads nothing."""
