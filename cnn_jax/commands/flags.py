@@ -57,7 +57,8 @@ def flags(
       group: what the flags belong to.
     """
     hints, meanings = get_type_hints(kind, include_extras=True), field_docs(kind)
-    for each in dataclasses.fields(kind):
+    # As Python has it in calls: what several commands have in common stands behind their own.
+    for each in sorted(dataclasses.fields(kind), key=lambda each: each.kw_only is True):
         hint = hints[each.name]
         hint, *config = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         renamed = [mark.name for mark in config if getattr(mark, "name", None) is not None]
@@ -95,18 +96,27 @@ def _value_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def field_docs(kind: type[Any]) -> dict[str, str]:
-    """What the strings below the fields of a dataclass say, each in one line."""
-    body = _classes(sys.modules[kind.__module__].__file__ or "").get(kind.__name__, [])
+    """What the strings below the fields of a dataclass say, each in one line.
+
+    Those that it has from another say what they say there.
+    """
     found = {}
-    for statement, after in itertools.pairwise(body):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-        ):
-            found[statement.target.id] = _joined(str(after.value.value))
+    for each in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(each):
+            found.update(_own_docs(each))
     return found
+
+
+def _own_docs(kind: type[Any]) -> dict[str, str]:
+    body = _classes(sys.modules[kind.__module__].__file__ or "").get(kind.__name__, [])
+    return {
+        statement.target.id: _joined(str(after.value.value))
+        for statement, after in itertools.pairwise(body)
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    }
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from cnn_jax.commands.shown_run import check_least
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ class Report:
         check_libraries()
         if not self.runs:
             raise UserError("no run is given: cnn-jax report RUN...")
-        for name, given in (("examples", self.examples), ("mistakes", self.mistakes)):
-            if given < 1:
-                raise UserError(f"--{name} {given} must be at least 1")
+        check_least(examples=self.examples, mistakes=self.mistakes)
         for flag, file in (("--output", self.output), ("--card", self.card)):
             if file is not None:
                 check_output(flag, file, overwrite=self.overwrite)

@@ -9,12 +9,11 @@ from typing import Annotated
 import tyro
 
 from cnn_jax.commands.output import print_json, print_rows
-from cnn_jax.commands.shown_run import last_step, opened, save, told_lines
-from cnn_jax.errors import UserError
+from cnn_jax.commands.shown_run import FromCheckpoint, check_least, last_step, save, told_lines
 
 
 @dataclass(frozen=True)
-class ShowWalk:
+class ShowWalk(FromCheckpoint):
     """Draw the way of one picture through the net, step by step."""
 
     run: tyro.conf.Positional[Path]
@@ -27,13 +26,8 @@ class ShowWalk:
     """How many classes are named at the end."""
     output: Path = Path("walk.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the steps as JSON."""
 
@@ -44,9 +38,8 @@ class ShowWalk:
         from cnn_jax.inside.walk import walk
         from cnn_jax.report.walk_picture import walk_picture
 
-        if self.top < 1:
-            raise UserError(f"--top {self.top} must be at least 1")
-        found = opened(self.run, self.checkpoint, self.code)
+        check_least(top=self.top)
+        found = self.opened()
         trained = found.trained
         check_images(trained, "walk")
         net = net_of(trained)
@@ -86,7 +79,7 @@ class ShowWalk:
 
 
 @dataclass(frozen=True)
-class ShowFilters:
+class ShowFilters(FromCheckpoint):
     """Draw the kernels of a convolution."""
 
     run: tyro.conf.Positional[Path]
@@ -95,11 +88,6 @@ class ShowFilters:
     """Which convolution, by default the first."""
     output: Path = Path("filters.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
@@ -108,7 +96,7 @@ class ShowFilters:
         from cnn_jax.inside.net import Net
         from cnn_jax.report.filter_sheet import filter_sheet
 
-        trained = opened(self.run, self.checkpoint, self.code).trained
+        trained = self.opened().trained
         check_images(trained, "filters")
         net = Net(trained.module, trained.variables)
         found = kernels(net, shapes_of_input(trained), self.layer)
@@ -122,7 +110,7 @@ class ShowFilters:
 
 
 @dataclass(frozen=True)
-class ShowFeatures:
+class ShowFeatures(FromCheckpoint):
     """Draw the maps that a layer makes of a picture."""
 
     run: tyro.conf.Positional[Path]
@@ -133,13 +121,8 @@ class ShowFeatures:
     """Which layer, by default the last that has several places."""
     output: Path = Path("features.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
@@ -149,7 +132,7 @@ class ShowFeatures:
         from cnn_jax.inside.walk import walk
         from cnn_jax.report.feature_sheet import feature_sheet
 
-        found = opened(self.run, self.checkpoint, self.code)
+        found = self.opened()
         trained = found.trained
         check_images(trained, "features")
         looked = found.looked([] if self.image is None else [self.image], 1, self.data_dir)

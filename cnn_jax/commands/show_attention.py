@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from cnn_jax.commands.shown_run import opened, save, title_of
+from cnn_jax.commands.shown_run import FromCheckpoint, check_least, save, title_of
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _OF_PIXELS = ("integrated_gradients", "occlusion")
 
 
 @dataclass(frozen=True)
-class ShowAttention:
+class ShowAttention(FromCheckpoint):
     """Draw where in pictures, sounds, series or texts the net finds what it tells."""
 
     run: tyro.conf.Positional[Path]
@@ -52,22 +52,16 @@ class ShowAttention:
     """How many examples are drawn where none are given."""
     output: Path = Path("attention.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
         from cnn_jax.inside.attention import METHODS
         from cnn_jax.inside.net import net_of
 
-        if self.examples < 1:
-            raise UserError(f"--examples {self.examples} must be at least 1")
-        found = opened(self.run, self.checkpoint, self.code)
+        check_least(examples=self.examples)
+        found = self.opened()
         trained, kind = found.trained, found.trained.spec.input_kind
         method = self.method or ("hires_cam" if kind == "tokens" else "grad_cam")
         methods: list[str] = [*METHODS, *_OF_PIXELS * (kind == "image")]

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import tyro
 
-from cnn_jax.commands.shown_run import opened, save
+from cnn_jax.commands.shown_run import FromCheckpoint, check_least, save
 from cnn_jax.errors import UserError
 
 
 @dataclass(frozen=True)
-class ShowPatches:
+class ShowPatches(FromCheckpoint):
     """Draw the parts of images that excite the maps of a layer most, and images made to do so."""
 
-    run: tyro.conf.Positional[Path]
-    """A run folder."""
     images: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Image files, folders or patterns; by default examples of the validation part."""
     layer: str | None = None
@@ -29,13 +27,8 @@ class ShowPatches:
     """Examples that are looked through where no images are given."""
     output: Path = Path("patches.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
@@ -47,10 +40,8 @@ class ShowPatches:
         from cnn_jax.inside.points import map_layer
         from cnn_jax.report.patch_sheet import patch_sheet
 
-        for name, given in (("patches", self.patches), ("examples", self.examples)):
-            if given < 1:
-                raise UserError(f"--{name} {given} must be at least 1")
-        found = opened(self.run, self.checkpoint, self.code)
+        check_least(patches=self.patches, examples=self.examples)
+        found = self.opened()
         trained = found.trained
         check_images(trained, "patches")
         looked = found.looked(self.images, self.examples, self.data_dir)
@@ -82,24 +73,17 @@ class ShowPatches:
 
 
 @dataclass(frozen=True)
-class ShowEmbedding:
+class ShowEmbedding(FromCheckpoint):
     """Draw where examples lie in the last features of the net, by PCA and by t-SNE."""
 
-    run: tyro.conf.Positional[Path]
-    """A run folder."""
     layer: str | None = None
     """Which layer's values, by default those before the last layer."""
     examples: int = 500
     """Examples of the validation part, evenly spread."""
     output: Path = Path("embedding.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how far classes lie apart."""
@@ -110,7 +94,7 @@ class ShowEmbedding:
         from cnn_jax.inside.net import Net
         from cnn_jax.report.embedding_picture import embedding_picture
 
-        found = opened(self.run, self.checkpoint, self.code)
+        found = self.opened()
         trained = found.trained
         looked = found.looked((), self.examples, self.data_dir)
         if isinstance(looked.inputs, dict) and "windows" in looked.inputs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from cnn_jax.commands.shown_run import save
+from cnn_jax.commands.shown_run import FromCheckpoint, FromRun, check_least, save
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def stored(run: Path, split: Part | None) -> Source:
 
 
 @dataclass(frozen=True)
-class ShowMistakes:
+class ShowMistakes(FromRun):
     """Draw the worst, the most confident and the borderline mistakes of a run."""
 
     run: tyro.conf.Positional[Path]
@@ -47,9 +47,6 @@ class ShowMistakes:
     """The PNG file that is written."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how many mistakes there are."""
@@ -59,8 +56,7 @@ class ShowMistakes:
         from cnn_jax.report.input_cells import input_sheet
         from cnn_jax.restored import restore
 
-        if self.examples < 1:
-            raise UserError(f"--examples {self.examples} must be at least 1")
+        check_least(examples=self.examples)
         source = stored(self.run, self.split)
         found = mistakes(source.predictions, self.examples)
         what = source.predictions.what
@@ -197,7 +193,7 @@ class ShowCurves:
 
 
 @dataclass(frozen=True)
-class ShowTold:
+class ShowTold(FromCheckpoint):
     """Draw images with the boxes or masks that are true, and beside them those that are told."""
 
     run: tyro.conf.Positional[Path]
@@ -206,28 +202,19 @@ class ShowTold:
     """Examples of the validation part, evenly spread."""
     output: Path = Path("told.png")
     """The PNG file that is written."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture."""
-        import numpy as np
-
-        from cnn_jax.evaluation.own_data import own_part
-        from cnn_jax.inside.examples import held_out
+        from cnn_jax.inside.examples import evenly, held_out
         from cnn_jax.report.told_boxes import told_boxes
         from cnn_jax.report.told_sheet import told_sheet
         from cnn_jax.restored import restore
         from cnn_jax.run_folder import RunFolder
         from cnn_jax.tasks import target_kind
 
-        if self.examples < 1:
-            raise UserError(f"--examples {self.examples} must be at least 1")
+        check_least(examples=self.examples)
         restored = restore(self.run, self.checkpoint, self.code)
         kind = target_kind(restored.recipe)
         if kind not in ("boxes", "mask"):
@@ -235,13 +222,11 @@ class ShowTold:
                 f"{self.run} tells no boxes or masks ({restored.recipe.task.name}); look at "
                 f"cnn-jax show attention {self.run}"
             )
-        part = held_out(restored)
-        examples = own_part(restored, part, self.data_dir, RunFolder(self.run).parts()).examples
+        part, examples = held_out(restored, RunFolder(self.run), self.data_dir)
         if kind == "mask":
             picture = told_sheet(restored, examples, self.examples)
         else:
-            count = min(self.examples, len(examples))
-            places = np.unique(np.linspace(0, len(examples) - 1, count).astype(int))
+            places = evenly(len(examples), self.examples)
             picture = told_boxes(restored, examples.decoded(places))
         save(picture, self.output)
         print(f"{self.output}: images of the {part} part, evenly spread")

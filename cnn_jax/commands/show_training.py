@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from cnn_jax.commands.output import print_json, print_rows, show
+from cnn_jax.commands.shown_run import FromRun, check_least
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,20 +17,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ShowGradients:
+class ShowGradients(FromRun):
     """Draw how large gradients and weights are by layer, at each checkpoint that is kept."""
 
-    run: tyro.conf.Positional[Path]
-    """A run folder."""
     batches: int = 4
     """Training batches over which gradients are averaged."""
     output: Path = Path("gradients.png")
     """The PNG file that is written."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 
@@ -44,8 +40,7 @@ class ShowGradients:
         from cnn_jax.run_folder import RunFolder
         from cnn_jax.trained import TrainedModel
 
-        if self.batches < 1:
-            raise UserError(f"--batches {self.batches} must be at least 1")
+        check_least(batches=self.batches)
         folder = RunFolder(self.run)
         restored = restore(self.run, "latest", self.code)
         trained = TrainedModel(restored)
@@ -93,11 +88,9 @@ class ShowGradients:
 
 
 @dataclass(frozen=True)
-class ShowLine:
+class ShowLine(FromRun):
     """Draw the loss on the straight line between two checkpoints."""
 
-    run: tyro.conf.Positional[Path]
-    """A run folder."""
     first: tyro.conf.Positional[str]
     """A step that is kept, best or latest; 0 is the state that the run began with."""
     second: tyro.conf.Positional[str]
@@ -110,35 +103,26 @@ class ShowLine:
     """The PNG file that is written."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how far the loss rises on the way."""
         import numpy as np
 
-        from cnn_jax.evaluation.own_data import own_part
-        from cnn_jax.inside.examples import held_out
+        from cnn_jax.inside.examples import evenly, held_out
         from cnn_jax.inside.loss_line import barrier, loss_line
         from cnn_jax.report.line_picture import draw_line
         from cnn_jax.run_folder import RunFolder
         from cnn_jax.tasks import metric_that_counts
         from cnn_jax.training.evaluator import Evaluator
 
-        for name, given, least in (
-            ("points", self.points, 3),
-            ("examples", self.examples, 1),
-        ):
-            if given < least:
-                raise UserError(f"--{name} {given} must be at least {least}")
+        check_least(3, points=self.points)
+        check_least(examples=self.examples)
         if self.first == self.second:
             raise UserError(f"{self.first} is given twice; a line has two ends")
         ends = [self._variables(step) for step in (self.first, self.second)]
-        restored, part = ends[0][0], held_out(ends[0][0])
-        whole = own_part(restored, part, self.data_dir, RunFolder(self.run).parts()).examples
-        places = np.linspace(0, len(whole) - 1, min(self.examples, len(whole))).astype(int)
-        examples = whole.take(np.unique(places))
+        restored = ends[0][0]
+        part, whole = held_out(restored, RunFolder(self.run), self.data_dir)
+        examples = whole.take(evenly(len(whole), self.examples))
         evaluator = Evaluator(restored.recipe, restored.spec, restored.mesh, None)
 
         def measure(variables: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import tyro
 
 from cnn_jax.errors import UserError
 
@@ -17,6 +19,50 @@ if TYPE_CHECKING:
     from cnn_jax.restored import Restored
     from cnn_jax.run_folder import RunFolder
     from cnn_jax.trained import TrainedModel
+
+
+@dataclass(frozen=True)
+class FromRun:
+    """What all commands take that look at one run."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder."""
+    _: KW_ONLY
+    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Files to use for code of your own that has changed, moved or gone since the run began. They
+    are imported, which runs them."""
+
+
+@dataclass(frozen=True)
+class FromCheckpoint(FromRun):
+    """The same, and of which checkpoint."""
+
+    _: KW_ONLY
+    checkpoint: str = "best"
+    """best, latest, or a step."""
+
+    def opened(self) -> Opened:
+        """The model of the run folder, or one with published weights.
+
+        Raises:
+          UserError: it is neither.
+        """
+        return opened(self.run, self.checkpoint, self.code)
+
+
+def check_least(least: int = 1, **given: int) -> None:
+    """Checks the numbers that flags are given.
+
+    Args:
+      least: what each must be at least.
+      given: by the name of the flag.
+
+    Raises:
+      UserError: one is below it.
+    """
+    for name, value in given.items():
+        if value < least:
+            raise UserError(f"--{name} {value} must be at least {least}")
 
 
 @dataclass(frozen=True)

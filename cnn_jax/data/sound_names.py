@@ -7,24 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.usual_names import PARTS
+from cnn_jax.data.folder_names import Told, told_by_folders
 from cnn_jax.errors import UserError
-
-_FOLD = re.compile(r"(?i)fold[ _-]?(\d+)")
-
-
-class Told(NamedTuple):
-    """What is told of one file.
-
-    Attributes:
-      label: the name of its class.
-      part: train, validation or test; None where nothing says so.
-      fold: what the fold is called that it belongs to; None where there are none.
-    """
-
-    label: str
-    part: str | None = None
-    fold: str | None = None
 
 
 class _Corpus(NamedTuple):
@@ -59,9 +43,8 @@ _TESTED_DIGITS = 5
 def told_by_places(top: Path, files: Sequence[Path]) -> tuple[list[Told], list[str]]:
     """What the folders and the names of sound files tell, and notes of it.
 
-    Of the folders between `top` and a file, those called train, test or the like say its part,
-    those called fold1 and so on its fold, and the last of the others its class. Where there is no
-    such other, names are read as those of known corpora.
+    Folders tell as `cnn_jax.data.folder_names.told_by_folders` has it. Where they tell no class,
+    names are read as those of known corpora.
 
     Args:
       top: the folder of the set.
@@ -71,8 +54,7 @@ def told_by_places(top: Path, files: Sequence[Path]) -> tuple[list[Told], list[s
       UserError: nothing tells the class of a file.
     """
     found, notes = [], list[str]()
-    splits = _are_parts(top, files)
-    folders = [_of_folders(file.relative_to(top).parts[:-1], splits) for file in files]
+    folders = told_by_folders(top, files)
     if len({each.label for each in folders}) == 1 and _corpus(files):
         # One folder for all, such as `audio`, is no class.
         folders = [each._replace(label="") for each in folders]
@@ -99,24 +81,6 @@ def told_by_places(top: Path, files: Sequence[Path]) -> tuple[list[Told], list[s
     if any(each.fold is None for each in found):
         found = [each._replace(fold=None) for each in found]
     return found, notes
-
-
-def _are_parts(top: Path, files: Sequence[Path]) -> bool:
-    """Whether the folders in the first row are parts: a class may be called train as well."""
-    first = {file.relative_to(top).parts[0].lower() for file in files if file.parent != top}
-    return bool(first) and "train" in {PARTS.get(each) for each in first} and first <= set(PARTS)
-
-
-def _of_folders(folders: tuple[str, ...], splits: bool) -> Told:
-    label, part, fold = "", None, None
-    for place, name in enumerate(folders):
-        if splits and place == 0:
-            part = PARTS[name.lower()]
-        elif match := _FOLD.fullmatch(name):
-            fold = str(int(match[1]))
-        else:
-            label = name
-    return Told(label, part, fold)
 
 
 def _corpus(files: Sequence[Path]) -> _Corpus | None:

@@ -93,6 +93,13 @@ class DataSpec:
 
         return tree_of(inputs, made), tree_of(self.targets, made)
 
+    def of_shape(self, shape: tuple[int, ...]) -> DataSpec:
+        """These facts for inputs of another shape, such as longer ones."""
+        inputs = {
+            name: dataclasses.replace(each, shape=shape) for name, each in self.inputs.items()
+        }
+        return dataclasses.replace(self, image_shape=shape, inputs=inputs)
+
     def taken_up(self, stored: DataSpec) -> DataSpec:
         """These facts for a run that goes on: with its stored means and deviations, if they fit.
 

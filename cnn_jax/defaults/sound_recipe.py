@@ -7,7 +7,17 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.defaults.facts import Chosen
+from cnn_jax.defaults.facts import Chosen, uneven
+from cnn_jax.defaults.file_facts import (
+    TARGETS,
+    TASKS,
+    Rounds,
+    batch_of,
+    fewer_told,
+    last_state_told,
+    learnt_of,
+    rounds_of,
+)
 from cnn_jax.duration import epochs, percent
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import (
@@ -39,11 +49,8 @@ _WIDTHS = (16, 32, 64, 128)
 _ROUNDS, _FEWEST_ROUNDS = 120, 8
 _SEEN = 45_000
 """So many sounds at least a run sees where they are many and short."""
-_OPERATIONS = 36e12
-"""Of a training: some fifteen minutes on two cores."""
 _PER_VALUE = 6 * 14_500
 """Operations of the net in a training step for each value of a picture."""
-_UNEVEN = 5
 
 
 class SoundFacts(NamedTuple):
@@ -87,7 +94,6 @@ def sound_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
     import numpy as np
 
     from cnn_jax.data.sound import find_sounds, heads, usual_rate
-    from cnn_jax.data.splits import TEST_FRACTION
 
     form, _, path = data.name.partition(":")
     if form != "sound" or not path:
@@ -96,23 +102,18 @@ def sound_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
             "of WAV, FLAC or OGG files a class, or a table of file names and classes"
         )
     found = find_sounds(path, data.name, data.columns, kind)
-    told, learnt = heads(found, data.name), found.parts == "train"
-    shares = {}
-    if kind == "class":
-        counts = np.bincount(found.targets[learnt]) / learnt.sum()
-        shares = {"largest": float(counts.max()), "smallest": float(counts[counts > 0].min())}
+    told, learnt = heads(found, data.name), learnt_of(found, kind)
     seconds = [each.seconds for each in told]
-    part = 1 / len(found.fold_names) if found.fold_names else TEST_FRACTION
-    cut = 0.0 if "test" in found.parts else part
     return SoundFacts(
         kind,
-        round((1 - cut) * int(learnt.sum())),
+        learnt.examples,
         len(found.class_names),
         float(np.quantile(seconds, 0.98)),
         data.rate or usual_rate(told),
         min(seconds) < max(seconds),
         data.rate is not None,
-        **shares,
+        learnt.largest,
+        learnt.smallest,
     )
 
 
@@ -137,16 +138,18 @@ def choose_for_sounds(
     fft = 2 ** round(math.log2(_FRAME * rate))
     bands = 64 if rate > 10_000 else 40
     frames = 1 + round(window / hop)
-    affordable = int(_OPERATIONS / (facts.examples * frames * bands * _PER_VALUE))
-    wished = min(_ROUNDS, max(_FEWEST_ROUNDS, math.ceil(_SEEN / facts.examples)))
-    rounds = max(_FEWEST_ROUNDS, min(wished, affordable))
+    rounds = rounds_of(
+        facts.examples,
+        frames * bands * _PER_VALUE,
+        least=_FEWEST_ROUNDS,
+        most=_ROUNDS,
+        seen=_SEEN,
+    )
     held_out = 0.1 if facts.examples >= MANY else 0.0
-    batch = min(32, 2 ** int(math.log2(max(2, facts.examples / 4))))
-    classes = facts.kind == "class"
     recipe = Recipe(
         name=name,
         data=dataclasses.replace(data, rate=rate if known else None, validation=held_out),
-        task=Task({"class": "classification", "tags": "tagging"}.get(facts.kind, "regression")),
+        task=Task(TASKS[facts.kind]),
         sound=Sound(
             window=window,
             fft=fft,
@@ -160,36 +163,24 @@ def choose_for_sounds(
             band_masks=2,
             band_width=bands // 8,
         ),
-        augment=Augment(mixup=0.2 if classes else 0.0),
+        augment=Augment(mixup=0.2 if facts.kind == "class" else 0.0),
         model=Model("logmel_cnn", options={"widths": _WIDTHS}),
         optimizer=Optimizer("adamw", learning_rate=3e-3, weight_decay=0.02),
         schedule=Schedule("cosine", warmup=percent(10)),
         checkpoints=Checkpoints(every=percent(20)),
-        batch_size=batch,
-        duration=epochs(rounds),
+        batch_size=batch_of(facts.examples, 32),
+        duration=epochs(rounds.epochs),
         validate_every=percent(10),
         log_every=percent(5),
     )
-    return Chosen(recipe, _why(facts, recipe, rounds < wished))
+    return Chosen(recipe, _why(facts, recipe, rounds))
 
 
-def _why(facts: SoundFacts, recipe: Recipe, fewer: bool) -> str:
+def _why(facts: SoundFacts, recipe: Recipe, rounds: Rounds) -> str:
     length = f"{'up to about ' * facts.unequal}{facts.seconds:.1f} seconds"
-    told = {"class": "classes", "tags": "tags"}.get(facts.kind, "numbers")
     why = (
-        f"default recipe for {facts.examples:,} sounds of {length}, {facts.targets} {told}: "
-        f"{recipe.model.name} on log-mel pictures, {recipe.duration}"
+        f"default recipe for {facts.examples:,} sounds of {length}, {facts.targets} "
+        f"{TARGETS[facts.kind]}: {recipe.model.name} on log-mel pictures, {recipe.duration}"
     )
-    if fewer:
-        why += ", fewer than for a smaller set, so that it ends within an hour on two cores"
-    if recipe.data.validation == 0:
-        why += (
-            ". It learns from all of them without a validation part, and takes the last state; "
-            "--data.validation 0.2 holds a part out"
-        )
-    if facts.largest and facts.smallest and facts.largest > _UNEVEN * facts.smallest:
-        why += (
-            f". Classes are uneven: the most frequent has {facts.largest:.1%} of the sounds, which "
-            f"is the accuracy of always telling it; the rarest has {facts.smallest:.1%}"
-        )
-    return why
+    why += fewer_told(rounds) + last_state_told(recipe.data.validation)
+    return why + uneven(facts.largest, facts.smallest, "sounds")

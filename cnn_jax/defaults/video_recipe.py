@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.defaults.facts import Chosen, uneven
+from cnn_jax.defaults.file_facts import (
+    TARGETS,
+    TASKS,
+    Rounds,
+    batch_of,
+    fewer_told,
+    last_state_told,
+    learnt_of,
+    rounds_of,
+)
 from cnn_jax.duration import epochs, percent
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import (
@@ -37,8 +46,6 @@ _WIDTH = 16
 _ROUNDS, _FEWEST_ROUNDS = 60, 6
 _SEEN = 20_000
 """So many videos at least a run sees where they are many."""
-_OPERATIONS = 36e12
-"""Of a training: some fifteen minutes on two cores."""
 _PER_VALUE = 6 * 12_700
 """Operations of the net in a training step for each pixel of each frame."""
 
@@ -85,7 +92,6 @@ def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
     # Reading needs JAX, which a help page need not wait for.
     import numpy as np
 
-    from cnn_jax.data.splits import TEST_FRACTION
     from cnn_jax.data.video import find_videos, heads
 
     form, _, path = data.name.partition(":")
@@ -98,23 +104,17 @@ def video_facts(data: Data, kind: str = "class", data_dir: Path | None = None) -
             "classes"
         )
     found = find_videos(path, data.name, data.columns, kind)
-    told, learnt = heads(found, data.name), found.parts == "train"
-    largest = smallest = None
-    if kind == "class":
-        counts = np.bincount(found.targets[learnt]) / learnt.sum()
-        largest, smallest = float(counts.max()), float(counts[counts > 0].min())
-    part = 1 / len(found.fold_names) if found.fold_names else TEST_FRACTION
-    cut = 0.0 if "test" in found.parts else part
+    told, learnt = heads(found, data.name), learnt_of(found, kind)
     sizes = [each[1:] for each in told]
     return VideoFacts(
         kind,
-        round((1 - cut) * int(learnt.sum())),
+        learnt.examples,
         len(found.class_names),
         int(np.quantile([each[0] for each in told], 0.98)),
         int(np.median([min(each) for each in sizes])),
         len(set(sizes)) == 1,
-        largest=largest,
-        smallest=smallest,
+        largest=learnt.largest,
+        smallest=learnt.smallest,
     )
 
 
@@ -147,15 +147,18 @@ def choose_for_videos(
         data = dataclasses.replace(
             data, image_size=side if resized else data.image_size, frames=most
         )
-    affordable = int(_OPERATIONS / (facts.examples * _FRAMES * side**2 * _PER_VALUE))
-    wished = min(_ROUNDS, max(_FEWEST_ROUNDS, math.ceil(_SEEN / facts.examples)))
-    rounds = max(_FEWEST_ROUNDS, min(wished, affordable))
+    rounds = rounds_of(
+        facts.examples,
+        _FRAMES * side**2 * _PER_VALUE,
+        least=_FEWEST_ROUNDS,
+        most=_ROUNDS,
+        seen=_SEEN,
+    )
     held_out = 0.1 if facts.examples >= MANY else 0.0
-    batch = min(16, 2 ** int(math.log2(max(2, facts.examples / 4))))
     recipe = Recipe(
         name=name,
         data=dataclasses.replace(data, validation=held_out),
-        task=Task({"class": "classification", "tags": "tagging"}.get(facts.kind, "regression")),
+        task=Task(TASKS[facts.kind]),
         video=Video(frames=_FRAMES, clips=4 if facts.frames > _FRAMES else 1),
         # No mirror: in it a move to the left is one to the right, which may be what is told.
         augment=Augment(pad_crop=max(1, side // 10), scale=0.1, brightness=0.2, contrast=0.2),
@@ -163,31 +166,24 @@ def choose_for_videos(
         optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.05),
         schedule=Schedule("cosine", warmup=percent(10)),
         checkpoints=Checkpoints(every=percent(20)),
-        batch_size=batch,
-        duration=epochs(rounds),
+        batch_size=batch_of(facts.examples, 16),
+        duration=epochs(rounds.epochs),
         validate_every=percent(10),
         log_every=percent(5),
     )
-    return Chosen(recipe, _why(facts, recipe, side, rounds < wished))
+    return Chosen(recipe, _why(facts, recipe, side, rounds))
 
 
-def _why(facts: VideoFacts, recipe: Recipe, side: int, fewer: bool) -> str:
+def _why(facts: VideoFacts, recipe: Recipe, side: int, rounds: Rounds) -> str:
     length = f" of up to about {facts.frames} frames" if facts.frames else ""
-    told = {"class": "classes", "tags": "tags"}.get(facts.kind, "numbers")
     why = (
-        f"default recipe for {facts.examples:,} videos{length}, {facts.targets} {told}: "
-        f"{recipe.model.name} of {_WIDTH} to {8 * _WIDTH} maps on {_FRAMES} frames of {side} "
-        f"pixels, {recipe.duration}"
+        f"default recipe for {facts.examples:,} videos{length}, {facts.targets} "
+        f"{TARGETS[facts.kind]}: {recipe.model.name} of {_WIDTH} to {8 * _WIDTH} maps on {_FRAMES} "
+        f"frames of {side} pixels, {recipe.duration}"
     )
-    if fewer:
-        why += ", fewer than for a smaller set, so that it ends within an hour on two cores"
-    why += (
+    why += fewer_told(rounds) + (
         "; not mirrored, since left and right may be what is told (--augment.mirror random where "
         "they are not)"
     )
-    if recipe.data.validation == 0:
-        why += (
-            ". It learns from all of them without a validation part, and takes the last state; "
-            "--data.validation 0.2 holds a part out"
-        )
+    why += last_state_told(recipe.data.validation)
     return why + uneven(facts.largest, facts.smallest, "videos")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.labelled_files import read_each
 from cnn_jax.data.sound_files import SUFFIXES, at_least, padded, read_sound
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.recipe import Recipe
@@ -28,22 +29,9 @@ def sounds_of(
       files: of any length and rate.
       spec: of the data that the model was trained on, whose rate they are brought to.
     """
-
-    def read(file: Path) -> np.ndarray | UnreadableImage:
-        try:
-            return read_sound(file, spec.rate).samples
-        except UnreadableImage as error:
-            return error
-
-    every = in_threads(read, [(file,) for file in files])
-    bad = [each for each in every if isinstance(each, UnreadableImage)]
-    names = [
-        str(file)
-        for file, each in zip(files, every, strict=True)
-        if not isinstance(each, UnreadableImage)
-    ]
-    sounds = [each for each in every if not isinstance(each, UnreadableImage)]
+    good, sounds, bad = read_each(files, lambda file: read_sound(file, spec.rate).samples)
     longest = max([0, *map(len, sounds)])
+    names = [str(files[place]) for place in good]
     return names, at_least(padded(sounds, longest), spec.image_shape[0]), bad
 
 
@@ -59,10 +47,4 @@ def for_length(recipe: Recipe, spec: DataSpec, length: int) -> tuple[Recipe, Dat
         return recipe, spec
     window = recipe.sound.window or spec.image_shape[0] / spec.rate
     sound = dataclasses.replace(recipe.sound, window=window)
-    inputs = {
-        name: dataclasses.replace(each, shape=(length,)) for name, each in spec.inputs.items()
-    }
-    return (
-        dataclasses.replace(recipe, sound=sound),
-        dataclasses.replace(spec, image_shape=(length,), inputs=inputs),
-    )
+    return dataclasses.replace(recipe, sound=sound), spec.of_shape((length,))

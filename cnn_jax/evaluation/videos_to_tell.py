@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.images import UnreadableImage
+from cnn_jax.data.labelled_files import read_each
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.video_files import SUFFIXES, frames_in, padded, read_video
 from cnn_jax.recipe import Recipe
@@ -41,23 +41,12 @@ def videos_of(
       spec: of the data that the model was trained on, to whose size they are brought.
     """
     height, width = spec.image_shape[1:3]
-
-    def read(file: Path) -> np.ndarray | UnreadableImage:
-        try:
-            return read_video(file, (height, width), recipe.data.frames).frames
-        except UnreadableImage as error:
-            return error
-
-    every = in_threads(read, [(file,) for file in files])
-    bad = [each for each in every if isinstance(each, UnreadableImage)]
-    names = [
-        str(file)
-        for file, each in zip(files, every, strict=True)
-        if not isinstance(each, UnreadableImage)
-    ]
-    videos = [each for each in every if not isinstance(each, UnreadableImage)]
+    good, videos, bad = read_each(
+        files, lambda file: read_video(file, (height, width), recipe.data.frames).frames
+    )
     if not videos:
         return [], np.zeros((0, *spec.image_shape), np.uint8), bad
+    names = [str(files[place]) for place in good]
     longest = max(spec.image_shape[0], *map(len, videos))
     return names, in_channels_of(padded(videos, longest), spec), bad
 
@@ -72,6 +61,4 @@ def in_channels_of(videos: np.ndarray, spec: DataSpec) -> np.ndarray:
 
 def for_frames(spec: DataSpec, count: int) -> DataSpec:
     """Facts of a model for videos that are held as so many frames."""
-    shape = (count, *spec.image_shape[1:])
-    inputs = {name: dataclasses.replace(each, shape=shape) for name, each in spec.inputs.items()}
-    return dataclasses.replace(spec, image_shape=shape, inputs=inputs)
+    return spec.of_shape((count, *spec.image_shape[1:]))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.augment import denormalise
-from cnn_jax.data.dataset import Split
+from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.data.series import padded
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.own_data import own_part
@@ -20,6 +20,7 @@ from cnn_jax.evaluation.predict import cannot_be_read
 from cnn_jax.evaluation.predict_text import texts_of, tokens_of
 from cnn_jax.evaluation.series_to_tell import rows_of
 from cnn_jax.evaluation.sounds_to_tell import for_length, is_sound, sounds_of
+from cnn_jax.evaluation.split_name import SplitName
 from cnn_jax.restored import Restored
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.tasks import make_task
@@ -103,21 +104,40 @@ def of_part(
     Raises:
       UserError: the data are not there.
     """
-    part = held_out(restored)
-    judged = own_part(restored, part, data_dir, folder.parts())
-    total = len(judged.examples)
-    places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
+    part, examples = held_out(restored, folder, data_dir)
+    total = len(examples)
+    places = evenly(total, count)
     return prepared(
         trained,
-        judged.examples.decoded(places),
+        examples.decoded(places),
         f"{len(places):,} of {total:,} {restored.spec.unit} of the {part} part, evenly spread",
         tuple(f"{part} {place}" for place in places),
     )
 
 
-def held_out(restored: Restored) -> Any:
-    """The part that a run has not learnt from, but may be looked at; else the training part."""
-    return "validation" if "validation" in restored.spec.examples else "train"
+def held_out(
+    restored: Restored, folder: RunFolder, data_dir: Path | None = None
+) -> tuple[SplitName, Examples]:
+    """The part that a run has not learnt from, but may be looked at; else the training part.
+
+    Args:
+      restored: the model.
+      folder: of its run.
+      data_dir: where TFDS sets lie.
+
+    Returns:
+      What it is called, and its examples.
+
+    Raises:
+      UserError: the data are not there.
+    """
+    part: SplitName = "validation" if "validation" in restored.spec.examples else "train"
+    return part, own_part(restored, part, data_dir, folder.parts()).examples
+
+
+def evenly(total: int, count: int) -> np.ndarray:
+    """So many places of `total`, or all, from the first to the last and evenly spread."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
 
 
 def _of_user(trained: TrainedModel, split: Split, names: Sequence[str], unit: str) -> Looked:

@@ -29,8 +29,9 @@ from cnn_jax.run_folder import RunFolder
 from cnn_jax.state import TrainState
 from cnn_jax.tasks import resolved, target_kind
 from cnn_jax.training.compiled_steps import Whole
+from cnn_jax.training.fitting import FITTED_TO
 from cnn_jax.training.input import HeldInput, Input, StreamedInput
-from cnn_jax.training.program import FITTED_TO, Program
+from cnn_jax.training.program import Program
 
 
 @dataclass(frozen=True)

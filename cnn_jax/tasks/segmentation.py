@@ -27,7 +27,7 @@ CLASS_ACCURACY = Metric("class_accuracy", higher=True, form="{:.2%}", short="cla
 GLOBAL_ACCURACY = Metric("global_accuracy", higher=True, form="{:.2%}", short="global")
 PIXELS = Metric("pixel_accuracy", higher=True, form="{:.2%}", short="pixels")
 
-WEIGHTS = ("none", "median_frequency")
+WEIGHTS = ("none", "median_frequency", "root_median_frequency")
 _LOSSES = (
     "cross_entropy",
     "cross_entropy_dice",
@@ -49,7 +49,8 @@ class Segmentation(ExampleTask):
     Options of the loss:
       weights: `median_frequency` weighs classes by the median of all frequencies over theirs, a
         frequency being the part of the pixels of those training masks in which a class is (Eigen
-        and Fergus 2015, https://arxiv.org/abs/1411.4734); by default all count the same.
+        and Fergus 2015, https://arxiv.org/abs/1411.4734), `root_median_frequency` by the square
+        root of that, which moves fewer pixels to rare classes; by default all count the same.
       gamma: of `focal`, 2 by default.
     """
 
@@ -102,7 +103,8 @@ class Segmentation(ExampleTask):
 
     def class_weights(self) -> jax.Array:
         """What the pixels of each class count for in the loss, (k,) float32."""
-        if self.recipe.loss.options.get("weights", "none") == "none":
+        kind = self.recipe.loss.options.get("weights", "none")
+        if kind == "none":
             return jnp.ones(self.outputs)
         pixels, beside = (np.asarray(self.spec.facts[name]) for name in ("pixels", "beside"))
         there = pixels > 0
@@ -110,6 +112,8 @@ class Segmentation(ExampleTask):
         weights = np.zeros(self.outputs)
         # What is nowhere has no pixel to be weighed.
         weights[there] = np.median(frequency) / frequency
+        if kind == "root_median_frequency":
+            weights = np.sqrt(weights)
         return jnp.asarray(weights, jnp.float32)
 
     @property

@@ -32,7 +32,6 @@ from cnn_jax.devices.mesh import (
     shardings,
     split,
 )
-from cnn_jax.devices.processes import of_first
 from cnn_jax.layers.batch_axis import BatchAxis
 from cnn_jax.models import parameter_count
 from cnn_jax.optimisation.frozen import check_frozen, frozen_pattern
@@ -46,6 +45,7 @@ from cnn_jax.tasks import make_task
 from cnn_jax.training.checks import check_recipe
 from cnn_jax.training.compiled_steps import MappedStep, PartitionedStep, Whole
 from cnn_jax.training.evaluator import Evaluator, make_model
+from cnn_jax.training.fitting import fits, fitted
 from cnn_jax.training.norm_checks import check_norms, norms_met
 from cnn_jax.training.not_finite import first_not_finite
 from cnn_jax.training.own_checks import check_own_functions, check_own_model
@@ -64,10 +64,6 @@ _QUICK_COMPILE: Options = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-
-
-FITTED_TO = 5000
-"""Training examples that parameters are fitted to before the first step, as in airbench."""
 
 
 class Program:
@@ -194,20 +190,8 @@ class Program:
         return with_variables(state, variables, self.optimizer)
 
     def fitted(self, params: Any, inputs: Any) -> Any:
-        """Parameters fitted to the data, of a model that asks for that.
-
-        A class of models does so by a method `fitted(params, inputs) -> params`, which is given
-        the first `FITTED_TO` training examples as evaluation prepares them.
-
-        Args:
-          params: arrays of this host.
-          inputs: raw, a tree of arrays (n, ...), those of the training part.
-        """
-        # On one device of each process: fitting is no program for many. Those of the first count,
-        # since others' last digits may differ.
-        first = jax.tree.map(lambda leaf: leaf.addressable_data(0)[:FITTED_TO], inputs)
-        fitted: Any = self._model.fitted
-        return of_first(fitted(params, self.task.prepared(first)))
+        """Parameters fitted to the data, see `cnn_jax.training.fitting.fitted`."""
+        return fitted(self._model, self.task, params, inputs)
 
     def update_lines(self) -> list[str]:
         """What hardly learns or does not move as the learning rate says, in lines for a user."""
@@ -226,7 +210,7 @@ class Program:
     @property
     def fits(self) -> bool:
         """Whether the model is fitted to examples before the first step."""
-        return getattr(self._model, "fitted", None) is not None
+        return fits(self._model)
 
     def compile_train(self, inputs: Whole, targets: Whole) -> None:
         """Compiles the training step for a data set on the device, once.

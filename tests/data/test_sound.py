@@ -125,6 +125,12 @@ def test_folders_may_say_the_part(tmp_path):
         load(f"sound:{tmp_path}")
 
 
+def test_one_fold_is_none(tmp_path):
+    folder_of_classes(tmp_path / "fold1", 10)
+    found = load(f"sound:{tmp_path}")
+    assert (len(found.train), len(found.test), found.folds) == (18, 2, None)
+
+
 def test_digits_have_their_official_test_part_and_a_fold_a_speaker(tmp_path):
     speakers = ("ann", "bob", "cid")
     for digit in range(2):

@@ -144,6 +144,9 @@ def test_what_cannot_be_a_set_is_refused(tmp_path):
     refused(tmp_path / "bare", "clip of video:.* lies in no folder of a class")
     write_frames(tmp_path / "one" / "left" / "clip", moving_square("left"))
     refused(tmp_path / "one", "one class only, left")
+    folder_of_classes(tmp_path / "above" / "train", count=2)
+    write_frames(tmp_path / "above" / "clip", moving_square("left"))
+    refused(tmp_path / "above", "clip of video:.* lies in no folder of a class")
     (tmp_path / "single.mp4").write_bytes(b"x")
     refused(tmp_path / "single.mp4", "is one video; give the folder")
 

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from cnn_jax import Callback, steps, train
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.training.stop import Stopped, StopRequest
 
 
 class Heard(Callback):
@@ -52,3 +53,26 @@ def logged_run(logged, logged_experiment, tmp_path_factory):
     quiet = Console(quiet=True)
     found = train(logged, path, console=quiet, experiment=logged_experiment, callbacks=[heard])
     return found, heard.events
+
+
+@pytest.fixture
+def goes_on(monkeypatch):
+    """`goes_on(experiment, recipe, folder, after)`: the summary of a run that was stopped after so
+    many steps and then gone on with."""
+
+    def run(experiment, recipe, folder, after):
+        plain, made = experiment.program.train_step, []
+
+        def counted(*arguments):
+            made.append(arguments)
+            return plain(*arguments)
+
+        quiet = Console(quiet=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(experiment.program, "train_step", counted)
+            patched.setattr(StopRequest, "__call__", lambda self: len(made) >= after)
+            with pytest.raises(Stopped):
+                train(recipe, folder, console=quiet, experiment=experiment)
+        return train(recipe, folder, console=quiet, experiment=experiment)
+
+    return run

@@ -13,7 +13,6 @@ from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.runs.experiment import Experiment
-from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
 RANDOM = np.random.default_rng(0)
@@ -95,20 +94,9 @@ def test_a_run_learns_and_its_confusion_is_stored(learnt, capsys):
     assert np.trace(matrix) / matrix.sum() == found["global_accuracy"] == test["global_accuracy"]
 
 
-def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):
+def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, goes_on):
     top, experiment, whole = learnt
-    plain, made = experiment.program.train_step, []
-
-    def counted(*arguments):
-        made.append(arguments)
-        return plain(*arguments)
-
-    monkeypatch.setattr(experiment.program, "train_step", counted)
-    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 25)
-    with pytest.raises(Stopped):
-        train(recipe, top / "cut", console=QUIET, experiment=experiment)
-    monkeypatch.undo()
-    again = train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    again = goes_on(experiment, recipe, top / "cut", 25)
     assert again["test"] == whole["test"] and again["best"] == whole["best"]
 
 

@@ -18,7 +18,6 @@ from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.launched import result_line
 from cnn_jax.tasks.series_inputs import SeriesInputs
-from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
 RANDOM = np.random.default_rng(0)
@@ -114,20 +113,9 @@ def test_series_are_told_in_python(learnt, folder):
             model.predict(given)
 
 
-def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):
+def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, goes_on):
     top, experiment, whole = learnt
-    plain, made = experiment.program.train_step, []
-
-    def counted(*arguments):
-        made.append(arguments)
-        return plain(*arguments)
-
-    monkeypatch.setattr(experiment.program, "train_step", counted)
-    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 15)
-    with pytest.raises(Stopped):
-        train(recipe, top / "cut", console=QUIET, experiment=experiment)
-    monkeypatch.undo()
-    again = train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    again = goes_on(experiment, recipe, top / "cut", 15)
     assert again["test"] == whole["test"] and again["best"] == whole["best"]
 
 

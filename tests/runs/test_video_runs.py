@@ -19,7 +19,6 @@ from cnn_jax.evaluation.predict import predict
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.tasks.clip_inputs import ClipInputs
-from cnn_jax.training.stop import Stopped, StopRequest
 
 QUIET = Console(quiet=True)
 
@@ -65,20 +64,9 @@ def test_a_run_learns_where_things_move(learnt):
     assert found["nll"] == pytest.approx(summary["test"]["nll"], rel=1e-4)
 
 
-def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, monkeypatch):
+def test_stopped_it_goes_on_to_the_same_numbers(learnt, recipe, goes_on):
     top, experiment, whole = learnt
-    plain, made = experiment.program.train_step, []
-
-    def counted(*arguments):
-        made.append(arguments)
-        return plain(*arguments)
-
-    monkeypatch.setattr(experiment.program, "train_step", counted)
-    monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= 15)
-    with pytest.raises(Stopped):
-        train(recipe, top / "cut", console=QUIET, experiment=experiment)
-    monkeypatch.undo()
-    again = train(recipe, top / "cut", console=QUIET, experiment=experiment)
+    again = goes_on(experiment, recipe, top / "cut", 15)
     assert again["test"] == whole["test"] and again["best"] == whole["best"]
 
 

@@ -108,6 +108,8 @@ def test_rare_classes_weigh_as_the_median_frequency_over_theirs():
     each = task(loss=Loss(options={"weights": "median_frequency"}))
     # Frequencies 1/4, 1/2 and 1/4; the class that is nowhere counts nothing.
     np.testing.assert_allclose(each.class_weights(), [1, 0, 0.5, 1])
+    root = task(loss=Loss(options={"weights": "root_median_frequency"}))
+    np.testing.assert_allclose(root.class_weights(), [1, 0, 0.5**0.5, 1])
     np.testing.assert_allclose(task().class_weights(), np.ones(K))
 
 

@@ -12,6 +12,8 @@ from cnn_jax.report.page.facts import RunFacts, metric_of
 _MOST = 400
 """Points of a curve at most; of more, evenly spread ones are drawn."""
 _MOST_ROWS = 120
+_FEW = 20
+"""Points of a curve up to which they are marked."""
 _FAR = 100.0
 """A loss that falls by more than this is drawn on a logarithmic scale."""
 _KINDS = {"train": "training", "validation": "validation"}
@@ -43,7 +45,7 @@ def run_charts(facts: RunFacts) -> list[Chart]:
         found = {
             label: pairs for kind, label in _KINDS.items() if (pairs := points(facts, kind, name))
         }
-        if found:
+        if found and not (name == "learning_rate" and len(found["training"]) == 1):
             charts.append(_chart(name, found, best))
     return charts
 
@@ -111,6 +113,7 @@ def _chart(
         "sort": None,
         "legend": {} if several else None,
     }
+    few = {"size": 22} if min(map(len, curves.values())) <= _FEW else False
     layers: list[dict[str, Any]] = []
     if best is not None:
         layers.append(
@@ -122,7 +125,10 @@ def _chart(
             }
         )  # fmt: skip
     layers += [
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"detail": {"field": "of"}}},
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "point": few},
+            "encoding": {"detail": {"field": "of"}},
+        },
         {
             "params": [
                 {

@@ -12,7 +12,7 @@ import numpy as np
 from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.own_data import own_part
-from cnn_jax.inside.examples import Looked, held_out, prepared
+from cnn_jax.inside.examples import Looked, prepared
 from cnn_jax.report.page.thumbnails import Input, Picture, inputs_shown, picture_of
 from cnn_jax.report.told_boxes import boxes_told
 from cnn_jax.report.told_sheet import masks_told
@@ -96,7 +96,8 @@ def examined(
       UserError: the model or the data cannot be had.
     """
     restored = restore(run, "best", code)
-    part: Any = split or held_out(restored)
+    held_out = "validation" if "validation" in restored.spec.examples else "train"
+    part: Any = split or held_out
     judged = own_part(restored, part, data_dir, RunFolder(run).parts())
     places = spread_places(judged.examples, count)
     shown = judged.examples.decoded(places)

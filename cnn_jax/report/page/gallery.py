@@ -16,6 +16,8 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks.predicted.classes import Classes
 from cnn_jax.tasks.predicted.tags import Tags
 
+_FEWEST = 12
+
 
 class Shown(NamedTuple):
     """A mistake.
@@ -89,6 +91,8 @@ def gallery(
         wrong = values["told"] & ~values["truth"]
         true = {place: _names(missed[place], names) for place in order}
         said = {place: _names(wrong[place], names) for place in order}
+    if not heads[0]:
+        count = min(count, max(_FEWEST, len(order) // 4))  # the others are told well enough
     kept = order[:count]
     shown = []
     if kept:

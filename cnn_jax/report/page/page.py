@@ -78,7 +78,7 @@ def page(run: Described, *, extra_section: str | None = None) -> str:
     metrics.sort(key=lambda name: name != counting)
     by_name = _by_name(run)
     sections = [
-        (place, name)
+        (place, "True and told" if run.told and place == "mistakes" else name)
         for place, name in _SECTIONS.items()
         if place != "classes" or by_name is not None
     ]
@@ -95,6 +95,8 @@ def page(run: Described, *, extra_section: str | None = None) -> str:
         state=state_of(run.facts),
         summary=summary_of(run),
         metrics=metrics,
+        intervals=_has_intervals(run),
+        mistakes_title="True and told" if run.told else "Mistakes",
         about_intervals=_about_intervals(run),
         by_name=by_name,
         pairs=_pairs(run),
@@ -154,8 +156,12 @@ def _pairs(run: Described) -> Sequence[tuple[str, ...]]:
     return confused_pairs(looked.measured.confusion, names, _PAIRS)
 
 
+def _has_intervals(run: Described) -> bool:
+    return any(value.interval for each in run.results for value in each.values.values())
+
+
 def _about_intervals(run: Described) -> str:
-    if any(value.interval for each in run.results for value in each.values.values()):
+    if _has_intervals(run):
         return (
             f"Intervals are of {BOOTSTRAPS:,} bootstraps over examples: what another draw of as "
             "many examples would give of this one net. They do not say how another seed would do, "
