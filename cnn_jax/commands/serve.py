@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import tyro
 
-from cnn_jax.commands.shown_run import Opened, opened
+from cnn_jax.commands.shown_run import FromCheckpoint, Opened
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PORT = 8042
 
 
 @dataclass(frozen=True)
-class Serve:
+class Serve(FromCheckpoint):
     """Open the page of a run in the browser, and try own pictures, sounds, series or texts there.
 
     It is served to this machine alone, on 127.0.0.1, until Ctrl-C.
@@ -36,13 +36,8 @@ class Serve:
     """Open the page in the browser as well."""
     top: int = 5
     """How many classes or boxes are told of each."""
-    checkpoint: str = "best"
-    """best, latest, or a step."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it; the page shows examples."""
-    code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """Where data sets lie, by default as TFDS has it; the page shows examples of them."""
 
     def __call__(self) -> None:
         """Prints the address, and serves until Ctrl-C.
@@ -70,7 +65,7 @@ class Serve:
         from cnn_jax.serve.server import Served
         from cnn_jax.serve.told import Teller
 
-        found = opened(self.run, self.checkpoint, self.code)
+        found = self.opened()
         if found.trained.spec.input_kind not in MOST_BYTES:
             says = "Videos are not tried in the browser: cnn-jax predict tells what they show."
             return Served(self._page(found, without_trying(says)), _nothing_told, 0)

@@ -195,7 +195,8 @@ class Teller:
             photograph=True,
         )
         count = int((found.scores >= least).sum())
-        notes.append(f"{count:,} boxes reach the score {least:.2f} and are drawn.")
+        reach = "box reaches" if count == 1 else "boxes reach"
+        notes.append(f"Drawn: {count:,} {reach} the score {least:.2f}.")
         if self._attending.why_not:
             notes.append(f"There is no attention map: {self._attending.why_not}.")
         return Answer(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import signal
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import time
 import pytest
 from asked import ask, raw, serving, tell
 
+from cnn_jax.commands.serve import ended_by_signals
 from cnn_jax.errors import UserError
 from cnn_jax.serve import server as module
 from cnn_jax.serve.policy import policy_of
@@ -274,3 +276,24 @@ def test_a_browser_that_goes_is_nothing_to_be_said(server, capsys):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     assert ask(server, "GET", "/")[0] == 200
     assert not re.search("Traceback", capsys.readouterr().err)
+
+
+def test_what_is_being_told_is_awaited_at_the_end(monkeypatch):
+    server, found, main_thread = LocalServer(0), [], threading.main_thread()
+    monkeypatch.setattr(module, "_PATIENCE", 30.0)
+
+    def slow(name, content):
+        signal.pthread_kill(main_thread.ident, signal.SIGINT)
+        time.sleep(0.3)  # as long as a signal may take to be heard
+        found.append(name)
+        return {}
+
+    asking = threading.Thread(target=lambda: found.append(tell(server, b"x")[0]))
+    asking.start()  # waits until the server answers
+    with ended_by_signals():
+        server.serve(Served(PAGE, slow, 1000))
+    assert found[0] == "own.png"
+    asking.join()
+    assert found[1] == 200
+    with pytest.raises(OSError, match="refused"):
+        ask(server, "GET", "/")
