@@ -283,8 +283,9 @@ def test_what_is_being_told_is_awaited_at_the_end(monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE", 30.0)
 
     def slow(name, content):
+        time.sleep(0.3)  # until this thread has been handed over
         signal.pthread_kill(main_thread.ident, signal.SIGINT)
-        time.sleep(0.3)  # as long as a signal may take to be heard
+        time.sleep(0.3)  # until that is heard
         found.append(name)
         return {}
 
