@@ -102,6 +102,15 @@ class TrainedModel:
         outputs: Any = self.module.apply(variables, inputs, train=False)
         return outputs
 
+    def inferred(self, variables: Variables, inputs: Any) -> Any:
+        """The outputs as they are evaluated, such as the mean over views; pure as `apply` is.
+
+        Args:
+          variables: as `variables` has them.
+          inputs: prepared ones.
+        """
+        return self.task.infer(lambda given: self.apply(variables, given), inputs)
+
     def preprocess(self, pictures: Pictures) -> jax.Array:
         """Pictures as the model takes them: (n, h, w, c) float32, resized and normalised.
 

@@ -58,7 +58,7 @@ def numbers(arrays, tmp_path_factory):
     return folder / "run"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def quick():
     """Bundling the charts' script takes seconds, which the browser's test spends; and so would
     a thousand bootstraps.

@@ -76,3 +76,21 @@ def goes_on(monkeypatch):
         return train(recipe, folder, console=quiet, experiment=experiment)
 
     return run
+
+
+@pytest.fixture
+def described():
+    """`described(run)`: what a report says of a run, its page having been written."""
+    from cnn_jax.report.page.described import Asked, described
+    from cnn_jax.report.page.page import page
+
+    def describe(run):
+        with pytest.MonkeyPatch.context() as patch:
+            # Either takes seconds, and is tested elsewhere.
+            patch.setattr("cnn_jax.report.page.page.chart_script", lambda: "")
+            patch.setattr("cnn_jax.report.page.results.BOOTSTRAPS", 20)
+            found = described(run, Asked(examples=5, mistakes=6))
+            assert page(found).endswith("</html>")
+            return found
+
+    return describe

@@ -179,3 +179,11 @@ def test_boxes_that_are_true_and_told_are_drawn(run, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["show", "attention", str(run)])
     assert "the run tells boxes" in capsys.readouterr().err
+
+
+def test_a_report_shows_boxes_that_are_true_and_told(run, described):
+    found = described(run)
+    assert len(found.told) == 5 and found.attention is None
+    assert found.left_out["mistakes"] == (
+        "of detection no intervals are made, and no example is simply wrong"
+    )

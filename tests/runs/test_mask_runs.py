@@ -189,3 +189,11 @@ def test_what_is_true_and_what_is_told_are_drawn(learnt, tmp_path, capsys):
     assert Image.open(file).width > 6 * 64 and "validation part" in capsys.readouterr().out
     command(["show", "attention", run, "--examples", "1", "--of", "red", "--output", str(file)])
     assert "grad_cam: at layer" in capsys.readouterr().out
+
+
+def test_a_report_shows_masks_that_are_true_and_told(learnt, described):
+    found = described(learnt[0] / "whole")
+    assert len(found.told) == len(found.samples) == 5
+    assert all(each.true.uri != each.told.uri for each in found.told)
+    assert [row["class"] for row in found.results[0].rows] == ["ground", "bright", "red"]
+    assert found.mistakes is None and found.attention is None and found.multiply_adds > 0

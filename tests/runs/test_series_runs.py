@@ -217,3 +217,9 @@ def test_the_times_that_decided_are_drawn(learnt, folder, tmp_path, capsys):
     assert "a.png: 10 series" in capsys.readouterr().out and file.stat().st_size > 1000
     command(["show", "attention", run, "--examples", "3", "--output", str(file)])
     assert "a.png: 3 of 4 examples of the validation part" in capsys.readouterr().out
+
+
+def test_a_report_shows_series_and_where_the_net_looks(learnt, described):
+    found = described(learnt[0] / "whole")
+    assert found.samples[0].shown.picture.uri.startswith("data:image/")
+    assert all(each.seen and not each.plain for each in found.attention.examples)

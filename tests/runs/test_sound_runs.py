@@ -219,3 +219,9 @@ def test_what_decided_is_drawn_over_the_picture_of_a_sound(learnt, tmp_path, cap
     said = capsys.readouterr().out
     assert "a.png: 2 of 4 examples of the validation part" in said and "hires_cam: at" in said
     assert file.stat().st_size > 1000
+
+
+def test_a_report_shows_sounds_and_where_the_net_looks(learnt, described):
+    found = described(learnt[0] / "whole")
+    assert found.samples[0].shown.picture.uri.startswith("data:image/")
+    assert all(each.seen and each.plain for each in found.attention.examples)

@@ -210,3 +210,10 @@ def test_the_words_that_decided_are_drawn(trained, tmp_path, capsys):
     with pytest.raises(SystemExit):
         command(["show", "walk", str(folder)])
     assert "cnn-jax show walk is for models of images" in capsys.readouterr().err
+
+
+def test_a_report_shows_texts_and_the_words_that_decide(trained, described):
+    found = described(trained[2])
+    assert all(each.shown.text and not each.shown.picture for each in found.samples)
+    (first, *_) = found.attention.examples
+    assert first.words and max(abs(word.level) for word in first.words) == 1

@@ -182,3 +182,9 @@ def test_the_default_recipe_follows_from_the_videos(folder):
     assert "fewer than for a smaller set" in why
     with pytest.raises(UserError, match="digits is no set of videos; give video:PATH"):
         default.facts(Data("digits"), "class", None)
+
+
+def test_a_report_shows_frames(learnt, described):
+    found = described(learnt[0] / "whole")
+    assert found.samples[0].shown.picture.width > found.samples[0].shown.picture.height
+    assert found.left_out["attention"] == "maps of videos are not made"

@@ -98,8 +98,12 @@ def attended(given: Examined, count: int) -> Attention:
 def _told(trained: TrainedModel, net: Net, inputs: Any, classes: np.ndarray) -> list[str]:
     """What is told of each example, with its probability or value."""
     task, names = trained.task, trained.spec.class_names
-    outputs = trained.apply(trained.variables, inputs)
-    answers = np.asarray(task.answers(outputs))
+
+    @jax.jit
+    def answered(variables: Any, inputs: Any) -> Any:
+        return task.answers(trained.apply(variables, inputs))
+
+    answers = np.asarray(answered(trained.variables, inputs))
     if kind_of(trained.recipe).NUMBERS:
         return [
             f"{names[int(c)]} {row[int(c)]:.4g}" for c, row in zip(classes, answers, strict=True)

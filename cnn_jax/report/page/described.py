@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 
@@ -180,6 +180,5 @@ def _matrix(looked: PartResults | None) -> Confusion | None:
 
 
 def _multiply_adds(given: Examined) -> int:
-    inputs: Any = given.looked.inputs
-    one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[:1], inputs))
-    return multiply_adds_of(given.trained.apply, given.trained.variables, one)
+    one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[:1], given.looked.inputs))
+    return multiply_adds_of(given.trained.inferred, given.trained.variables, one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Examined:
     shown: Split
     notes: tuple[str, ...]
 
-    @property
+    @functools.cached_property
     def looked(self) -> Looked:
         """The same examples as the net takes them."""
         names = tuple(f"{self.part} {place}" for place in range(len(self.shown)))

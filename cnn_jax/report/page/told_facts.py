@@ -143,7 +143,7 @@ def cost_of(run: Described) -> Pairs:
     if summary is not None:
         pairs.append(("parameters", f"{summary['parameters']:,}"))
     if run.multiply_adds is not None:
-        pairs.append(("multiply-adds an example", _large(run.multiply_adds)))
+        pairs.append(("multiply-adds an example, as evaluated", _large(run.multiply_adds)))
     pairs.append(("steps", f"{facts.last_step:,} of {facts.value('batch_size'):,} examples"))
     if summary is not None:
         took = summary["seconds"]
