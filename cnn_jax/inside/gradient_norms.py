@@ -88,13 +88,15 @@ def checker(module: nn.Module, loss: LossFn) -> Checked:
         outputs(module, variables, batch.inputs, meet)
         return value, jax.tree.map(_size, slopes), active
 
+    sizes = jax.jit(lambda params: jax.tree.map(_size, params))
+
     def check(step: int, variables: Any, batches: Sequence[Batch], key: jax.Array) -> Checkup:
         found = [
             jax.device_get(computed(variables, batch, jax.random.fold_in(key, place)))
             for place, batch in enumerate(batches)
         ]
         order = [each.name for each in layers(module, variables, batches[0].inputs)]
-        weights = dict(_weights(jax.tree.map(_size, variables["params"])))
+        weights = dict(_weights(sizes(variables["params"])))
         slopes = [dict(_weights(each[1])) for each in found]
         norms = [
             LayerNorm(name, float(np.mean([each[name] for each in slopes])), float(weights[name]))

@@ -94,14 +94,12 @@ def test_without_changes_a_batch_is_the_normalised_input():
 def test_evaluation_sees_what_training_sees_without_changes():
     images, labels = raw()
     weights = np.array([1] * 13 + [0] * 3, np.float32)
-    batch = augment.evaluation_batch(
-        images,
-        jax.nn.one_hot(labels, 10),
-        weights,
-        preprocess=Preprocess(size=8),
-        mean=MEAN,
-        std=STD,
+    evaluation = jax.jit(
+        functools.partial(
+            augment.evaluation_batch, preprocess=Preprocess(size=8), mean=MEAN, std=STD
+        )
     )
+    batch = evaluation(images, np.eye(10, dtype=np.float32)[labels], weights)
     unchanged = batch_of(Augment(), size=8)
     np.testing.assert_allclose(batch.inputs, unchanged.inputs, atol=1e-5)
     np.testing.assert_array_equal(batch.targets, unchanged.targets)
@@ -204,7 +202,7 @@ def test_the_outside_is_black_and_cutout_is_the_mean():
         (Augment(translation=0.5), black),
         (Augment(cutout=6), np.zeros(3)),
     ):
-        found = np.asarray(training(config)(RUN, white, zeros, zeros, zeros).inputs)
+        found = np.asarray(compiled(config)(RUN, white, zeros, zeros, zeros).inputs)
         away = np.isclose(found, outside, atol=1e-6).all(axis=-1)
         assert away.any(axis=(1, 2)).sum() >= 12, config
 

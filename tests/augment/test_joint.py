@@ -1,5 +1,7 @@
 """Masks and boxes move as their images do."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,20 +9,26 @@ import pytest
 
 from cnn_jax import Augment, Preprocess
 from cnn_jax.augment import apply, check_joint, check_no_crop, joint_batch
-from cnn_jax.augment.joint import drawn_geometry, moved_boxes, moved_masks
+from cnn_jax.augment import joint as joint_changes
+from cnn_jax.augment.joint import drawn_geometry, moved_masks
 from cnn_jax.data.fields import fields_of
 from cnn_jax.data.fitting import content
 from cnn_jax.errors import UserError
 
 B, SIDE = 12, 40
 KEY, RUN = jax.random.key(3), jax.random.key(4)
-EPOCHS, INDICES = jnp.arange(B) % 3, jnp.arange(B)
+EPOCHS, INDICES = np.arange(B) % 3, np.arange(B)
 BOX = np.array([12.0, 8.0, 30.0, 20.0], np.float32)  # top, left, bottom, right
 IMAGE = np.zeros((SIDE, SIDE), np.float32)
 IMAGE[12:30, 8:20] = 1
-IMAGES = jnp.broadcast_to(IMAGE, (B, SIDE, SIDE))
+IMAGES = np.broadcast_to(IMAGE, (B, SIDE, SIDE))
 
 
+# One program each: operation by operation hundreds would be compiled.
+moved_boxes = jax.jit(joint_changes.moved_boxes, static_argnums=(3, 4))
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def changed(config):
     """The images and masks that a recipe makes of the same rectangle, and the matrices."""
     images, _ = apply(
@@ -28,8 +36,8 @@ def changed(config):
         run_key=RUN, mean=np.zeros(1, np.float32), std=np.ones(1, np.float32),
     )  # fmt: skip
     matrices = drawn_geometry(KEY, RUN, EPOCHS, INDICES, config, SIDE, SIDE)
-    masks = moved_masks(IMAGES.astype(jnp.uint8), matrices, 255)
-    return np.asarray(images[..., 0]), np.asarray(masks), matrices
+    masks = moved_masks(jnp.asarray(MASKS), matrices, 255)
+    return images[..., 0], masks, matrices
 
 
 @pytest.mark.parametrize(
@@ -42,7 +50,7 @@ def changed(config):
     ],
 )
 def test_whole_pixels_move_exactly(config):
-    images, masks, _ = changed(config)
+    images, masks, _ = jax.device_get(changed(config))
     np.testing.assert_array_equal(np.where(masks == 255, 0, masks), images)
     if config.pad_crop:
         assert (masks == 255).any() and len({image.tobytes() for image in images}) > 6
@@ -59,13 +67,13 @@ def test_whole_pixels_move_exactly(config):
     ],
 )
 def test_what_is_resampled_agrees_but_for_the_edge(config):
-    images, masks, matrices = changed(config)
+    images, masks, matrices = jax.device_get(changed(config))
     known = masks != 255
     sure = known & (np.abs(images - 0.5) > 0.45)
     assert (masks[sure] == (images[sure] > 0.5)).all() and sure.mean() > 0.5
 
     boxes, kept = moved_boxes(
-        jnp.broadcast_to(BOX, (B, 1, 4)), jnp.ones((B, 1), bool), matrices, SIDE, SIDE
+        np.broadcast_to(BOX, (B, 1, 4)), np.ones((B, 1), bool), matrices, SIDE, SIDE
     )
     for image, box, there in zip(images, np.asarray(boxes)[:, 0], kept[:, 0], strict=True):
         rows, columns = np.nonzero(image > 0.6)
@@ -77,9 +85,9 @@ def test_what_is_resampled_agrees_but_for_the_edge(config):
 
 
 def test_boxes_move_exactly_with_whole_pixels():
-    images, _, matrices = changed(Augment(pad_crop=6, mirror="random"))
+    images, _, matrices = jax.device_get(changed(Augment(pad_crop=6, mirror="random")))
     boxes, kept = moved_boxes(
-        jnp.broadcast_to(BOX, (B, 2, 4)), jnp.array([[True, False]] * B), matrices, SIDE, SIDE
+        np.broadcast_to(BOX, (B, 2, 4)), np.array([[True, False]] * B), matrices, SIDE, SIDE
     )
     assert kept.tolist() == [[True, False]] * B and not np.asarray(boxes)[:, 1].any()
     for image, box in zip(images, np.asarray(boxes)[:, 0], strict=True):
@@ -89,18 +97,18 @@ def test_boxes_move_exactly_with_whole_pixels():
 
 
 def test_a_box_of_which_little_is_left_is_dropped():
-    shift = jnp.array([[[1.0, 0, 0], [0, 1, 25]]] * 2)  # what lay at column 25 comes to 0
-    boxes = jnp.array([[[0.0, 20, 10, 30]], [[0.0, 10, 10, 26]]])
-    found, kept = moved_boxes(boxes, jnp.ones((2, 1), bool), shift, SIDE, SIDE)
+    shift = np.array([[[1.0, 0, 0], [0, 1, 25]]] * 2)  # what lay at column 25 comes to 0
+    boxes = np.array([[[0.0, 20, 10, 30]], [[0.0, 10, 10, 26]]])
+    found, kept = moved_boxes(boxes, np.ones((2, 1), bool), shift, SIDE, SIDE)
     assert kept.tolist() == [[True], [False]]
     np.testing.assert_allclose(found[0, 0], [0, 0, 10, 5], atol=1e-5)
 
 
-MASKS = IMAGES.astype(jnp.uint8)
+MASKS = IMAGES.astype(np.uint8)
 BOXES = {
-    "boxes": jnp.broadcast_to(BOX, (B, 1, 4)),
-    "there": jnp.ones((B, 1), bool),
-    "box_class": jnp.full((B, 1), 7),
+    "boxes": np.broadcast_to(BOX, (B, 1, 4)),
+    "there": np.ones((B, 1), bool),
+    "box_class": np.full((B, 1), 7, np.int32),
 }
 
 
@@ -108,10 +116,15 @@ def joint(config, images=MASKS[..., None] * 255, **targets):
     """The batch of a step, of images that are not normalised."""
     targets = targets or {"mask": MASKS, **BOXES}
     fields = fields_of(jax.tree.map(np.asarray, targets))
-    return joint_batch(
-        KEY, images, targets, fields, EPOCHS, INDICES, run_key=RUN, augment=config,
-        mean=np.full(1, 0.0, np.float32), std=np.ones(1, np.float32),
-    )  # fmt: skip
+
+    @jax.jit
+    def batch(images, targets):
+        return joint_batch(
+            KEY, images, targets, fields, EPOCHS, INDICES, run_key=RUN, augment=config,
+            mean=np.full(1, 0.0, np.float32), std=np.ones(1, np.float32),
+        )  # fmt: skip
+
+    return jax.device_get(batch(images, targets))
 
 
 def test_without_changes_a_batch_is_as_it_was():
@@ -156,9 +169,9 @@ def test_targets_of_the_image_as_it_was_are_brought_to_the_one_that_is_learnt_fr
     mask = np.full((B, 60, 60), 255, np.uint8)
     mask[:, :20] = 0
     mask[:, 3:12, 30:] = 1
-    size = jnp.broadcast_to(jnp.array([20, 60]), (B, 2))
-    box = jnp.broadcast_to(jnp.array([[3.0, 30, 12, 60]]), (B, 1, 4))
-    targets = {"mask": jnp.asarray(mask), "size": size, **BOXES, "boxes": box}
+    size = np.broadcast_to(np.array([20, 60], np.int32), (B, 2))
+    box = np.broadcast_to(np.float32([[3.0, 30, 12, 60]]), (B, 1, 4))
+    targets = {"mask": mask, "size": size, **BOXES, "boxes": box}
     batch = joint(Augment(), **targets)
     assert set(batch.targets) == {"mask", *BOXES}
     found = np.asarray(batch.targets["mask"])[0]

@@ -1,5 +1,7 @@
 """A mosaic shows what it tells: checked by the pixels below its boxes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,10 +35,10 @@ def pictures():
 
 def made(probability):
     images, targets = pictures()
-    held = jnp.full((B, 2), SIDE)
-    targets = jax.tree.map(jnp.asarray, targets)
-    found = mosaic(KEY, jnp.asarray(images), held, targets, probability, jnp.zeros(1))
-    return jax.device_get(found)
+    held = np.full((B, 2), SIDE)
+    # One program: operation by operation hundreds would be compiled.
+    make = jax.jit(lambda *given: mosaic(KEY, *given, probability, jnp.zeros(1)))
+    return jax.device_get(make(images, held, targets))
 
 
 def test_each_box_lies_around_what_it_tells_of():
@@ -75,18 +77,28 @@ def test_what_is_not_chosen_stays_as_it_is():
 def batch(config, seed=0):
     images, targets = pictures()
     targets = {**targets, "size": np.full((B, 2), SIDE, np.int32)}
-    return joint_batch(
-        jax.random.key(seed),
-        jnp.asarray(np.round(images * 255).astype(np.uint8)),
-        jax.tree.map(jnp.asarray, targets),
-        fields_of(targets),
-        jnp.zeros(B, jnp.int32),
-        jnp.arange(B),
-        run_key=KEY,
-        augment=config,
-        mean=np.zeros(1, np.float32),
-        std=np.ones(1, np.float32),
-    )
+    return compiled(config)(jax.random.key(seed), np.round(images * 255).astype(np.uint8), targets)
+
+
+@functools.cache
+def compiled(config):
+    """The function of (key, images, targets), one program for all keys."""
+
+    def make(key, images, targets):
+        return joint_batch(
+            key,
+            images,
+            targets,
+            fields_of(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), targets)),
+            jnp.zeros(B, jnp.int32),
+            jnp.arange(B),
+            run_key=KEY,
+            augment=config,
+            mean=np.zeros(1, np.float32),
+            std=np.ones(1, np.float32),
+        )
+
+    return jax.jit(make)
 
 
 def test_a_mosaic_is_then_changed_as_other_images_are():

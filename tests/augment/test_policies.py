@@ -83,13 +83,13 @@ def test_trivial_augment_has_its_wide_ranges():
 DRAWS = 3000
 
 
+@functools.cache
 def drawn(ranges, probability=1.0, magnitude_std=0.0):
     """Which operations and amounts the images of one layer get."""
     if ranges == "trivial":
-        return jax.device_get(policies.draw_trivial(KEY, DRAWS))
-    return jax.device_get(
-        policies.draw_rand(KEY, DRAWS, 40, 50, 6.0, magnitude_std, probability, ranges)
-    )
+        return jax.device_get(jax.jit(policies.draw_trivial, static_argnums=1)(KEY, DRAWS))
+    draw = jax.jit(policies.draw_rand, static_argnums=(1, 2, 3, 4, 5, 6, 7))
+    return jax.device_get(draw(KEY, DRAWS, 40, 50, 6.0, magnitude_std, probability, ranges))
 
 
 @pytest.mark.parametrize("ranges, count", [("torchvision", 14), ("timm", 15), ("trivial", 14)])

@@ -5,13 +5,14 @@ import functools
 import json
 import math
 import re
+from pathlib import Path
 
+import drawn
 import family_checks
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import FOLDER
 from drawn import CLASSES, HEIGHT, WIDTH, images, summary, tensor, truth
 from flax import traverse_util
 
@@ -24,6 +25,7 @@ from cnn_jax.pretrained.names import import_weights, place
 from cnn_jax.pretrained.naming import best_naming, namings
 from cnn_jax.pretrained.patterns import NameTable
 
+FOLDER = Path(drawn.__file__).parent
 SIZE = (HEIGHT, WIDTH)
 # As the nets of `from_torchvision/make.py`.
 SMALL = {"body": "resnet18", "body_options": {"depths": (1, 1, 1, 1)}, "channels": 32}
@@ -343,10 +345,13 @@ def test_detectors_are_entries_of_their_own_kind():
 def test_softplus_leaves_a_distance_that_can_be_learnt_where_relu_has_none():
     names = {"relu": 0.0, "softplus": math.log1p(math.exp(-3))}
     for distance, expected in names.items():
-        module = models.create("fcos", 2, **SMALL | {"head_depth": 1}, distance=distance)
+        body = {"body": "simple_cnn", "body_options": {"widths": (4, 8, 8)}, "at": (4, 8)}
+        options = {**body, "extra_levels": 0, "channels": 4, "head_depth": 1, "head_norm": "none"}
+        module = models.create("fcos", 2, **options, distance=distance)
         empty = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape), family_checks.quick_shapes(module, (64, 64, 3))
+            lambda leaf: np.zeros(leaf.shape, leaf.dtype),
+            family_checks.quick_shapes(module, (32, 32, 3)),
         )
-        empty["params"]["box_head"]["distances"]["bias"] = jnp.full((4,), -3.0)
-        found = module.apply(empty, jnp.zeros((1, 64, 64, 3)))["boxes"]
+        empty["params"]["box_head"]["distances"]["bias"] = np.full((4,), -3.0, np.float32)
+        found = jax.jit(module.apply)(empty, np.zeros((1, 32, 32, 3), np.float32))["boxes"]
         assert all(np.allclose(level, expected, atol=1e-6) for level in found)

@@ -154,7 +154,18 @@ def made(kind, **fields):
     return Made(recipe, split, spec, value, make_model(recipe, value))
 
 
-@pytest.fixture(params=KINDS)
+# What their tasks do is seen of images, and what their inputs do of classes.
+SEEN_ELSEWHERE = {"forecast", "noises", "gestures", "topics"}
+
+
+def each_kind(kinds):
+    """Parameters: those that are seen elsewhere are slow."""
+    return [
+        pytest.param(each, marks=[pytest.mark.slow] * (each in SEEN_ELSEWHERE)) for each in kinds
+    ]
+
+
+@pytest.fixture(params=each_kind(KINDS))
 def kind(request):
     return request.param
 
@@ -178,24 +189,36 @@ def first(each, count, start=0):
     )
 
 
-def judged(each, count, start=0):
-    """Some examples as evaluation sees them, compiled as one."""
-    given = first(each, count, start)
-    return jax.device_get(jax.jit(each.task.evaluation_batch)(*given, jnp.ones(count)))
+class Compiled:
+    """What several tests ask of a kind, each one program for batches of a size."""
+
+    def __init__(self, kind):
+        self.each = each = made(kind)
+        self._prepare = jax.jit(each.task.evaluation_batch)
+        self._apply = jax.jit(
+            lambda variables, inputs: each.model.apply(variables, inputs, train=False)
+        )
+        self._count = jax.jit(
+            lambda outputs, batch: (
+                each.task.sums(outputs, batch),
+                each.task.records(outputs, batch),
+            )
+        )
+
+    def judged(self, start):
+        """Eight examples as evaluation sees them."""
+        given = first(self.each, 8, start)
+        return jax.device_get(self._prepare(*given, np.ones(8, np.float32)))
+
+    def outputs_of(self, batch):
+        return jax.device_get(self._apply(variables_of(self.each), batch.inputs))
+
+    def counted(self, outputs, batch):
+        """Sums and records of a batch."""
+        return jax.device_get(self._count(outputs, batch))
 
 
-def counted(each, outputs, batch):
-    """Sums and records of a batch, compiled as one."""
-
-    def count(outputs, batch):
-        return each.task.sums(outputs, batch), each.task.records(outputs, batch)
-
-    return jax.device_get(jax.jit(count)(outputs, batch))
-
-
-def outputs_of(each, batch):
-    apply = jax.jit(lambda variables, inputs: each.model.apply(variables, inputs, train=False))
-    return jax.device_get(apply(variables_of(each), batch.inputs))
+compiled = functools.cache(Compiled)
 
 
 @functools.cache
@@ -280,8 +303,7 @@ def step_of(each):
 
 
 def test_a_batch_can_be_learnt_by_heart(kind):
-    each = made(kind)
-    batch = judged(each, 8, start=1)
+    each, batch = compiled(kind).each, compiled(kind).judged(start=1)
     begin, step = step_of(each)
     state, step, losses = jax.jit(begin)(), jax.jit(step), []
     for _ in range(150):
@@ -299,11 +321,11 @@ def test_a_batch_can_be_learnt_by_heart(kind):
 
 
 def test_what_is_recorded_gives_the_same_numbers_when_read_back(kind):
-    each = made(kind)
-    batch = judged(each, N)
-    sums, records = counted(each, outputs_of(each, batch), batch)
+    each, given = compiled(kind).each, compiled(kind)
+    batch = given.judged(start=0)
+    sums, records = given.counted(given.outputs_of(batch), batch)
     sums = {name: np.float64(value) for name, value in sums.items()}
-    sums["examples"] = np.float64(N)
+    sums["examples"] = np.float64(8)
     stored = json.dumps({name: values.tolist() for name, values in records.items()})
     back = {
         name: np.array(values, records[name].dtype) for name, values in json.loads(stored).items()
@@ -338,10 +360,10 @@ def test_a_step_lowers_for_accelerators(kind):
 
 
 def test_padding_may_hold_anything(kind):
-    each = made(kind)
-    batch = judged(each, 8, start=1)
-    outputs = outputs_of(each, batch)
-    plain, kept = counted(each, outputs, batch)
+    given = compiled(kind)
+    batch = given.judged(start=1)
+    outputs = given.outputs_of(batch)
+    plain, kept = given.counted(outputs, batch)
 
     def padded(values):
         anything = np.nan if jnp.issubdtype(values.dtype, jnp.floating) else 1
@@ -352,7 +374,7 @@ def test_padding_may_hold_anything(kind):
         jax.tree.map(padded, batch.targets),
         np.array([1] * 8 + [0] * 2, np.float32),
     )
-    found, records = counted(each, jax.tree.map(padded, outputs), longer)
+    found, records = given.counted(jax.tree.map(padded, outputs), longer)
     for name, value in records.items():
         np.testing.assert_allclose(value[:8], kept[name], rtol=1e-6, err_msg=name)
     for name, value in plain.items():
