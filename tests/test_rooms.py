@@ -40,6 +40,7 @@ ROOMS = (
     "runs",
     "inside",
     "report",
+    "serve",
     "commands",
     "launch",
     "__init__",

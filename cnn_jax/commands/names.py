@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "metrics": Command("metrics:Metrics", "compute metrics from stored predictions"),
     "predict": Command("runs:Predict", "tell what a run's model says of images, series or texts"),
     "show": SHOW,
+    "serve": Command("serve:Serve", "open a run's page in the browser, and try own inputs there"),
     "runs": Command("run_list:Runs", "list runs with their results"),
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
     "report": Command("report:Report", "write a page of a run, or of several, as one HTML file"),

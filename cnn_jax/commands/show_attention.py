@@ -123,73 +123,43 @@ class ShowAttention(FromCheckpoint):
     def _images(
         self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
     ) -> Image.Image:
-        from cnn_jax.inside.attention import scaled
-        from cnn_jax.inside.examples import as_seen
-        from cnn_jax.report.attention_sheet import attention_sheet
+        from cnn_jax.report.attended import attended_images
 
         maps, classes = self._maps(net, looked, methods)
-        shape = looked.inputs.shape[1:3]
-        large = {name: scaled(each, shape) for name, each in maps.items()}
         titles = self._titles(trained, looked, classes)
-        return attention_sheet(as_seen(trained, looked.inputs), titles, large)
+        return attended_images(trained, looked.inputs, titles, maps)
 
     def _sounds(
         self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
     ) -> Image.Image:
-        import numpy as np
+        from cnn_jax.report.attended import attended_sounds
 
-        from cnn_jax.inside.attention import scaled
-        from cnn_jax.report.attention_sheet import attention_sheet, series_attention
-
-        if looked.inputs.ndim == 2:
-            maps, classes = self._maps(net, looked, methods)
-            along = [scaled(each.reshape(len(each), -1), looked.inputs.shape[1:2])
-                     for each in maps.values()]  # fmt: skip
-            titles = self._titles(trained, looked, classes)
-            return series_attention(np.asarray(looked.inputs)[..., None], titles, along[0])
-        pictures = np.asarray(looked.inputs[..., :1], np.float32)
-        low, high = (pictures.min((1, 2, 3), keepdims=True), pictures.max((1, 2, 3), keepdims=True))
-        shown = (pictures - low) / np.where(high > low, high - low, 1)
         maps, classes = self._maps(net, looked, methods)
-        # Time to the right and high bands on top.
-        turned = {name: scaled(each, pictures.shape[1:3]).transpose(0, 2, 1)[:, ::-1]
-                  for name, each in maps.items()}  # fmt: skip
-        titles = self._titles(trained, looked, classes)
-        upright = shown.transpose(0, 2, 1, 3)[:, ::-1]
-        return attention_sheet(upright, titles, turned, across=1, side=64)
+        return attended_sounds(looked.inputs, self._titles(trained, looked, classes), maps)
 
     def _series(
         self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
     ) -> Image.Image:
-        import numpy as np
-
-        from cnn_jax.inside.attention import scaled
-        from cnn_jax.report.attention_sheet import series_attention
+        from cnn_jax.report.attended import attended_series
 
         if len(methods) > 1:
             raise UserError("--method all is for images and pictures of sounds; name one method")
-        series, there = (np.asarray(looked.inputs[name]) for name in ("series", "there"))
         maps, classes = self._maps(net, looked, methods)
-        (each,) = maps.values()
-        along = scaled(each.reshape(len(each), -1), series.shape[1:2]) * there
-        shown = np.where(there[..., None] > 0, series, np.nan)
-        return series_attention(shown, self._titles(trained, looked, classes), along)
+        (made,) = maps.values()
+        return attended_series(looked.inputs, self._titles(trained, looked, classes), made)
 
     def _texts(
         self, trained: TrainedModel, net: Net, looked: Looked, methods: Sequence[str]
     ) -> Image.Image:
         import numpy as np
 
-        from cnn_jax.inside.attention import scaled
+        from cnn_jax.report.attended import attended_words
         from cnn_jax.report.attention_sheet import text_attention
 
         if len(methods) > 1:
             raise UserError("--method all is for images and pictures of sounds; name one method")
-        tokens = np.asarray(looked.inputs)
         first = next((each.name for each in net.layers(looked.inputs) if each.is_series), None)
         maps, classes = self._maps(net, looked, methods, first)
-        (each,) = maps.values()
-        along = scaled(each.reshape(len(each), -1), tokens.shape[1:2])
-        known = ("", "<unknown>", *trained.spec.words)
-        texts = [[known[word] for word in row if word] for row in tokens.tolist()]
+        (made,) = maps.values()
+        texts, along = attended_words(trained, np.asarray(looked.inputs), made)
         return text_attention(texts, self._titles(trained, looked, classes), along)

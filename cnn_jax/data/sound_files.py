@@ -60,14 +60,16 @@ class Head(NamedTuple):
     Attributes:
       rate: samples a second.
       seconds: how long it is.
+      channels: how many it has.
     """
 
     rate: int
     seconds: float
+    channels: int = 1
 
 
 def head_of(file: Path) -> Head:
-    """Rate and length of a file, by its head.
+    """Rate, length and channels of a file, by its head.
 
     Raises:
       UnreadableImage: it cannot be read.
@@ -77,7 +79,7 @@ def head_of(file: Path) -> Head:
         found = soundfile.info(str(file))
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise UnreadableImage(str(file), _why(file, error)) from None
-    return Head(int(found.samplerate), found.frames / found.samplerate)
+    return Head(int(found.samplerate), found.frames / found.samplerate, int(found.channels))
 
 
 def read_sound(file: Path, rate: int | None = None) -> SoundFile:

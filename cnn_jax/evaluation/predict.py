@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
 
 from cnn_jax.data.image_files import own_range
 from cnn_jax.data.images import UnreadableImage, in_threads
-from cnn_jax.data.spec import DataSpec
 from cnn_jax.data.streamed import View
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
@@ -136,38 +135,69 @@ def predict_readable(
     """
     if top < 1:
         raise UserError(f"--top {top} must be at least 1")
-    if restored.spec.input_kind == "series":
-        return _predict_series(restored, files, top)
-    if restored.spec.input_kind == "sound":
-        return _predict_held(restored, files, top, sounds_of)
-    if restored.spec.input_kind == "clip":
-        return _predict_held(restored, files, top, functools.partial(videos_of, restored.recipe))
     if target_kind(restored.recipe) == "mask":
         masks, unread = predict_masks(restored, files, output)
-        return [_shares(restored, name, shares, top) for name, shares in masks], unread
-    view, apply = view_of(restored), Answers(restored)
-    own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
-    found: list[Told] = []
-    bad: list[UnreadableImage] = []
-    for start in range(0, len(files), _BATCH):
-        part = files[start : start + _BATCH]
-        read = in_threads(functools.partial(read_picture, view, own), [(file,) for file in part])
-        bad += [each for each in read if isinstance(each, UnreadableImage)]
-        good = [
-            (file, each)
-            for file, each in zip(part, read, strict=True)
-            if not isinstance(each, UnreadableImage)
-        ]
-        if good:
-            rows = apply(np.stack([image for _, image in good]))
-            found += [
-                told(restored, str(file), row, top)
-                for (file, _), row in zip(good, rows, strict=True)
-            ]
+        return [shares_told(restored, name, shares, top) for name, shares in masks], unread
+    apply, found, bad = Answers(restored), list[Told](), list[UnreadableImage]()
+    # A file of series holds many of them.
+    at_once = 1 if restored.spec.input_kind == "series" else _BATCH
+    for start in range(0, len(files), at_once):
+        read = read_inputs(restored, files[start : start + at_once])
+        bad += read.bad
+        found += told_of(restored, read.names, read.raw, top, apply)
     return found, bad
 
 
-def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Shares:
+class ReadInputs(NamedTuple):
+    """What files hold, as a model takes it.
+
+    Attributes:
+      names: of n examples.
+      raw: (n, ...), as evaluation has them; nothing where there are none.
+      bad: files that cannot be read.
+    """
+
+    names: list[str]
+    raw: np.ndarray
+    bad: list[UnreadableImage]
+
+
+def read_inputs(restored: Restored, files: Sequence[Path]) -> ReadInputs:
+    """The images, series, sounds or videos of files, as a model takes them.
+
+    Args:
+      restored: the model.
+      files: as for `predict`; of series a single one.
+    """
+    kind, spec = restored.spec.input_kind, restored.spec
+    if kind == "series":
+        (file,) = files
+        try:
+            return ReadInputs(*rows_of(file, spec.image_shape, restored.recipe.data), [])
+        except UnreadableImage as error:
+            return ReadInputs([], _NOTHING, [error])
+    if kind == "sound":
+        return ReadInputs(*sounds_of(files, spec))
+    if kind == "clip":
+        return ReadInputs(*videos_of(restored.recipe, files, spec))
+    view = view_of(restored)
+    own = restored.recipe.data.grey_range is None and view.dtype == "uint8"
+    read = in_threads(functools.partial(read_picture, view, own), [(file,) for file in files])
+    names, pixels, bad = list[str](), list[np.ndarray](), list[UnreadableImage]()
+    for file, each in zip(files, read, strict=True):
+        if isinstance(each, UnreadableImage):
+            bad.append(each)
+        else:
+            names.append(str(file))
+            pixels.append(each)
+    return ReadInputs(names, np.stack(pixels) if pixels else _NOTHING, bad)
+
+
+_NOTHING = np.zeros(0)
+
+
+def shares_told(restored: Restored, image: str, shares: np.ndarray, top: int) -> Shares:
+    """What part (k,) of an image each class has, with so many of the largest classes."""
     best = np.argsort(-shares, kind="stable")[:top]
     names = restored.spec.class_names
     return Shares(
@@ -175,46 +205,12 @@ def _shares(restored: Restored, image: str, shares: np.ndarray, top: int) -> Sha
     )
 
 
-def _predict_series(
-    restored: Restored, files: Sequence[Path], top: int
-) -> tuple[list[Told], list[UnreadableImage]]:
-    apply, data = Answers(restored), restored.recipe.data
-    found: list[Told] = []
-    bad: list[UnreadableImage] = []
-    for file in files:
-        try:
-            names, series = rows_of(file, restored.spec.image_shape, data)
-        except UnreadableImage as error:
-            bad.append(error)
-            continue
-        for start in range(0, len(names), _BATCH):
-            rows = apply(series[start : start + _BATCH])
-            pairs = zip(names[start : start + _BATCH], rows, strict=True)
-            found += [told(restored, name, row, top) for name, row in pairs]
-    return found, bad
-
-
-_Read = Callable[[Sequence[Path], DataSpec], tuple[list[str], np.ndarray, list[UnreadableImage]]]
-"""Names and inputs (n, ...) of some files for a model with such data, and those not readable."""
-
-
-def _predict_held(
-    restored: Restored, files: Sequence[Path], top: int, read: _Read
-) -> tuple[list[Told], list[UnreadableImage]]:
-    apply = Answers(restored)
-    found: list[Told] = []
-    bad: list[UnreadableImage] = []
-    for start in range(0, len(files), _BATCH):
-        names, inputs, unreadable = read(files[start : start + _BATCH], restored.spec)
-        bad += unreadable
-        if names:
-            pairs = zip(names, apply(inputs), strict=True)
-            found += [told(restored, name, row, top) for name, row in pairs]
-    return found, bad
-
-
 def told_of(
-    restored: Restored, names: Sequence[str], inputs: np.ndarray, top: int = 5
+    restored: Restored,
+    names: Sequence[str],
+    inputs: np.ndarray,
+    top: int = 5,
+    apply: Answers | None = None,
 ) -> list[Told]:
     """What a model makes of examples that are held in memory.
 
@@ -223,8 +219,9 @@ def told_of(
       names: of the examples.
       inputs: raw (n, ...), as in the data that it was trained on.
       top: how many classes are named for each, or all if there are fewer.
+      apply: the model's answers, by default compiled anew.
     """
-    apply, found = Answers(restored), list[Told]()
+    apply, found = apply or Answers(restored), list[Told]()
     for start in range(0, len(names), _BATCH):
         rows = apply(inputs[start : start + _BATCH])
         part = zip(names[start : start + _BATCH], rows, strict=True)
@@ -303,8 +300,14 @@ def told(restored: Restored, image: str, row: np.ndarray, top: int) -> Told:
     )
 
 
+_MOST_PROGRAMS = 16
+
+
 class Answers:
-    """What is told (n, k) of raw images (n, h, w, c) or series (n, t, c), compiled by shape."""
+    """What is told (n, k) of raw images (n, h, w, c) or series (n, t, c), compiled by shape.
+
+    Of shapes the last are kept: nearly all are of one, but series and sounds may have any length.
+    """
 
     def __init__(self, restored: Restored) -> None:
         task = make_task(restored.recipe, restored.spec)
@@ -322,7 +325,9 @@ class Answers:
     def __call__(self, images: np.ndarray) -> Any:
         """What is told (n, k) of raw images (n, h, w, c), or a tree of arrays (n, ...)."""
         given = self._restored.variables, images
-        if images.shape not in self._programs:  # nearly all are of one size
+        if images.shape not in self._programs:
             program = compiled(self._restored.mesh, jax.jit(self._told), *given)
+            while len(self._programs) >= _MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
             self._programs[images.shape] = program
         return jax.tree.map(np.asarray, self._programs[images.shape](*given))

@@ -39,11 +39,36 @@ class Placed(NamedTuple):
     bad: list[UnreadableImage]
 
 
-class _Picture(NamedTuple):
+class Picture(NamedTuple):
+    """A picture that objects are looked for in.
+
+    Attributes:
+      file: it was read from.
+      encoded: what that holds.
+      pixels: (h, w, 3) as the detector is given it.
+      size: height and width of the file, upright.
+    """
+
     file: Path
     encoded: bytes
     pixels: np.ndarray
     size: tuple[int, int]
+
+
+class Found(NamedTuple):
+    """What was found in a picture, the surest first.
+
+    Attributes:
+      picture: it.
+      boxes: (k, 4) top, left, bottom, right in pixels of the file.
+      scores: (k,).
+      classes: (k,) places among the names.
+    """
+
+    picture: Picture
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
 
 
 def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: int) -> Placed:
@@ -63,7 +88,7 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
       UserError: the folder cannot be written to.
     """
     apply, names = Answers(restored), restored.spec.class_names
-    least = float((restored.chosen or {}).get("score", SCORE))
+    least = least_score(restored)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -72,23 +97,20 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
         folder.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(files), _BATCH):
             batch = in_threads(
-                lambda file: _read(restored, file), [(each,) for each in files[start:][:_BATCH]]
+                lambda file: read_framed(restored, file),
+                [(each,) for each in files[start:][:_BATCH]],
             )
             bad += [each for each in batch if isinstance(each, UnreadableImage)]
-            read = [each for each in batch if isinstance(each, _Picture)]
+            read = [each for each in batch if isinstance(each, Picture)]
             if not read:
                 continue
-            for each, boxes, scores, classes in _told(restored, apply, read, full=start > 0):
-                images.append(_image(each, len(images) + 1))
-                annotations += _annotations(images[-1]["id"], boxes, scores, classes, annotations)
-                rows += _rows(each, boxes[:top], scores[:top], classes[:top], names)
-                sure = scores >= least
-                titles = [
-                    f"{names[label]} {score:.2f}"
-                    for label, score in zip(classes[sure], scores[sure], strict=True)
-                ]
-                picture = drawn(_whole(each), boxes[sure], classes[sure].tolist(), titles)
-                picture.save(folder / _name(each.file, images), quality=90)
+            for each in found_in(restored, apply, read, full=start > 0):
+                images.append(_image(each.picture, len(images) + 1))
+                annotations += _annotations(images[-1]["id"], each, annotations)
+                rows += rows_of(each, names, top)
+                with_boxes(each, names, least).save(
+                    folder / _name(each.picture.file, images), quality=90
+                )
         told = {
             "images": images,
             "annotations": annotations,
@@ -105,22 +127,35 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
     return Placed(rows, written, bad)
 
 
-def _read(restored: Restored, file: Path) -> _Picture | UnreadableImage:
+def least_score(restored: Restored) -> float:
+    """The score from which on boxes are drawn."""
+    return float((restored.chosen or {}).get("score", SCORE))
+
+
+def read_framed(restored: Restored, file: Path) -> Picture | UnreadableImage:
+    """A picture as a detector is given it."""
     height, width, channels = restored.spec.evaluated_shape
     try:
         encoded = content(file)
         fit = restored.recipe.data.fit
-        return _Picture(file, encoded, *framed(encoded, str(file), (height, width, channels), fit))
+        return Picture(file, encoded, *framed(encoded, str(file), (height, width, channels), fit))
     except UnreadableImage as error:
         return error
 
 
-def _told(
-    restored: Restored, apply: Answers, read: Sequence[_Picture], *, full: bool
-) -> list[tuple[_Picture, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each picture boxes (k, 4) in pixels of its file, scores (k,) and classes (k,)."""
+def found_in(
+    restored: Restored, apply: Answers, read: Sequence[Picture], *, full: bool = False
+) -> list[Found]:
+    """What a detector finds in pictures.
+
+    Args:
+      restored: the detector.
+      apply: its answers.
+      read: pictures.
+      full: fill up to a whole batch, so that it need not be compiled again.
+    """
     pixels = np.stack([each.pixels for each in read])
-    if full and len(read) < _BATCH:  # so that it need not be compiled again
+    if full and len(read) < _BATCH:
         pixels = np.concatenate([pixels, np.repeat(pixels[:1], _BATCH - len(read), axis=0)])
     told = apply(pixels)
     found = []
@@ -130,23 +165,46 @@ def _told(
         inner = held(size, pixels.shape[1], pixels.shape[2], restored.recipe.data.fit)
         boxes = told["boxes"][place][there] * np.tile(size / inner, 2)
         boxes = np.clip(boxes, 0, np.tile(size, 2))
-        found.append((each, boxes, told["scores"][place][there], told["classes"][place][there]))
+        scores, classes = told["scores"][place][there], told["classes"][place][there]
+        found.append(Found(each, boxes, scores, classes))
     return found
 
 
-def _image(each: _Picture, number: int) -> dict[str, Any]:
+def rows_of(found: Found, names: Sequence[str], top: int) -> list[dict[str, Any]]:
+    """The surest boxes of a picture as they are listed, in whole pixels; a row says it of none."""
+    rows: list[dict[str, Any]] = [
+        {
+            "image": str(found.picture.file),
+            "class": names[label],
+            "score": round(float(score), 4),
+            **dict(zip(_SIDES, (round(side) for side in _sides(box)), strict=True)),
+        }
+        for box, score, label in zip(
+            found.boxes[:top], found.scores[:top], found.classes[:top], strict=True
+        )
+    ]
+    return rows or [{"image": str(found.picture.file), "class": "nothing"}]
+
+
+def with_boxes(found: Found, names: Sequence[str], least: float) -> Image.Image:
+    """A picture at its own size with the boxes drawn that reach a score."""
+    sure = found.scores >= least
+    classes = found.classes[sure]
+    titles = [
+        f"{names[label]} {score:.2f}"
+        for label, score in zip(classes, found.scores[sure], strict=True)
+    ]
+    whole = Image.fromarray(decode(found.picture.encoded, channels=3))
+    return drawn(whole, found.boxes[sure], classes.tolist(), titles)
+
+
+def _image(each: Picture, number: int) -> dict[str, Any]:
     height, width = each.size
     name = str(each.file).encode(errors="backslashreplace").decode()
     return {"id": number, "file_name": name, "height": height, "width": width}
 
 
-def _annotations(
-    image: int,
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    classes: np.ndarray,
-    before: Sequence[Any],
-) -> list[dict[str, Any]]:
+def _annotations(image: int, found: Found, before: Sequence[Any]) -> list[dict[str, Any]]:
     return [
         {
             "id": len(before) + place,
@@ -157,23 +215,10 @@ def _annotations(
             "iscrowd": 0,
             "score": round(float(score), 5),
         }
-        for place, (box, score, label) in enumerate(zip(boxes, scores, classes, strict=True), 1)
+        for place, (box, score, label) in enumerate(
+            zip(found.boxes, found.scores, found.classes, strict=True), 1
+        )
     ]
-
-
-def _rows(
-    each: _Picture, boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, names: Sequence[str]
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [
-        {
-            "image": str(each.file),
-            "class": names[label],
-            "score": round(float(score), 4),
-            **dict(zip(_SIDES, (round(side) for side in _sides(box)), strict=True)),
-        }
-        for box, score, label in zip(boxes, scores, classes, strict=True)
-    ]
-    return rows or [{"image": str(each.file), "class": "nothing"}]
 
 
 _SIDES = ("left", "top", "width", "height")
@@ -182,10 +227,6 @@ _SIDES = ("left", "top", "width", "height")
 def _sides(box: np.ndarray) -> tuple[float, float, float, float]:
     top, left, bottom, right = map(float, box)
     return left, top, right - left, bottom - top
-
-
-def _whole(each: _Picture) -> Image.Image:
-    return Image.fromarray(decode(each.encoded, channels=3))
 
 
 def _name(file: Path, images: Sequence[dict[str, Any]]) -> str:

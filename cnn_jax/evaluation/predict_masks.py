@@ -26,8 +26,13 @@ FOLDER = Path("predictions")
 """Where masks are written if nothing else is said."""
 
 
+_MOST_PROGRAMS = 64
+
+
 class MasksTold:
     """The mask that a model tells of an image, at the size of the image, compiled by size.
+
+    Of sizes the last are kept.
 
     Args:
       restored: the model.
@@ -47,23 +52,26 @@ class MasksTold:
         self._restored, self._told = restored, told
         self._programs: dict[tuple[int, int], Any] = {}
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The places (h, w) of the classes of an image (h, w, c) among their names."""
+    def fitted(self, image: np.ndarray) -> np.ndarray:
+        """An image (h, w, c) in the shape of those that the model was evaluated on."""
         spec = self._restored.spec
         height, width, channels = spec.evaluated_shape
         low, high = spec.value_range
         colour = np.array(spec.mean) * (high - low) + low
         fill = (np.rint(colour) if image.dtype.kind == "u" else colour).astype(image.dtype)
         fitted = scaled_to_fit(in_channels(image, channels, "the image"), height, width)
+        return filled_up(fitted, height, width, fill)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The places (h, w) of the classes of an image (h, w, c) among their names."""
         shape = image.shape[:2]
-        given = (
-            self._restored.variables,
-            filled_up(fitted, height, width, fill)[None],
-            np.array([shape], np.int32),
-        )
+        given = self._restored.variables, self.fitted(image)[None], np.array([shape], np.int32)
         if shape not in self._programs:
             step = functools.partial(self._told, shape=shape)
-            self._programs[shape] = compiled(self._restored.mesh, jax.jit(step), *given)
+            program = compiled(self._restored.mesh, jax.jit(step), *given)
+            while len(self._programs) >= _MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+            self._programs[shape] = program
         return np.asarray(self._programs[shape](*given))[0]
 
 
@@ -91,7 +99,7 @@ def predict_masks(
     bad: list[UnreadableImage] = []
     for start in range(0, len(files), _AT_ONCE):
         part = files[start : start + _AT_ONCE]
-        read = in_threads(_read, [(restored, file) for file in part])
+        read = in_threads(read_whole, [(restored, file) for file in part])
         for file, image in zip(part, read, strict=True):
             if isinstance(image, UnreadableImage):
                 bad.append(image)
@@ -100,15 +108,21 @@ def predict_masks(
             _write(folder / f"{names[file]}.png", as_image(mask, spec))
             shown = over(in_colour(image, spec.value_range), mask, colours)
             _write(folder / f"{names[file]}_over.png", Image.fromarray(shown))
-            shares = np.bincount(mask.ravel(), minlength=len(spec.class_names)) / mask.size
-            found.append((str(file), shares))
+            found.append((str(file), shares_of(mask, len(spec.class_names))))
     return found, bad
 
 
 _AT_ONCE = 16
 
 
-def _read(restored: Restored, file: Path) -> np.ndarray | UnreadableImage:
+def shares_of(mask: np.ndarray, classes: int) -> np.ndarray:
+    """The part (k,) of the pixels of a mask (h, w) that each class has."""
+    shares: np.ndarray = np.bincount(mask.ravel(), minlength=classes) / mask.size
+    return shares
+
+
+def read_whole(restored: Restored, file: Path) -> np.ndarray | UnreadableImage:
+    """The pixels (h, w, c) of an image at its own size, as its mask is told of."""
     grey_range = restored.recipe.data.grey_range or restored.spec.grey_range or (0, 65535)
     try:
         return decode(

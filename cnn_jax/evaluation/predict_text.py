@@ -18,7 +18,7 @@ from cnn_jax import models
 from cnn_jax.data.text_files import read_text
 from cnn_jax.data.vocabulary import encoded, words_of
 from cnn_jax.errors import UserError
-from cnn_jax.evaluation.predict import Told, told_of
+from cnn_jax.evaluation.predict import Answers, Told, told_of
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
 from cnn_jax.training.evaluator import make_model
@@ -53,15 +53,18 @@ def texts_of(words: Sequence[Path], restored: Restored) -> list[str]:
     return found
 
 
-def predict_texts(restored: Restored, texts: Sequence[str], top: int = 5) -> list[Told]:
+def predict_texts(
+    restored: Restored, texts: Sequence[str], top: int = 5, apply: Answers | None = None
+) -> list[Told]:
     """Predicts the classes or tags of texts, or the numbers that belong to them.
 
     Args:
       restored: the model.
       texts: each is cut where it is longer than those that the model was trained on.
       top: how many classes are named for each, or all if there are fewer.
+      apply: the model's answers, by default compiled anew.
     """
-    return told_of(restored, texts, tokens_of(restored, texts), top)
+    return told_of(restored, texts, tokens_of(restored, texts), top, apply)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,14 @@ class Window:
     share: float
 
 
+def told_by_layers(restored: Restored) -> Any:
+    """(variables, words (n, t)) -> what each layer of a model of texts gives, compiled."""
+    model = make_model(restored.recipe, make_task(restored.recipe, restored.spec))
+    return jax.jit(lambda variables, x: models.activations(model, variables, x))
+
+
 def deciding_windows(
-    restored: Restored, texts: Sequence[str], count: int = 3
+    restored: Restored, texts: Sequence[str], count: int = 3, activations: Any = None
 ) -> list[list[Window]]:
     """The windows of each text that speak most for the class that is told of it.
 
@@ -90,10 +99,9 @@ def deciding_windows(
         of others there are no windows.
       texts: n of them.
       count: how many windows at most, the strongest first.
+      activations: as of `told_by_layers`, by default compiled anew.
     """
-    task = make_task(restored.recipe, restored.spec)
-    model = make_model(restored.recipe, task)
-    activations = jax.jit(lambda variables, x: models.activations(model, variables, x))
+    activations = activations or told_by_layers(restored)
     windows: list[list[Window]] = []
     for start in range(0, len(texts), _BATCH):
         part = texts[start : start + _BATCH]

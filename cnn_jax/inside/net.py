@@ -61,8 +61,9 @@ class Net:
     class_names: tuple[str, ...] = ()
 
     def layers(self, inputs: Any) -> list[Layer]:
-        """See `cnn_jax.inside.points.layers`."""
-        return layers(self.module, self.variables, inputs)
+        """See `cnn_jax.inside.points.layers`; of inputs of the same shapes they are known."""
+        leaves, tree = jax.tree.flatten(inputs)
+        return list(_layers(self, tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves)))
 
     def place(self, name: str | int) -> int:
         """The place of a class, by its name or as it is.
@@ -80,6 +81,12 @@ class Net:
                 f"{len(self.class_names) - 1}"
             )
         return int(name)
+
+
+@functools.lru_cache(maxsize=32)
+def _layers(net: Net, tree: Any, kinds: tuple[Any, ...]) -> tuple[Layer, ...]:
+    shapes = [jax.ShapeDtypeStruct(*each) for each in kinds]
+    return tuple(layers(net.module, net.variables, jax.tree.unflatten(tree, shapes)))
 
 
 @functools.lru_cache(maxsize=4)
