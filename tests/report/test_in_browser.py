@@ -102,14 +102,14 @@ def test_a_click_sorts_by_a_column_and_another_turns_it_round(text, tmp_path):
       const table = document.querySelector("table.sortable");
       const heads = [...table.tHead.rows[0].cells];
       const place = heads.findIndex((head) => head.textContent.trim() === "recall");
-      const column = () => [...table.tBodies[0].rows].map((row) => parseFloat(row.cells[place].textContent));
+      const column = (at) => [...table.tBodies[0].rows].map((row) => row.cells[at].textContent);
       const seen = [];
       for (let turn = 0; turn < 2; turn++) {
         heads[place].querySelector("button").click();
-        seen.push([heads[place].getAttribute("aria-sort"), column()]);
+        seen.push([heads[place].getAttribute("aria-sort"), column(place).map(parseFloat)]);
       }
       heads[0].querySelector("button").click();
-      seen.push([heads[place].getAttribute("aria-sort"), [...table.tBodies[0].rows].map((row) => row.cells[0].textContent)]);
+      seen.push([heads[place].getAttribute("aria-sort"), column(0)]);
       return seen;
     """
     (down, falling), (up, rising), (left, names) = asked(text, tmp_path, script)["found"]
@@ -122,11 +122,12 @@ def test_mistakes_are_filtered_by_both_classes(text, tmp_path):
     script = """
       const form = document.querySelector("form.filter");
       const cells = [...document.querySelectorAll("#gallery figure")];
-      const shown = () => cells.filter((cell) => cell.checkVisibility()).map((cell) => [cell.dataset.true, cell.dataset.told]);
+      const pair = (cell) => [cell.dataset.true, cell.dataset.told];
+      const shown = () => cells.filter((cell) => cell.checkVisibility()).map(pair);
       const button = document.querySelector("table.matrix button");
       const seen = [shown()];
       button.click();
-      seen.push(shown(), form.querySelector("output").textContent, [button.dataset.true, button.dataset.told]);
+      seen.push(shown(), form.querySelector("output").textContent, pair(button));
       seen.push(document.activeElement.id);
       form.elements.told.value = "";
       form.dispatchEvent(new Event("change"));

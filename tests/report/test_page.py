@@ -159,7 +159,7 @@ def test_mistakes_are_those_of_the_predictions(found, read, run):
 
 def test_of_many_mistakes_each_pair_comes_first(run, found):
     told = find_predictions(run, "test").predictions
-    few = gallery(run, found.examined.restored, told, 3)
+    few = gallery(run, found.examined, told, 3)
     every = {(each.true, each.told) for each in found.mistakes.cells}
     shown = [(each.true, each.told) for each in few.cells]
     assert len(set(shown)) == min(3, len(every)) and "; shown are 3" in few.says

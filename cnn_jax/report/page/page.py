@@ -218,5 +218,5 @@ def _notes(run: Described) -> list[str]:
     spec = run.facts.spec
     notes = [] if spec is None else list(spec.notes)
     if run.examined is not None:
-        notes += run.examined.notes
+        notes += run.examined.judged.notes
     return notes
