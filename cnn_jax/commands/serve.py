@@ -93,8 +93,7 @@ class Serve(FromCheckpoint):
             else:
                 asked = Asked(data_dir=self.data_dir, code=self.code)
                 return page_of(self.run, extra_section=section, asked=asked)
-        recipe = found.trained.recipe
-        return alone(f"{recipe.name}: {recipe.model.name}", section)
+        return alone(found.trained.recipe.name, section)
 
 
 def _nothing_told(name: str, content: bytes) -> NoReturn:

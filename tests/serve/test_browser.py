@@ -9,6 +9,7 @@ from asked import serving
 from sound_sets import whistle, write
 from test_told import encoded
 
+from cnn_jax.report.page.page import page_of
 from cnn_jax.serve.limits import MOST_BYTES
 from cnn_jax.serve.section import alone, try_section
 from cnn_jax.serve.server import Served
@@ -39,12 +40,16 @@ def browser():
         opened.close()
 
 
+def alone_of(section):
+    return alone("A <model>", section)
+
+
 class Looked:
     """A page of a model, and what the browser said of it."""
 
-    def __init__(self, browser, restored, width=1280, scheme="light"):
+    def __init__(self, browser, restored, width=1280, scheme="light", page_of=alone_of):
         self.teller = Teller(restored, 5)
-        page = alone("A <model>", try_section(self.teller))
+        page = page_of(try_section(self.teller))
         tell = lambda name, content: self.teller(name, content).to_json()  # noqa: E731
         self._serving = serving(Served(page, tell, MOST_BYTES[self.teller.kind]))
         self.errors = []
@@ -70,9 +75,10 @@ class Looked:
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert self.page.evaluate(wide) <= 0
         assert not self.errors
-        loaded = "[...document.images].map((each) => each.naturalWidth > 0 && each.alt.length > 0)"
-        self.page.wait_for_function("() => [...document.images].every((each) => each.complete)")
-        assert all(self.page.evaluate(loaded))
+        images = self.page.locator("#try img").all()
+        for each in images:
+            each.evaluate("(image) => image.decode()")  # which fails of what is no picture
+            assert each.get_attribute("alt")
         return self.page.inner_text("#try-answer")
 
 
@@ -87,6 +93,21 @@ def test_a_picture_is_dropped(browser, restored, digit, tmp_path, width, scheme)
         assert looked.page.inner_text("#try-status") == f"Told: {row.name} {row.text}."
         assert looked.page.locator("#try-answer img").count() == 2
         assert looked.page.inner_text("h1") == "A <model>"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_picture_is_dropped_on_the_report(browser, run, restored, digit, tmp_path, width, scheme):
+    pytest.importorskip("vl_convert", reason="the libraries of reports are not installed")
+
+    def report(section):
+        return page_of(run, extra_section=section)
+
+    with Looked(browser, restored, width, scheme, report) as looked:
+        looked.drop(digit.name, digit.read_bytes())
+        assert digit.name in looked.answer(tmp_path)
+        looked.page.wait_for_selector("#curves svg")  # its own scripts run as well
+        assert looked.page.locator("#results").count() == 1
 
 
 def test_a_picture_is_chosen_by_keyboard(browser, restored, digit, tmp_path):

@@ -1,6 +1,7 @@
 """The command: from a run folder to a page in a process of its own, and to its end."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -9,11 +10,17 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from test_told import encoded
 
 from cnn_jax.__main__ import main, read_command
-from cnn_jax.commands.serve import PORT
+from cnn_jax.commands.serve import PORT, Serve
+from cnn_jax.data.fields import Field
+from cnn_jax.errors import UserError
+from cnn_jax.restored import restore
 
 
 @contextlib.contextmanager
@@ -89,6 +96,32 @@ def test_what_is_no_run_is_refused(capsys, tmp_path):
             main(["serve", *words, *([] if "--port" in words else ["--port", "0"])])
         assert stopped.value.code == 2
         assert says in capsys.readouterr().err
+
+
+def test_without_the_libraries_of_reports_there_is_the_place_alone(run, monkeypatch, capsys):
+    def lacking():
+        raise UserError("Jinja is not installed")
+
+    monkeypatch.setattr("cnn_jax.report.page.libraries.check_libraries", lacking)
+    served = Serve(run)._served()
+    assert "<h1>tiny</h1>" in served.page and "Try a picture" in served.page
+    assert 'id="results"' not in served.page
+    assert "without a report, of which nothing is shown: Jinja is" in capsys.readouterr().out
+    assert served.tell("a.png", encoded(np.zeros((8, 8), np.uint8)))["tables"]
+
+
+def test_videos_are_not_tried_and_that_is_said(run, monkeypatch):
+    spec = dataclasses.replace(
+        restore(run).spec, inputs={"clip": Field("clip", (4, 8, 8, 1), "u1")}
+    )
+    found = SimpleNamespace(trained=SimpleNamespace(spec=spec, recipe=None), folder=None)
+    monkeypatch.setattr(Serve, "opened", lambda self: found)
+    monkeypatch.setattr(Serve, "_page", lambda self, found, section: section)
+    served = Serve(run)._served()
+    assert "Videos are not tried in the browser" in served.page and "<input" not in served.page
+    assert served.most_bytes == 0
+    with pytest.raises(UserError, match="given videos"):
+        served.tell("a.mp4", b"")
 
 
 def test_the_browser_is_opened_only_where_it_is_asked_for():
