@@ -10,6 +10,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Split
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged import Judged
 from cnn_jax.evaluation.own_data import is_own, own_part
 from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.restored import Restored
@@ -22,6 +23,7 @@ def examples_of(
     predictions: Predictions,
     places: Sequence[int],
     data_dir: Path | None = None,
+    read: Judged | None = None,
 ) -> Split:
     """The raw examples that some of the predictions of a run are of, in this order.
 
@@ -33,6 +35,7 @@ def examples_of(
       predictions: of a part of its own data.
       places: among them.
       data_dir: where TFDS sets lie.
+      read: the part of the data that they are of, where it has been read already.
 
     Raises:
       UserError: the predictions are of other data, or the examples are no longer there.
@@ -44,7 +47,7 @@ def examples_of(
             "run folder and a part"
         )
     part: Any = about["split"]
-    judged = own_part(restored, part, data_dir, parts)
+    judged = own_part(restored, part, data_dir, parts) if read is None else read
     if judged.digests is None:
         if len(judged.examples) != len(predictions):
             raise UserError(

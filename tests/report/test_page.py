@@ -17,6 +17,7 @@ from cnn_jax.__main__ import main
 from cnn_jax.commands.report import check_output
 from cnn_jax.evaluation.found_predictions import find_predictions
 from cnn_jax.evaluation.measured import measure
+from cnn_jax.report.page.card import card
 from cnn_jax.report.page.charts import in_script
 from cnn_jax.report.page.described import Asked, described
 from cnn_jax.report.page.facts import RunFacts
@@ -158,7 +159,7 @@ def test_mistakes_are_those_of_the_predictions(found, read, run):
 
 def test_of_many_mistakes_each_pair_comes_first(run, found):
     told = find_predictions(run, "test").predictions
-    few = gallery(run, found.examined.restored, told, 3)
+    few = gallery(run, found.examined, told, 3)
     every = {(each.true, each.told) for each in found.mistakes.cells}
     shown = [(each.true, each.told) for each in few.cells]
     assert len(set(shown)) == min(3, len(every)) and "; shown are 3" in few.says
@@ -206,6 +207,19 @@ def test_a_run_that_goes_on_says_so(run, tmp_path):
     assert "has not finished: it has come to step 8" in page(found)
     assert found.left_out["mistakes"] == "the run has not finished"
     assert found.attention is not None
+
+
+@pytest.mark.parametrize("data", [True, False])
+def test_a_run_that_has_only_begun_has_a_page_as_well(run, tmp_path, data):
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    for name in ("recipe.json", "starts.jsonl", *["data.json"] * data):
+        shutil.copy(run / name, folder)
+    found = described(folder)
+    text = Read(page(found)).text
+    assert "no result yet" in text and "it has come to step 0" in text
+    assert {"curves", "examples"} <= set(found.left_out)
+    assert "No result yet" in card(found)
 
 
 def test_data_that_are_gone_leave_their_sections_out(run, hostile_recipe):

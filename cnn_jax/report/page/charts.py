@@ -52,7 +52,7 @@ class Chart:
 
 
 _LOOK = {
-    "font": "inherit",
+    "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {
         "domainColor": "currentColor", "domainOpacity": 0.4, "gridColor": "currentColor",

@@ -128,7 +128,7 @@ def described(run: Path, asked: Asked = DEFAULT) -> Described:
         trust = tuple(trust_charts(first.predictions))
     mistakes: Gallery | None = None
     if looked is not None and looked.predictions is not None and given is not None:
-        told_of, model = looked.predictions, given.restored
+        told_of, model = looked.predictions, given
         mistakes = had(
             "mistakes", lambda: gallery(run, model, told_of, asked.mistakes, asked.data_dir)
         )

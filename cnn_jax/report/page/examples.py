@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.data.dataset import Examples, Split
 from cnn_jax.errors import UserError
+from cnn_jax.evaluation.judged import Judged
 from cnn_jax.evaluation.own_data import own_part
 from cnn_jax.inside.examples import Looked, prepared
 from cnn_jax.report.page.thumbnails import Input, Picture, inputs_shown, picture_of
@@ -34,17 +35,15 @@ class Examined:
       restored: the model as it was read.
       trained: the same with its functions.
       part: of the data.
-      total: how many examples the part has.
-      shown: some of them, raw.
-      notes: what is said of the data as they are now.
+      judged: the part as it is now.
+      shown: some of its examples, raw.
     """
 
     restored: Restored
     trained: TrainedModel
     part: str
-    total: int
+    judged: Judged
     shown: Split
-    notes: tuple[str, ...]
 
     @functools.cached_property
     def looked(self) -> Looked:
@@ -102,8 +101,7 @@ def examined(
     judged = own_part(restored, part, data_dir, RunFolder(run).parts())
     places = spread_places(judged.examples, count)
     shown = judged.examples.decoded(places)
-    total = len(judged.examples)
-    return Examined(restored, TrainedModel(restored), part, total, shown, judged.notes)
+    return Examined(restored, TrainedModel(restored), part, judged, shown)
 
 
 def spread_places(examples: Examples, count: int) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.inside.mistakes import mistakes
 from cnn_jax.inside.predicted_examples import examples_of
+from cnn_jax.report.page.examples import Examined
 from cnn_jax.report.page.thumbnails import Input, inputs_shown
-from cnn_jax.restored import Restored
 from cnn_jax.tasks.predicted.classes import Classes
 from cnn_jax.tasks.predicted.tags import Tags
 
@@ -55,7 +55,7 @@ class Gallery(NamedTuple):
 
 def gallery(
     run: Path,
-    restored: Restored,
+    given: Examined,
     predictions: Predictions,
     count: int,
     data_dir: Path | None = None,
@@ -64,7 +64,7 @@ def gallery(
 
     Args:
       run: the run folder.
-      restored: its model.
+      given: its model, and a part of its data.
       predictions: of a part of its own data.
       count: how many are shown at most.
       data_dir: where TFDS sets lie.
@@ -96,10 +96,12 @@ def gallery(
     kept = order[:count]
     shown = []
     if kept:
-        split = examples_of(run, restored, predictions, kept, data_dir)
+        same = predictions.about["split"] == given.part
+        read = given.judged if same else None  # reading it again may take long
+        split = examples_of(run, given.restored, predictions, kept, data_dir, read)
         titles = [by_place[place] for place in kept]
         for place, each, title in zip(
-            kept, inputs_shown(restored, split.inputs, titles), titles, strict=True
+            kept, inputs_shown(given.restored, split.inputs, titles), titles, strict=True
         ):
             shown.append(Shown(each, title, true.get(place, ()), said.get(place, ())))
     return Gallery(

@@ -167,7 +167,7 @@ def _about_intervals(run: Described) -> str:
             "many examples would give of this one net. They do not say how another seed would do, "
             "and there is none where all examples are told alike."
         )
-    return f"Without intervals: {run.results[0].why}."
+    return f"Without intervals: {run.results[0].why}." if run.results else ""
 
 
 def _looked_note(run: Described) -> str:
@@ -218,5 +218,5 @@ def _notes(run: Described) -> list[str]:
     spec = run.facts.spec
     notes = [] if spec is None else list(spec.notes)
     if run.examined is not None:
-        notes += run.examined.notes
+        notes += run.examined.judged.notes
     return notes
