@@ -63,6 +63,17 @@ class ShowAttention(FromCheckpoint):
         check_least(examples=self.examples)
         found = self.opened()
         trained, kind = found.trained, found.trained.spec.input_kind
+        draw = {
+            "image": self._images,
+            "sound": self._sounds,
+            "series": self._series,
+            "tokens": self._texts,
+        }
+        if kind not in draw:
+            raise UserError(
+                f"attention is for images, sounds, series and texts, and {self.run} was trained on "
+                f"{kind}s"
+            )
         method = self.method or ("hires_cam" if kind == "tokens" else "grad_cam")
         methods: list[str] = [*METHODS, *_OF_PIXELS * (kind == "image")]
         if method != "all":
@@ -75,8 +86,7 @@ class ShowAttention(FromCheckpoint):
             raise UserError(f"--layer {self.layer} is for the cam methods, not {method}")
         net = net_of(trained)
         looked = found.looked(self.images, self.examples, self.data_dir)
-        draw = {"image": self._images, "sound": self._sounds, "series": self._series}
-        picture = draw.get(kind, self._texts)(trained, net, looked, methods)
+        picture = draw[kind](trained, net, looked, methods)
         save(picture, self.output)
         print(f"{self.output}: {looked.what}")
         print("orange speaks for what is named, blue against it")

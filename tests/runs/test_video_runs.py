@@ -188,3 +188,10 @@ def test_a_report_shows_frames(learnt, described):
     found = described(learnt[0] / "whole")
     assert found.samples[0].shown.picture.width > found.samples[0].shown.picture.height
     assert found.left_out["attention"] == "maps of videos are not made"
+
+
+def test_maps_of_videos_are_refused(learnt, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command(["show", "attention", str(learnt[0] / "whole")])
+    assert stopped.value.code != 0
+    assert "attention is for images, sounds, series and texts" in capsys.readouterr().err
