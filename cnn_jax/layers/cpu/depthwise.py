@@ -32,10 +32,12 @@ def depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.
     return sum_of_shifted(x, kernel, strides)
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def _forward(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> tuple[jax.Array, Any]:
     return depthwise(x, kernel, strides), (x, kernel)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _backward(
     strides: tuple[int, int], saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -67,6 +67,7 @@ def _value(
     return convolve(x, kernel, strides, pads, 1, (1, 1)), None
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _forward(
     x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads, alone: bool
 ) -> tuple[jax.Array, Any]:
@@ -77,6 +78,7 @@ def _forward(
     return y, (x, kernel, matrix)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _backward(
     strides: tuple[int, int], pads: Pads, alone: bool, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -87,6 +87,7 @@ def normalise_in_parts(
     return _forward(x, scale, bias, epsilon, activation)[0]
 
 
+@functools.partial(jax.jit, static_argnums=(3, 4))
 def _forward(
     x: jax.Array,
     scale: jax.Array,
@@ -106,6 +107,7 @@ def _forward(
     return (y if activation is None else activation(y), mean, variance), saved
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(
     epsilon: float, activation: Activation | None, saved: Any, gradients: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -142,10 +144,16 @@ def _sums(
     """
     size = sum(image.size * image.dtype.itemsize for image in images)
     totals = tuple(jnp.zeros(images[0][:, 0].shape) for _ in functions)
+
+    @jax.jit  # traced once for all rows
+    def added(totals: tuple[jax.Array, ...], rows: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        return tuple(
+            total + function(*rows) for total, function in zip(totals, functions, strict=True)
+        )
+
     for first, rows in in_parts(images[0].shape[1], size, _MOST_ROWS):
         # Held fast: else one sum would be done for all parts before the next.
         images, totals = lax.optimization_barrier((images, totals))
         for i in range(first, first + rows):
-            values = [function(*(image[:, i] for image in images)) for function in functions]
-            totals = tuple(map(jnp.add, totals, values))
+            totals = added(totals, tuple(image[:, i] for image in images))
     return tuple(jnp.sum(total, (0, 1)) for total in lax.optimization_barrier(totals))

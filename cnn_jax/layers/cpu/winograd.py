@@ -74,6 +74,7 @@ def winograd_convolve(
     return _forward(x, kernel, pads, value_in_tiles)[0]
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def _forward(
     x: jax.Array, kernel: jax.Array, pads: Pads, value_in_tiles: bool
 ) -> tuple[jax.Array, Any]:
@@ -86,6 +87,7 @@ def _forward(
     return from_tiles(products, len(x), height, width), (x, kernel, tiles)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(
     pads: Pads, value_in_tiles: bool, saved: Any, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
