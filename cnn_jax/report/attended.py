@@ -40,18 +40,10 @@ def attended_sounds(
       maps: as of `attended_images`; over curves the first.
     """
     if inputs.ndim == 2:
-        first = next(iter(maps.values()))
-        along = scaled(first.reshape(len(first), -1), inputs.shape[1:2])
-        return series_attention(np.asarray(inputs)[..., None], titles, along)
-    pictures = np.asarray(inputs[..., :1], np.float32)
-    low, high = (pictures.min((1, 2, 3), keepdims=True), pictures.max((1, 2, 3), keepdims=True))
-    shown = (pictures - low) / np.where(high > low, high - low, 1)
-    turned = {
-        name: scaled(each, pictures.shape[1:3]).transpose(0, 2, 1)[:, ::-1]
-        for name, each in maps.items()
-    }
-    upright = shown.transpose(0, 2, 1, 3)[:, ::-1]
-    return attention_sheet(upright, titles, turned, across=1, side=64)
+        shown, along = sound_curves(inputs, next(iter(maps.values())))
+        return series_attention(shown, titles, along)
+    pictures, turned = upright(inputs, maps)
+    return attention_sheet(pictures, titles, turned, across=1, side=64)
 
 
 def attended_series(
@@ -64,10 +56,46 @@ def attended_series(
       titles: of each.
       made: a map (n, t').
     """
-    series, there = (np.asarray(inputs[name]) for name in ("series", "there"))
-    along = scaled(made.reshape(len(made), -1), series.shape[1:2]) * there
-    shown = np.where(there[..., None] > 0, series, np.nan)
+    shown, along = series_curves(inputs, made)
     return series_attention(shown, titles, along)
+
+
+def upright(
+    inputs: Any, maps: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log-mel pictures and their maps with time to the right and high bands on top.
+
+    Args:
+      inputs: (n, t, bands, c) as the net takes them.
+      maps: (n, t', bands') each.
+
+    Returns:
+      (n, bands, t, 1) from 0 to 1, and (n, bands, t) by the names of the maps.
+    """
+    pictures = np.asarray(inputs[..., :1], np.float32)
+    low, high = (pictures.min((1, 2, 3), keepdims=True), pictures.max((1, 2, 3), keepdims=True))
+    shown = (pictures - low) / np.where(high > low, high - low, 1)
+    turned = {
+        name: scaled(each, pictures.shape[1:3]).transpose(0, 2, 1)[:, ::-1]
+        for name, each in maps.items()
+    }
+    return shown.transpose(0, 2, 1, 3)[:, ::-1], turned
+
+
+def sound_curves(inputs: Any, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sounds (n, t) as curves (n, t, 1), and their map (n, t') at every place, (n, t)."""
+    return np.asarray(inputs)[..., None], _along(made, inputs.shape[1])
+
+
+def series_curves(inputs: Mapping[str, Any], made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Series as curves (n, t, c), nan beyond their ends, and their map at every place, (n, t).
+
+    Args:
+      inputs: `series` (n, t, c) and `there` (n, t) as the net takes them.
+      made: a map (n, t').
+    """
+    series, there = (np.asarray(inputs[name]) for name in ("series", "there"))
+    return np.where(there[..., None] > 0, series, np.nan), _along(made, series.shape[1]) * there
 
 
 def attended_words(
@@ -83,6 +111,10 @@ def attended_words(
     Returns:
       The words of each, and (n, t) from -1 to 1.
     """
-    along = scaled(made.reshape(len(made), -1), tokens.shape[1:2])
+    along = _along(made, tokens.shape[1])
     known = ("", "<unknown>", *trained.spec.words)
     return [[known[word] for word in row if word] for row in tokens.tolist()], along
+
+
+def _along(made: np.ndarray, length: int) -> np.ndarray:
+    return scaled(made.reshape(len(made), -1), (length,))

@@ -11,10 +11,11 @@ from cnn_jax.errors import UserError
 from cnn_jax.inside.attention import attention, scaled
 from cnn_jax.inside.examples import Looked, as_seen
 from cnn_jax.inside.net import Net, net_of
+from cnn_jax.report.attended import attended_words, series_curves, sound_curves, upright
 from cnn_jax.report.attention_sheet import series_attention
 from cnn_jax.report.heat import in_bytes, over
 from cnn_jax.report.page.examples import Examined, true_words
-from cnn_jax.report.page.thumbnails import Picture, picture_of, words_of
+from cnn_jax.report.page.thumbnails import Picture, picture_of
 from cnn_jax.tasks import kind_of
 from cnn_jax.trained import TrainedModel
 
@@ -128,45 +129,28 @@ def _pair(picture: np.ndarray, level: np.ndarray, alt: str) -> Cell:
 
 def _sounds(given: Examined, inputs: Any, maps: np.ndarray, alts: list[str]) -> list[Cell]:
     if inputs.ndim == 2:
-        return _along(np.asarray(inputs)[..., None], maps, inputs.shape[1], alts)
-    pictures = np.asarray(inputs[..., :1], np.float32)
-    low, high = (pictures.min((1, 2, 3), keepdims=True), pictures.max((1, 2, 3), keepdims=True))
-    shown = (pictures - low) / np.where(high > low, high - low, 1)
-    # Time to the right and high bands on top.
-    turned = scaled(maps, pictures.shape[1:3]).transpose(0, 2, 1)[:, ::-1]
-    upright = shown.transpose(0, 2, 1, 3)[:, ::-1]
-    return [_pair(*each) for each in zip(upright, turned, alts, strict=True)]
+        return _curves(*sound_curves(inputs, maps), alts)
+    pictures, turned = upright(inputs, {"": maps})
+    return [_pair(*each) for each in zip(pictures, turned[""], alts, strict=True)]
 
 
 def _series(given: Examined, inputs: Any, maps: np.ndarray, alts: list[str]) -> list[Cell]:
-    series, there = (np.asarray(inputs[name]) for name in ("series", "there"))
-    shown = np.where(there[..., None] > 0, series, np.nan)
-    return _along(shown, maps, series.shape[1], alts, there)
+    return _curves(*series_curves(inputs, maps), alts)
 
 
-def _along(
-    series: np.ndarray,
-    maps: np.ndarray,
-    length: int,
-    alts: list[str],
-    there: np.ndarray | None = None,
-) -> list[Cell]:
-    levels = scaled(maps.reshape(len(maps), -1), (length,))
-    levels = levels if there is None else levels * there
+def _curves(shown: np.ndarray, along: np.ndarray, alts: list[str]) -> list[Cell]:
     cells: list[Cell] = []
     for place, alt in enumerate(alts):
         one = slice(place, place + 1)
-        drawn = np.asarray(series_attention(series[one], [""], levels[one]))
+        drawn = np.asarray(series_attention(shown[one], [""], along[one]))
         cells.append((None, picture_of(drawn, f"where the net looks, {alt}", 340), ()))
     return cells
 
 
 def _texts(given: Examined, inputs: Any, maps: np.ndarray, alts: list[str]) -> list[Cell]:
-    tokens = np.asarray(inputs)
-    levels = scaled(maps.reshape(len(maps), -1), tokens.shape[1:2])
+    texts, along = attended_words(given.trained, np.asarray(inputs), maps)
     cells: list[Cell] = []
-    for row, level in zip(tokens, levels, strict=True):
-        words = words_of(given.restored, row)
-        pairs = zip(words, level.tolist(), strict=False)
+    for words, levels in zip(texts, along, strict=True):
+        pairs = zip(words, levels.tolist(), strict=False)
         cells.append((None, None, tuple(Word(word, round(each, 2)) for word, each in pairs)))
     return cells
