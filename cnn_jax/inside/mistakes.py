@@ -95,7 +95,9 @@ def _of_classes(told: Classes, count: int) -> Mistakes:
 
 
 def _share(value: float) -> str:
-    return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{value:.0e}"
+    if value >= 0.01 or value == 0:
+        return f"{value:.0%}"
+    return f"{value:.2%}" if value >= 1e-4 else "<0.01%"
 
 
 def _of_tags(told: Tags, count: int) -> Mistakes:
