@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import os
 import random
 import re
@@ -106,13 +107,15 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(
     while kills < times:
         before = saved(path)
         process = runs.start(recipe, path)
-        # A quarter of them during the start, the others once the run has got further: a step
-        # takes milliseconds here, and a save tens of them.
-        if draw.random() < 0.25:
-            time.sleep(draw.uniform(0, 8))
+        # A quarter of them during the start, if that takes as long; the others once the run has
+        # got further: a step takes milliseconds here, and a save tens of them.
+        longest = draw.uniform(0, 8) if draw.random() < 0.25 else math.inf
+        began = time.monotonic()
+        while saved(path) == before and process.poll() is None:
+            if time.monotonic() - began > longest:
+                break
+            time.sleep(0.02)
         else:
-            while saved(path) == before and process.poll() is None:
-                time.sleep(0.02)
             time.sleep(draw.uniform(0, 0.15))
         if process.poll() is not None:
             break
