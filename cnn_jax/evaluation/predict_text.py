@@ -101,19 +101,46 @@ def deciding_windows(
       count: how many windows at most, the strongest first.
       activations: as of `told_by_layers`, by default compiled anew.
     """
+    assert restored.spec.vocabulary is not None
+    known, length = set(restored.spec.words), restored.spec.vocabulary.length
+    config = restored.recipe.data.text
+    written = [
+        [word if word in known else f"{word}?" for word in words_of(text, config)[:length]]
+        for text in texts
+    ]
+    return windows_of(restored, tokens_of(restored, texts), written, count, activations)
+
+
+def windows_of(
+    restored: Restored,
+    tokens: np.ndarray,
+    written: Sequence[Sequence[str]],
+    count: int = 3,
+    activations: Any = None,
+) -> list[list[Window]]:
+    """The same of texts as a model takes them.
+
+    Args:
+      restored: as of `deciding_windows`.
+      tokens: of the texts (n, t) int32.
+      written: the words of each text, as they are shown.
+      count: how many windows at most, the strongest first.
+      activations: as of `told_by_layers`, by default compiled anew.
+    """
     activations = activations or told_by_layers(restored)
     windows: list[list[Window]] = []
-    for start in range(0, len(texts), _BATCH):
-        part = texts[start : start + _BATCH]
-        found = jax.device_get(activations(restored.variables, tokens_of(restored, part)))
+    for start in range(0, len(tokens), _BATCH):
+        found = jax.device_get(activations(restored.variables, tokens[start : start + _BATCH]))
         windows += [
-            _windows(restored, text, {name: value[place] for name, value in found.items()}, count)
-            for place, text in enumerate(part)
+            _windows(restored, words, {name: value[place] for name, value in found.items()}, count)
+            for place, words in enumerate(written[start : start + _BATCH])
         ]
     return windows
 
 
-def _windows(restored: Restored, text: str, found: dict[str, Any], count: int) -> list[Window]:
+def _windows(
+    restored: Restored, written: Sequence[str], found: dict[str, Any], count: int
+) -> list[Window]:
     """The same of one text, from what the layers put out."""
     widths = [int(each[1]) for name in found if (each := _DECIDED.fullmatch(name))]
     if not widths:
@@ -129,10 +156,6 @@ def _windows(restored: Restored, text: str, found: dict[str, Any], count: int) -
     for width, each in zip(widths, shares, strict=True):
         for place, share in zip(found[f"decided{width}"], each, strict=True):
             adds[int(place), width] += float(share)
-    assert restored.spec.vocabulary is not None
-    known = set(restored.spec.words)
-    words = words_of(text, restored.recipe.data.text)[: restored.spec.vocabulary.length]
-    written = [word if word in known else f"{word}?" for word in words]
     spoken = [
         Window(" ".join(written[max(place, 0) : max(place + width, 0)]), share)
         for (place, width), share in sorted(adds.items(), key=lambda item: -item[1])

@@ -12,10 +12,11 @@ from cnn_jax import Checkpoints, Data, Model, Optimizer, Preprocess, UserError, 
 from cnn_jax.__main__ import main as command
 from cnn_jax.defaults.text_recipe import choose_for_texts, text_facts
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.predict_text import deciding_windows, predict_texts
+from cnn_jax.evaluation.predict_text import deciding_windows, predict_texts, tokens_of
 from cnn_jax.inside.attention import attention
 from cnn_jax.inside.examples import of_user
 from cnn_jax.inside.net import net_of
+from cnn_jax.report.page.thumbnails import decided
 from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.training.stop import Stopped, StopRequest
@@ -130,6 +131,10 @@ def test_texts_are_told_with_the_windows_that_decided(trained, tmp_path, capsys,
     assert good.probabilities[0] > 0.6 and sum(good.probabilities) == pytest.approx(1)
     first = deciding_windows(restored, ["the plot was awful of a unheard"])[0][0]
     assert "awful" in first.words and first.share > 0
+    # A report shows the same of the words that a model is given.
+    windows = deciding_windows(restored, ["the plot was awful"])[0]
+    in_report = decided(restored, tokens_of(restored, ["the plot was awful"]))
+    assert in_report == [tuple(each.words for each in windows)] and "awful" in in_report[0][0]
     model = load(folder)
     assert model.predict("Who is GREAT, unheard?").classes == good.classes
     assert model.answers(["the plot was awful"])[0, 0] == pytest.approx(bad.probabilities[0])

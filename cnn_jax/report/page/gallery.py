@@ -12,7 +12,7 @@ from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.inside.mistakes import mistakes
 from cnn_jax.inside.predicted_examples import examples_of
 from cnn_jax.report.page.examples import Examined
-from cnn_jax.report.page.thumbnails import Input, inputs_shown
+from cnn_jax.report.page.thumbnails import Input, decided, inputs_shown
 from cnn_jax.tasks.predicted.classes import Classes
 from cnn_jax.tasks.predicted.tags import Tags
 
@@ -27,12 +27,14 @@ class Shown(NamedTuple):
       title: what is told and what is true.
       true: the classes that are true, or the tags that were missed.
       told: the classes that are told, or the tags that are not there.
+      decided: the windows of a text that speak most for the class that is told.
     """
 
     shown: Input
     title: str
     true: tuple[str, ...]
     told: tuple[str, ...]
+    decided: tuple[str, ...] = ()
 
 
 class Gallery(NamedTuple):
@@ -100,10 +102,10 @@ def gallery(
         read = given.judged if same else None  # reading it again may take long
         split = examples_of(run, given.restored, predictions, kept, data_dir, read)
         titles = [by_place[place] for place in kept]
-        for place, each, title in zip(
-            kept, inputs_shown(given.restored, split.inputs, titles), titles, strict=True
-        ):
-            shown.append(Shown(each, title, true.get(place, ()), said.get(place, ())))
+        inputs = inputs_shown(given.restored, split.inputs, titles)
+        windows = decided(given.restored, split.inputs)
+        for place, each, title, own in zip(kept, inputs, titles, windows, strict=True):
+            shown.append(Shown(each, title, true.get(place, ()), said.get(place, ()), own))
     return Gallery(
         shown,
         _counted([each.true for each in shown], names) if heads[0] else {},

@@ -7,11 +7,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from PIL import Image
 
 from cnn_jax.data.video_files import lengths
 from cnn_jax.evaluation.mask_pictures import in_colour
+from cnn_jax.evaluation.predict_text import windows_of
 from cnn_jax.report.series_sheet import series_picture
 from cnn_jax.report.sound_sheet import sound_pictures
 from cnn_jax.restored import Restored
@@ -102,6 +104,20 @@ def words_of(restored: Restored, tokens: np.ndarray) -> list[str]:
     """The same one by one; what the model does not know is `<unknown>`."""
     known = ("", "<unknown>", *restored.spec.words)
     return [known[token] for token in tokens.tolist() if token]
+
+
+def decided(restored: Restored, inputs: Any) -> list[tuple[str, ...]]:
+    """The windows that speak most for the class that is told of each text; of other inputs none.
+
+    Args:
+      restored: the model.
+      inputs: raw (n, ...), as the data hold them.
+    """
+    if restored.spec.input_kind != "tokens":
+        return [()] * len(jax.tree.leaves(inputs)[0])
+    tokens = np.asarray(inputs)
+    windows = windows_of(restored, tokens, [words_of(restored, row) for row in tokens])
+    return [tuple(each.words for each in own) for own in windows]
 
 
 def _cut(text: str) -> str:
