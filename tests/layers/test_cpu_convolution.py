@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,6 +108,31 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, maps, options):
             found = value_and_gradients(layer, x, weights)
         for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4, err_msg=str(part))
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "blocks"),
+    [
+        (12, {"groups": 6, "padding": 1}, 2),
+        (24, {"groups": 6, "strides": 2, "kernel_size": (3, 2)}, 2),
+        (40, {"groups": 2, "dilation": 2, "padding": 2}, 2),
+        (24, {"groups": 24, "kernel_size": 1}, 0),
+    ],
+)
+def test_groups_are_convolved_some_at_a_time(features, options, blocks):
+    layer = Conv(features, **{"kernel_size": 3, **options})
+    random = np.random.default_rng(1)
+    x = random.standard_normal((2, 7, 8, 24), np.float32)
+    weights = random.standard_normal(10_000, np.float32)
+    wanted = value_and_gradients(layer, x, weights)
+    with layers_for("cpu"):
+        found = value_and_gradients(layer, x, weights)
+        program = str(jax.make_jaxpr(lambda x: layer.apply(drawn(layer, x), x))(x))
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    counts = re.findall(r"feature_group_count=(\d+)", program)
+    assert set(counts) <= {"1"} and (f"length={blocks}" in program) == (blocks > 0)
 
 
 def test_parts_have_every_row_once():

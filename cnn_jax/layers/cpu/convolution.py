@@ -7,6 +7,7 @@ code for. GPUs and TPUs have code of their own and are given plain convolutions.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -18,6 +19,7 @@ from cnn_jax.layers.cpu.choices import Shapes, met_by_pixels
 from cnn_jax.layers.cpu.depthwise import depthwise
 from cnn_jax.layers.cpu.dilated import by_lattices, by_phases
 from cnn_jax.layers.cpu.gradients import convolve_by_products
+from cnn_jax.layers.cpu.grouped import by_blocks
 from cnn_jax.layers.cpu.sums import padded
 from cnn_jax.layers.cpu.winograd import Pads, winograd_convolve
 from cnn_jax.layers.upsampling import side_by_side
@@ -61,25 +63,14 @@ def cpu_convolve(
       winograd: whether 3x3 convolutions of many maps may be those of `winograd`.
       alone: whether one device has the whole batch.
     """
-    height, width, inputs, features = kernel.shape
+
+    def ordinary(x: jax.Array, kernel: jax.Array, pads: Pads, groups: int = 1) -> jax.Array:
+        return _undilated(x, kernel, strides, pads, groups, winograd, alone)
+
     if dilation == (1, 1):
-        pads = _pads(x, kernel, strides, padding)
-        every_pixel = height >= strides[0] and width >= strides[1]
-        if every_pixel and groups == x.shape[-1] == features and inputs == 1:
-            return depthwise(padded(x, pads), kernel, strides)
-        if groups == 1:
-            (rows, down, rim), (columns, across, margin) = map(
-                met_by_pixels, x.shape[1:3], kernel.shape, strides, pads
-            )
-            kernel = kernel[rows.start : rows.stop, columns.start : columns.stop]
-            return _ungrouped(x, kernel, (down, across), (rim, margin), winograd, alone)
-    elif strides == (1, 1) and not isinstance(padding, str) and _whole(padding, dilation):
-
-        def inner(x: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
-            return cpu_convolve(
-                x, kernel, (1, 1), pads, groups, (1, 1), winograd=winograd, alone=alone
-            )
-
+        return ordinary(x, kernel, _pads(x, kernel, strides, padding), groups)
+    if strides == (1, 1) and not isinstance(padding, str) and _whole(padding, dilation):
+        inner = functools.partial(ordinary, groups=groups)
         return by_lattices(x, kernel, padding, dilation, inner)
     return convolve(x, kernel, strides, padding, groups, dilation)
 
@@ -103,6 +94,30 @@ def cpu_spread(
     if kernel.shape[0] == strides:
         return side_by_side(x, kernel)
     return by_phases(x, kernel, strides, inner)
+
+
+def _undilated(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int],
+    pads: Pads,
+    groups: int,
+    winograd: bool,
+    alone: bool,
+) -> jax.Array:
+    height, width, inputs, features = kernel.shape
+    every_pixel = height >= strides[0] and width >= strides[1]
+    if every_pixel and groups == x.shape[-1] == features and inputs == 1:
+        return depthwise(padded(x, pads), kernel, strides)
+
+    def ungrouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return _ungrouped(x, kernel, (down, across), (rim, margin), winograd, alone)
+
+    (rows, down, rim), (columns, across, margin) = map(
+        met_by_pixels, x.shape[1:3], kernel.shape, strides, pads
+    )
+    kernel = kernel[rows.start : rows.stop, columns.start : columns.stop]
+    return ungrouped(x, kernel) if groups == 1 else by_blocks(x, kernel, groups, ungrouped)
 
 
 def _ungrouped(
