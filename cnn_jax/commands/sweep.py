@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -28,8 +28,8 @@ class Sweep:
     """Train a recipe with many values of some fields, and choose among them by validation.
 
     Each trial is an ordinary run folder; the same command goes on with a sweep that was stopped.
-    Trials run one after the other, or side by side on the devices here. In turn those that differ
-    in the seed or the learning rate alone share a compilation.
+    Trials run one after the other, side by side on the devices here, or as jobs of a cluster. In
+    turn those that differ in the seed or the learning rate alone share a compilation.
     """
 
     recipe: tyro.conf.Positional[Path]
@@ -56,6 +56,14 @@ class Sweep:
     devices_per_trial: int | None = None
     """Run trials side by side, each in a process of its own that sees so many of the GPUs here, or
     of the CPU's devices, of which XLA_FLAGS=--xla_force_host_platform_device_count=N makes N."""
+    cluster: Literal["slurm", "local"] | None = None
+    """Hand in each trial as a job of its own, by submitit, and end; the same command then shows
+    what has become of them. `local` starts all at once on this machine, to try it out."""
+    cluster_options: Mapping[str, Any] = field(default_factory=dict)
+    """What a job asks for, in submitit's names, Slurm's own among them: `timeout_min=240
+    gpus_per_node=1 cpus_per_task=8 mem_gb=32 partition=NAME array_parallelism=8`."""
+    again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Hand in anew the trials whose jobs have ended without a result."""
     plot: Path | None = None
     """A PNG file with the metric over the values of each field."""
     workers: int | None = None
@@ -92,13 +100,16 @@ class Sweep:
             if suggestions is not None:
                 suggestions.tell(trial, outcome)
 
-        if self.devices_per_trial is not None:
+        if self.cluster is not None:
+            left = self._on_cluster(trials, top, record, console)
+        elif self.devices_per_trial is not None:
             left = self._side_by_side(trials, top, ended, console)
         else:
             left = self._in_turn(trials, ended, console)
         outcomes = list({**record.outcomes, **{each.folder: each for each in left}}.values())
-        show_sweep(top, metric, outcomes, plot=self.plot, as_json=self.json)
-        if left:
+        elsewhere = self.cluster is not None
+        show_sweep(top, metric, outcomes, plot=self.plot, as_json=self.json, goes_on=elsewhere)
+        if left and not elsewhere:
             failed = UserError(
                 f"{len(left)} of {len(outcomes)} trials have no result; the same command tries "
                 "them again"
@@ -154,6 +165,18 @@ class Sweep:
             )
             run(trials)
         return run.left
+
+    def _on_cluster(
+        self, trials: Iterable[Trial], top: Path, record: Record, console: Console
+    ) -> list[Outcome]:
+        """Hands trials in; returns those that have no outcome yet."""
+        from cnn_jax.runs.cluster import carry_out_on_cluster, executor
+
+        assert self.cluster is not None
+        hands_in = executor(self.cluster, self.cluster_options, top)
+        return carry_out_on_cluster(
+            list(trials), self._request, record, hands_in, again=self.again, console=console
+        )
 
     def _request(
         self, trial: Trial, *, workers: int | None = None, devices: int | None = None
@@ -219,3 +242,16 @@ class Sweep:
         ):
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value} must be at least 1")
+        if self.cluster is None and (self.cluster_options or self.again):
+            flag = "--cluster-options" if self.cluster_options else "--again"
+            raise UserError(f"{flag} is for jobs of a cluster: give --cluster as well")
+        if self.cluster is not None and self.devices_per_trial is not None:
+            raise UserError(
+                "--devices-per-trial is for the devices of this machine; a job of --cluster asks "
+                "for its own, as --cluster-options gpus_per_node=1"
+            )
+        if self.cluster is not None and self.optuna is not None:
+            raise UserError(
+                "--optuna suggests each trial from what others came to, so that jobs cannot be "
+                "handed in at once: give --random with --cluster, or leave --cluster out"
+            )

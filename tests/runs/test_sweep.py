@@ -162,6 +162,10 @@ def test_a_sweep_without_validation_is_refused(swept, tmp_path, capsys):
         ("--grid optimizer.name=sdg", "did you mean 'sgd'"),
         ("--set lr=1,2 --grid batch_size=16", "--set lr has several values"),
         ("--grid lr=0.1 --devices-per-trial 0", "--devices-per-trial 0 must be at least 1"),
+        ("--grid lr=0.1 --again", "--again is for jobs of a cluster: give --cluster as well"),
+        ("--grid lr=0.1 --cluster-options a=1", "--cluster-options is for jobs of a cluster"),
+        ("--grid lr=0.1 --cluster local --devices-per-trial 1", "for the devices of this machine"),
+        ("--space lr=0.1..1 --optuna 2 --cluster local", "give --random with --cluster"),
     ],
 )
 def test_what_cannot_be_tried_is_said_before_anything_is_trained(swept, capsys, words, message):
