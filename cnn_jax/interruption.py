@@ -26,6 +26,11 @@ def signals() -> tuple[signal.Signals, ...]:
     return always if ignored else (*always, signal.SIGHUP)
 
 
+def how_it_ended(status: int) -> str:
+    """The status of a process that has ended in words, as `subprocess` gives it."""
+    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+
+
 def tell(text: str) -> None:
     """Writes to stderr, whoever may have stopped to read it.
 

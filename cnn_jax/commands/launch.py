@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import tyro
 
+from cnn_jax.devices.shares import visible_gpus, with_cpu_devices
 from cnn_jax.errors import UserError
-from cnn_jax.interruption import signals
+from cnn_jax.interruption import how_it_ended, signals
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LaunchProcesses:
 
         for number in signals():
             signal.signal(number, forward)
-        gpus = _gpus()
+        gpus = visible_gpus()
         if gpus and len(gpus) < self.processes:
             raise UserError(
                 f"--processes {self.processes} is more than the {len(gpus)} GPUs here; each needs "
@@ -70,8 +70,7 @@ class LaunchProcesses:
     def _start(self, index: int, port: int, gpus: list[str]) -> subprocess.Popen[bytes]:
         environment = dict(os.environ)
         if self.devices is not None:
-            flag = f"--xla_force_host_platform_device_count={self.devices}"
-            environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flag}".strip()
+            environment = with_cpu_devices(environment, self.devices)
         if gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         words = [
@@ -96,7 +95,7 @@ def _wait(running: list[subprocess.Popen[bytes]], patience: float) -> int:
                 first, end = process.returncode, time.monotonic() + patience
                 if first != 75:
                     print(
-                        f"process {index} has ended with {_how(first)}; the others have "
+                        f"process {index} has ended with {how_it_ended(first)}; the others have "
                         f"{patience} s to end",
                         file=sys.stderr,
                     )
@@ -106,20 +105,6 @@ def _wait(running: list[subprocess.Popen[bytes]], patience: float) -> int:
         time.sleep(0.05)
     first = first or next((p.returncode for p in running if p.returncode), 0)
     return 128 - first if first < 0 else first
-
-
-def _gpus() -> list[str]:
-    """The GPUs of NVIDIA that a process started here would see, unless it is to use the CPU."""
-    if os.environ.get("JAX_PLATFORMS") == "cpu":
-        return []
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [gpu for gpu in visible.split(",") if gpu]
-    there = Path("/proc/driver/nvidia/gpus")
-    return [str(index) for index, _ in enumerate(there.iterdir())] if there.is_dir() else []
-
-
-def _how(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name
 
 
 def _free_port() -> int:

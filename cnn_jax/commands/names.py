@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "compare": Command("compare:Compare", "compare runs over seeds, and test their differences"),
     "report": Command("report:Report", "write a page of a run, or of several, as one HTML file"),
     "sweep": Command("sweep:Sweep", "try many recipes, and choose one by validation"),
+    "sweep-trial": Command("sweep_trial:SweepTrial", "carry out one trial, as a sweep starts it"),
     "export": Command("export:Export", "write a run's model to a file for other programs"),
     "models": Command("models:Models", "list the models, and what they cost"),
     "data": DATA,

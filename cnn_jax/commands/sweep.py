@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from cnn_jax.commands.output import metric_text, print_json, print_rows
-from cnn_jax.commands.recipe_file import read_recipe
-from cnn_jax.commands.swept_fields import full_name, with_fields
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Recipe
 
 if TYPE_CHECKING:
-    from cnn_jax.runs.search_space import Values
-    from cnn_jax.runs.sweep import Outcome, Trial
-    from cnn_jax.tasks import Metric
+    from rich.console import Console
 
-_LONGEST = 120
-"""Signs of the name of a trial's folder at most."""
+    from cnn_jax.recipe import Recipe
+    from cnn_jax.runs.optuna_search import Suggestions
+    from cnn_jax.runs.sweep import Trial
+    from cnn_jax.runs.sweep_record import Outcome, Record
+    from cnn_jax.runs.trial_folder import Request
+    from cnn_jax.tasks import Metric
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,8 @@ class Sweep:
     """Train a recipe with many values of some fields, and choose among them by validation.
 
     Each trial is an ordinary run folder; the same command goes on with a sweep that was stopped.
-    Trials that differ in the seed or the learning rate alone share a compilation.
+    Trials run one after the other, side by side on the devices here, or as jobs of a cluster. In
+    turn those that differ in the seed or the learning rate alone share a compilation.
     """
 
     recipe: tyro.conf.Positional[Path]
@@ -56,10 +53,22 @@ class Sweep:
     """Seed of what is drawn."""
     workdir: Path | None = None
     """The folder of the sweep, by default runs/NAME-sweep."""
+    devices_per_trial: int | None = None
+    """Run trials side by side, each in a process of its own that sees so many of the GPUs here, or
+    of the CPU's devices, of which XLA_FLAGS=--xla_force_host_platform_device_count=N makes N."""
+    cluster: Literal["slurm", "local"] | None = None
+    """Hand in each trial as a job of its own, by submitit, and end; the same command then shows
+    what has become of them. `local` starts all at once on this machine, to try it out."""
+    cluster_options: Mapping[str, Any] = field(default_factory=dict)
+    """What a job asks for, in submitit's names, Slurm's own among them: `timeout_min=240
+    gpus_per_node=1 cpus_per_task=8 mem_gb=32 partition=NAME array_parallelism=8`."""
+    again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Hand in anew the trials whose jobs have ended without a result."""
     plot: Path | None = None
     """A PNG file with the metric over the values of each field."""
     workers: int | None = None
-    """Processes that read a set that streams, by default as many as there are processors."""
+    """Processes that read a set that streams, by default as many as there are processors, which
+    trials that run side by side share."""
     data_dir: Path | None = None
     """Where data sets lie, by default as TFDS has it."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -73,39 +82,147 @@ class Sweep:
         """
         from rich.console import Console
 
-        from cnn_jax.runs.sweep import Experiments, Record, by_program, run_trial
+        from cnn_jax.commands.sweep_table import show_sweep
+        from cnn_jax.commands.swept_trials import base_recipe
+        from cnn_jax.runs.sweep_record import Record
         from cnn_jax.tasks import metric_that_counts
-        from cnn_jax.training.callbacks import Callback
-        from cnn_jax.training.stop import StopRequest
 
         self._check()
-        base = self._base()
+        base = base_recipe(self.recipe, self.set)
         top = self.workdir or Path("runs") / f"{base.name}-sweep"
         metric = metric_that_counts(base)
         record, console = Record(top, metric), Console(file=sys.stderr if self.json else None)
+        suggestions = self._suggestions(base, top, metric)
+        trials = self._trials(base, top, record, suggestions)
+
+        def ended(trial: Trial, outcome: Outcome) -> None:
+            record.add(outcome)
+            if suggestions is not None:
+                suggestions.tell(trial, outcome)
+
+        if self.cluster is not None:
+            left = self._on_cluster(trials, top, record, console)
+        elif self.devices_per_trial is not None:
+            left = self._side_by_side(trials, top, ended, console)
+        else:
+            left = self._in_turn(trials, ended, console)
+        outcomes = list({**record.outcomes, **{each.folder: each for each in left}}.values())
+        elsewhere = self.cluster is not None
+        show_sweep(top, metric, outcomes, plot=self.plot, as_json=self.json, goes_on=elsewhere)
+        if left and not elsewhere:
+            failed = UserError(
+                f"{len(left)} of {len(outcomes)} trials have no result; the same command tries "
+                "them again"
+            )
+            failed.exit_code = 1
+            raise failed
+
+    def _in_turn(
+        self, trials: Iterable[Trial], ended: Callable[[Trial, Outcome], None], console: Console
+    ) -> list[Outcome]:
+        """Runs trials in this process, on all devices; none is left."""
+        from cnn_jax.runs.optuna_search import told_of
+        from cnn_jax.runs.sweep import Experiments, run_trial
+        from cnn_jax.training.stop import StopRequest
+
         experiments = Experiments(self.data_dir, self.workers)
         with StopRequest() as stop:
+            how: dict[str, Any] = {"stop": stop, "console": console}
+            for trial in trials:
+                told = told_of(trial)
+                ended(trial, run_trial(trial, self.seeds, experiments, callbacks=told, **how))
+        return []
 
-            def run(trial: Trial, callbacks: Sequence[Callback] = ()) -> Outcome:
-                found = run_trial(
-                    trial, self.seeds, experiments, stop=stop, console=console, callbacks=callbacks
-                )
-                return record.add(found)
+    def _side_by_side(
+        self,
+        trials: Iterable[Trial],
+        top: Path,
+        ended: Callable[[Trial, Outcome], None],
+        console: Console,
+    ) -> list[Outcome]:
+        """Runs trials in processes of their own; returns those that left no outcome."""
+        from cnn_jax.data.pieces import default_workers
+        from cnn_jax.devices.shares import shares
+        from cnn_jax.runs.side_by_side import SideBySide
+        from cnn_jax.terminal import say
+        from cnn_jax.training.stop import StopRequest
 
-            if self.optuna is None:
-                trials = [self._trial(base, values, top) for values in self._values(base)]
-                for trial in by_program(trials):
-                    if self._given_up(record.outcomes.get(trial.folder.name)):
-                        continue
-                    run(trial)
-            else:
-                from cnn_jax.runs.optuna_search import search
+        assert self.devices_per_trial is not None
+        found, there = shares(self.devices_per_trial, "--devices-per-trial")
+        say(
+            console,
+            f"{len(found)} at once, each on {self.devices_per_trial} of the {there} devices here; "
+            f"what they print is in {top / 'trials' / 'NAME' / 'log.txt'}",
+        )
+        workers = max(1, default_workers() // len(found)) if self.workers is None else self.workers
+        with StopRequest() as stop:
+            run = SideBySide(
+                found,
+                lambda trial: self._request(trial, workers=workers, devices=self.devices_per_trial),
+                ended,
+                stop=stop,
+                console=console,
+            )
+            run(trials)
+        return run.left
 
-                search(
-                    self._space(base), self.optuna, self.draw, metric, top,
-                    lambda values, callbacks: run(self._trial(base, values, top), callbacks),
-                )  # fmt: skip
-        self._show(top, metric, list(record.outcomes.values()))
+    def _on_cluster(
+        self, trials: Iterable[Trial], top: Path, record: Record, console: Console
+    ) -> list[Outcome]:
+        """Hands trials in; returns those that have no outcome yet."""
+        from cnn_jax.runs.cluster import carry_out_on_cluster, executor
+
+        assert self.cluster is not None
+        hands_in = executor(self.cluster, self.cluster_options, top)
+        return carry_out_on_cluster(
+            list(trials), self._request, record, hands_in, again=self.again, console=console
+        )
+
+    def _request(
+        self, trial: Trial, *, workers: int | None = None, devices: int | None = None
+    ) -> Request:
+        """What the process of a trial is to do."""
+        from cnn_jax.runs.trial_folder import Request
+
+        trial.check(self.seeds)
+        return Request(
+            trial.recipe,
+            trial.values,
+            seeds=self.seeds,
+            data_dir=None if self.data_dir is None else str(self.data_dir),
+            workers=self.workers if workers is None else workers,
+            devices=devices,
+            number=trial.number,
+        )
+
+    def _suggestions(self, base: Recipe, top: Path, metric: Metric) -> Suggestions | None:
+        if self.optuna is None:
+            return None
+        from cnn_jax.commands.swept_trials import read_space
+        from cnn_jax.runs.optuna_search import Suggestions
+
+        return Suggestions(read_space(base, self.space), self.optuna, self.draw, metric, top)
+
+    def _trials(
+        self, base: Recipe, top: Path, record: Record, suggestions: Suggestions | None
+    ) -> Iterator[Trial]:
+        """The trials that are not known to have failed; those of Optuna when they are asked for."""
+        from cnn_jax.commands.swept_trials import make_trial, read_grid, read_space
+        from cnn_jax.runs.search_space import drawn
+        from cnn_jax.runs.sweep import by_program
+
+        if suggestions is not None:
+            for number, values in suggestions:
+                yield make_trial(base, values, top, number)
+            return
+        if self.random is None:
+            each = read_grid(base, self.grid)
+        else:
+            each = drawn(read_space(base, self.space), self.random, self.draw)
+        for trial in by_program([make_trial(base, values, top) for values in each]):
+            known = record.outcomes.get(trial.folder.name)
+            if known is None or known.state == "finished":
+                yield trial
 
     def _check(self) -> None:
         if self.random is not None and self.optuna is not None:
@@ -125,114 +242,16 @@ class Sweep:
         ):
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value} must be at least 1")
-
-    def _base(self) -> Recipe:
-        from cnn_jax.runs.search_space import parse_lists
-
-        recipe = read_recipe(self.recipe)
-        given = parse_lists("--set", self.set)
-        if several := [name for name, values in given.items() if len(values) > 1]:
-            raise UserError(f"--set {several[0]} has several values; those are for --grid")
-        values = {full_name("--set", name, recipe): each[0] for name, each in given.items()}
-        return with_fields(recipe, values) if values else recipe
-
-    def _space(self, base: Recipe) -> Mapping[str, Any]:
-        """What is drawn from, each end and each value tried on the recipe."""
-        from cnn_jax.runs.search_space import Range, parse_space
-
-        found = {
-            full_name("--space", name, base): each
-            for name, each in parse_space("--space", self.space).items()
-        }
-        for name, each in found.items():
-            ends = (each.at(0.0), each.at(1.0)) if isinstance(each, Range) else each
-            for value in ends:
-                with_fields(base, {name: value})
-        return found
-
-    def _values(self, base: Recipe) -> list[Values]:
-        from cnn_jax.runs.search_space import all_of, drawn, parse_lists
-
-        if self.random is not None:
-            return drawn(self._space(base), self.random, self.draw)
-        lists = parse_lists("--grid", self.grid)
-        return all_of({full_name("--grid", name, base): each for name, each in lists.items()})
-
-    def _trial(self, base: Recipe, values: Values, top: Path) -> Trial:
-        from cnn_jax.runs.sweep import Trial
-        from cnn_jax.tasks import resolved
-
-        recipe = resolved(with_fields(base, values))
-        return Trial(values, recipe, top / _folder(values))
-
-    def _given_up(self, known: Outcome | None) -> bool:
-        return known is not None and known.state != "finished"
-
-    def _show(self, top: Path, metric: Metric, outcomes: Sequence[Outcome]) -> None:
-        from cnn_jax.runs.sweep import ranked
-
-        order = ranked(outcomes, metric)
-        if self.plot is not None:
-            from cnn_jax.report.sweep_plot import draw_sweep
-
-            tried = [(each.values, each.mean) for each in order if each.mean is not None]
-            draw_sweep(tried, metric.name, self.plot)
-        best = order[0] if order and order[0].mean is not None else None
-        tests = [] if best is None else _tests(top / best.folder, metric.name)
-        if self.json:
-            trials = [each._asdict() for each in order]
-            chosen = None if best is None else {**best._asdict(), "test": tests}
-            print_json({"metric": metric.name, "trials": trials, "chosen": chosen})
-            return
-        fields = list(dict.fromkeys(name for each in order for name in each.values))
-        rows = [
-            {
-                **{_short(name, fields): each.values.get(name) for name in fields},
-                f"validation {metric.name}": _mean(each, metric),
-                "state": each.state,
-            }
-            for each in order
-        ]
-        print_rows(rows, list(rows[0]) if rows else [], as_json=False, empty="no trial was run")
-        if best is None:
-            raise UserError("no trial was finished, so that none is the best")
-        print(f"best on the validation part, of {len(order)} trials: {top / best.folder}")
-        if tests:
-            told = ", ".join(str(metric_text(metric.name, value)) for value in tests)
-            print(f"its test {metric.name}: {told}")
-        if best.n == 1 and len(order) > 1:
-            print("of one seed each: trials that are near to one another may change places")
-        if self.plot is not None:
-            print(f"plot: {self.plot}")
-
-
-def _tests(folder: Path, metric: str) -> list[float]:
-    """The metric on the test part of each run of a trial."""
-    from cnn_jax.commands.found_runs import find_runs
-    from cnn_jax.run_folder import RunFolder
-
-    summaries = [RunFolder(path).summary() for path in find_runs(folder)]
-    return [each["test"][metric] for each in summaries if each is not None and each["test"]]
-
-
-def _mean(each: Outcome, metric: Metric) -> str:
-    if each.mean is None:
-        return ""
-    more = "" if each.deviation is None else f" ± {metric.written(each.deviation)}"
-    return metric.written(each.mean) + more
-
-
-def _short(name: str, names: Sequence[str]) -> str:
-    last = name.rpartition(".")[2]
-    alone = sum(each.rpartition(".")[2] == last for each in names) == 1
-    return last if alone and last != "name" else name
-
-
-def _folder(values: Mapping[str, str]) -> str:
-    """The name of a trial's folder, which tells its values."""
-    told = ",".join(f"{_short(name, list(values))}={value}" for name, value in values.items())
-    name = re.sub(r"[^\w.,=+-]+", "_", told)
-    if len(name) <= _LONGEST and name == told:
-        return name
-    # Two values must not be one folder.
-    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+        if self.cluster is None and (self.cluster_options or self.again):
+            flag = "--cluster-options" if self.cluster_options else "--again"
+            raise UserError(f"{flag} is for jobs of a cluster: give --cluster as well")
+        if self.cluster is not None and self.devices_per_trial is not None:
+            raise UserError(
+                "--devices-per-trial is for the devices of this machine; a job of --cluster asks "
+                "for its own, as --cluster-options gpus_per_node=1"
+            )
+        if self.cluster is not None and self.optuna is not None:
+            raise UserError(
+                "--optuna suggests each trial from what others came to, so that jobs cannot be "
+                "handed in at once: give --random with --cluster, or leave --cluster out"
+            )

@@ -95,3 +95,10 @@ def _switched(words: Sequence[str], switches: set[str]) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def short_name(name: str, names: Sequence[str]) -> str:
+    """The last word of a field's path, where it says which of these fields is meant."""
+    last = name.rpartition(".")[2]
+    alone = sum(each.rpartition(".")[2] == last for each in names) == 1
+    return last if alone and last != "name" else name

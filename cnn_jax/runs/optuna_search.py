@@ -3,20 +3,99 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import UserError
 from cnn_jax.runs.search_space import Range, Space, Values
-from cnn_jax.runs.sweep import Outcome, Pruned
-from cnn_jax.tasks.contract import Metric
+from cnn_jax.runs.sweep import Pruned, Trial
+from cnn_jax.runs.sweep_record import Outcome
+from cnn_jax.tasks import Metric, metric_that_counts
 from cnn_jax.training.callbacks import Callback
+
+_NAME = "sweep"
+
+
+class Suggestions:
+    """Values to try until there are so many trials, those of earlier starts included.
+
+    What is known of them lies in the file `optuna.log` of the sweep, a journal of Optuna that
+    several processes may write. What is suggested while others run takes these for bad ones.
+
+    Args:
+      space: what is suggested from.
+      count: how many trials there are in the end.
+      seed: of what is suggested.
+      metric: of the validation part.
+      folder: of the sweep.
+
+    Attributes:
+      left: how many trials there still are.
+
+    Raises:
+      UserError: Optuna is not installed.
+    """
+
+    def __init__(self, space: Space, count: int, seed: int, metric: Metric, folder: Path) -> None:
+        optuna = _optuna()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._space, self._state = space, optuna.trial.TrialState
+        self._study = study = optuna.create_study(
+            storage=_journal(folder),
+            study_name=_NAME,
+            direction="maximize" if metric.higher else "minimize",
+            load_if_exists=True,
+        )
+        # What a start was stopped in is gone on with.
+        for left in study.get_trials(states=(self._state.RUNNING,)):
+            study.enqueue_trial(left.params)
+            study.tell(left.number, state=self._state.FAIL)
+        done = study.get_trials(states=(self._state.COMPLETE, self._state.PRUNED))
+        self.left = max(count - len(done), 0)
+        # The same draws would come again after a stop.
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed + len(study.trials), constant_liar=True
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, Values]]:
+        """The number of a trial and its values, suggested when they are asked for."""
+        for _ in range(self.left):
+            trial = self._study.ask()
+            values = {name: _suggested(trial, name, each) for name, each in self._space.items()}
+            yield trial.number, values
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Tells Optuna what came of a trial."""
+        if outcome.mean is not None:
+            self._study.tell(trial.number, outcome.mean)
+            return
+        pruned = outcome.state == "pruned"
+        self._study.tell(trial.number, state=self._state.PRUNED if pruned else self._state.FAIL)
+
+
+def told_of(trial: Trial) -> list[Callback]:
+    """What tells Optuna of each validation of a trial, and gives it up where Optuna says so.
+
+    Returns:
+      Nothing where Optuna has not suggested it.
+
+    Raises:
+      UserError: Optuna is not installed.
+    """
+    if trial.number is None:
+        return []
+    optuna = _optuna()
+    study = optuna.load_study(
+        storage=_journal(trial.folder.parent),
+        study_name=_NAME,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0),
+    )
+    known = optuna.trial.Trial(study, study.trials[trial.number]._trial_id)
+    return [_Reports(known, metric_that_counts(trial.recipe).name)]
 
 
 class _Reports(Callback):
-    """Tells Optuna of each validation, and gives up where it says so."""
-
     def __init__(self, trial: Any, metric: str) -> None:
         self._trial, self._metric = trial, metric
 
@@ -31,68 +110,23 @@ class _Reports(Callback):
             raise Pruned(f"{self._metric} at step {step} is worse than the median of trials")
 
 
-def search(
-    space: Space,
-    count: int,
-    seed: int,
-    metric: Metric,
-    folder: Path,
-    run: Callable[[Values, list[Callback]], Outcome],
-) -> list[Outcome]:
-    """Runs trials until there are so many, those that an earlier start has run included.
-
-    What is known of them lies in the file `optuna.log`, a journal of Optuna.
-
-    Args:
-      space: what is suggested from.
-      count: how many trials there are in the end.
-      seed: of what is suggested.
-      metric: of the validation part.
-      folder: of the sweep.
-      run: runs a trial with callbacks that may raise `Pruned`.
-
-    Returns:
-      What came of those that this start has run.
-
-    Raises:
-      UserError: Optuna is not installed.
-    """
+def _optuna() -> Any:
     try:
         optuna: Any = importlib.import_module("optuna")
-        backend: Any = importlib.import_module("optuna.storages.journal").JournalFileBackend
+        importlib.import_module("optuna.storages.journal")
     except ImportError:
         raise UserError(
             "--optuna needs Optuna 4, which is not installed: pip install 'cnn-jax[optuna]'; "
             "--random needs nothing"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend(str(folder / "optuna.log"))),
-        study_name="sweep",
-        direction="maximize" if metric.higher else "minimize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0),
-    )
-    state = optuna.trial.TrialState
-    # What a start was stopped in is gone on with.
-    for left in study.get_trials(states=(state.RUNNING,)):
-        study.enqueue_trial(left.params)
-        study.tell(left.number, state=state.FAIL)
-    # The same draws would come again after a stop.
-    done = study.get_trials(states=(state.COMPLETE, state.PRUNED))
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
-    found = []
-    for _ in range(count - len(done)):
-        trial = study.ask()
-        values = {name: _suggested(trial, name, each) for name, each in space.items()}
-        outcome = run(values, [_Reports(trial, metric.name)])
-        if outcome.mean is not None:
-            study.tell(trial, outcome.mean)
-        else:
-            study.tell(trial, state=state.PRUNED if outcome.state == "pruned" else state.FAIL)
-        found.append(outcome)
-    return found
+    return optuna
+
+
+def _journal(folder: Path) -> Any:
+    storages: Any = importlib.import_module("optuna.storages")
+    file = str(folder / "optuna.log")
+    return storages.JournalStorage(storages.journal.JournalFileBackend(file))
 
 
 def _suggested(trial: Any, name: str, each: tuple[str, ...] | Range) -> str:

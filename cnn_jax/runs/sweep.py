@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,14 +15,14 @@ from cnn_jax.data import Dataset
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.significance import spread
-from cnn_jax.json_values import read_json, to_json, write_json
+from cnn_jax.json_values import to_json
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
 from cnn_jax.runs.run import train
 from cnn_jax.runs.start import Summary
+from cnn_jax.runs.sweep_record import Outcome
 from cnn_jax.tasks import metric_that_counts, resolved, target_kind
-from cnn_jax.tasks.contract import Metric
 from cnn_jax.terminal import say
 from cnn_jax.training.callbacks import Callback, CallbackFailed
 from cnn_jax.training.progress import NonFinite
@@ -40,11 +39,18 @@ class Trial(NamedTuple):
       values: of the fields that differ, as they were given.
       recipe: with these values.
       folder: where its runs lie.
+      number: among the trials of Optuna, if that has suggested it.
     """
 
     values: Mapping[str, str]
     recipe: Recipe
     folder: Path
+    number: int | None = None
+
+    @property
+    def words(self) -> str:
+        """Its values, as they were given."""
+        return " ".join(f"{name}={value}" for name, value in self.values.items())
 
     def runs(self, seeds: int) -> list[tuple[Recipe, Path]]:
         """The recipe and the run folder of each seed."""
@@ -56,25 +62,24 @@ class Trial(NamedTuple):
             for seed in every
         ]
 
+    def check(self, seeds: int) -> None:
+        """Checks, without writing anything, that its runs can be made or gone on with.
 
-class Outcome(NamedTuple):
-    """What came of a trial, as it is stored.
+        Raises:
+          UserError: another recipe's run lies there, or the folder cannot be written.
+        """
+        for recipe, path in self.runs(seeds):
+            RunFolder(path).check(recipe)
 
-    Attributes:
-      folder: the name of its folder.
-      values: of the fields that differ.
-      state: `finished`, `pruned`, or why it failed.
-      n: how many runs it has.
-      mean: over these, of the metric that counts on the validation part; None if not finished.
-      deviation: the sample's; None of a single run.
-    """
+    def begun(self, seeds: int) -> bool:
+        """Whether one of its runs has read its data."""
+        return any(RunFolder(path).begun for _, path in self.runs(seeds))
 
-    folder: str
-    values: Mapping[str, str]
-    state: str
-    n: int = 0
-    mean: float | None = None
-    deviation: float | None = None
+    def finished(self, seeds: int) -> Outcome | None:
+        """What came of it, where all its runs have finished."""
+        found = [RunFolder(path).finished(recipe) for recipe, path in self.runs(seeds)]
+        summaries = [each for each in found if each is not None]
+        return outcome(self, summaries) if len(summaries) == seeds else None
 
 
 class Pruned(Exception):
@@ -172,7 +177,6 @@ def run_trial(
       UserError: of a kind that all trials would meet; `Stopped` after a signal.
     """
     summaries: list[Summary] = []
-    words = " ".join(f"{name}={value}" for name, value in trial.values.items())
     for recipe, path in trial.runs(seeds):
         if stop():
             raise Stopped("stopped between two trials; the same command goes on from there")
@@ -180,7 +184,7 @@ def run_trial(
         if finished is not None:
             summaries.append(finished)
             continue
-        say(console, f"trial {words or trial.folder.name}, seed {recipe.seed}")
+        say(console, f"trial {trial.words or trial.folder.name}, seed {recipe.seed}")
         try:
             given = experiments.of(recipe)
             summaries.append(
@@ -212,46 +216,3 @@ def outcome(trial: Trial, summaries: Sequence[Summary]) -> Outcome:
     found = spread([float(each["best"][metric]) for each in summaries])
     deviation = None if found.n < 2 else found.deviation
     return Outcome(trial.folder.name, trial.values, "finished", found.n, found.mean, deviation)
-
-
-def ranked(outcomes: Iterable[Outcome], metric: Metric) -> list[Outcome]:
-    """Outcomes by their mean on the validation part, the best first, those without one last."""
-
-    def worth(each: Outcome) -> float:
-        return -math.inf if each.mean is None else metric.worth({metric.name: each.mean})
-
-    return sorted(outcomes, key=worth, reverse=True)
-
-
-class Record:
-    """What has come of the trials of a sweep so far, in its file `sweep.json`.
-
-    Args:
-      folder: of the sweep.
-      metric: that counts.
-
-    Raises:
-      UserError: the sweep in this folder chose by another metric, or the file is damaged.
-    """
-
-    def __init__(self, folder: Path, metric: Metric) -> None:
-        self._file, self._metric = folder / "sweep.json", metric
-        self.outcomes: dict[str, Outcome] = {}
-        if not self._file.exists():
-            return
-        stored = read_json(self._file)
-        if stored["metric"] != metric.name:
-            raise UserError(
-                f"the sweep in {folder} chooses by {stored['metric']}, and this one by "
-                f"{metric.name}; choose another --workdir"
-            )
-        for each in stored["trials"]:
-            self.outcomes[each["folder"]] = Outcome(**each)
-
-    def add(self, outcome: Outcome) -> Outcome:
-        """Stores what came of one more, or anew of one."""
-        self.outcomes[outcome.folder] = outcome
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        trials = [each._asdict() for each in self.outcomes.values()]
-        write_json(self._file, {"metric": self._metric.name, "trials": trials})
-        return outcome

@@ -1,11 +1,20 @@
 """One small run that the tests of this folder look at."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
 from cnn_jax import Callback, steps, train
+from cnn_jax.__main__ import main
+from cnn_jax.json_values import to_json, write_json
 from cnn_jax.runs.experiment import Experiment
+from cnn_jax.tasks import resolved
 from cnn_jax.training.stop import Stopped, StopRequest
+
+HERE = Path(__file__).parent
 
 
 class Heard(Callback):
@@ -94,3 +103,24 @@ def described():
             return found
 
     return describe
+
+
+@pytest.fixture
+def stand_in(tiny, tmp_path, capsys, monkeypatch):
+    """`stand_in({folder: what its trial does}, words)`: the status of a sweep `sw` whose trials
+    are stood in for (see `stand_in_trials`), and what it prints."""
+    write_json(tmp_path / "tiny.json", to_json(resolved(tiny)))
+    (tmp_path / "first").mkdir()
+    shutil.copy(HERE / "stand_in_trials.py", tmp_path / "first" / "sitecustomize.py")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'first'}:{HERE.parent.parent}")
+
+    def run(does, words):
+        monkeypatch.setenv("STAND_IN", json.dumps(does))
+        status = 0
+        try:
+            main(["sweep", str(tmp_path / "tiny.json"), "--workdir", str(tmp_path / "sw"), *words])
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, capsys.readouterr()
+
+    return run

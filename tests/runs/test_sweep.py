@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from cnn_jax.json_values import to_json, write_json
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs import sweep as sweeping
 from cnn_jax.runs.search_space import Range, all_of, drawn, parse_lists, parse_space
+from cnn_jax.runs.sweep_record import Outcome, ranked
+from cnn_jax.runs.trial_folder import Request, TrialFolder
 from cnn_jax.tasks import resolved
 from cnn_jax.training.compiled_steps import PartitionedStep
 
@@ -107,6 +110,31 @@ def test_the_rate_that_a_step_is_given_does_what_one_built_in_does(grid, tiny):
         assert plain["test"][name] == pytest.approx(folder.summary()["test"][name], rel=1e-3)
 
 
+def test_a_trial_in_a_process_of_its_own_does_what_one_in_turn_does(grid, capsys):
+    top, found = grid
+    name, now = "learning_rate=0.2", signal.getsignal(signal.SIGUSR2)
+    recipe = RunFolder(top / "sw" / name).recipe()
+    folder = TrialFolder(top / "alone" / "trials" / name)
+    values = {"optimizer.learning_rate": "0.2"}
+    folder.write(Request(recipe, values, devices=1))
+    try:
+        main(["sweep-trial", str(folder.path)])
+    finally:
+        signal.signal(signal.SIGUSR2, now)
+    assert folder.outcome()._asdict() == found["trials"][0]
+    told = [_numbers((top / each / name / "metrics.jsonl").read_text()) for each in ("sw", "alone")]
+    assert told[0] == told[1]
+    assert not folder.changes(Request(recipe, values, devices=1))
+    assert folder.changes(Request(recipe, values)) == ["devices: 1 stored, null now"]
+    folder.write(Request(recipe, values, devices=2))
+    assert folder.outcome() is None
+    with pytest.raises(SystemExit):
+        main(["sweep-trial", str(folder.path)])
+    said = capsys.readouterr().err
+    assert "--devices-per-trial 2: the process of a trial sees 1 (cpu)" in said
+    assert "not of this command" not in said
+
+
 def test_a_sweep_without_validation_is_refused(swept, tmp_path, capsys):
     words = ["sweep", str(swept / "tiny.json"), "--grid", "lr=0.1", "--set", "data.validation=0"]
     with pytest.raises(SystemExit):
@@ -133,6 +161,11 @@ def test_a_sweep_without_validation_is_refused(swept, tmp_path, capsys):
         ("--grid lr=0.1 --seeds 0", "--seeds 0 must be at least 1"),
         ("--grid optimizer.name=sdg", "did you mean 'sgd'"),
         ("--set lr=1,2 --grid batch_size=16", "--set lr has several values"),
+        ("--grid lr=0.1 --devices-per-trial 0", "--devices-per-trial 0 must be at least 1"),
+        ("--grid lr=0.1 --again", "--again is for jobs of a cluster: give --cluster as well"),
+        ("--grid lr=0.1 --cluster-options a=1", "--cluster-options is for jobs of a cluster"),
+        ("--grid lr=0.1 --cluster local --devices-per-trial 1", "for the devices of this machine"),
+        ("--space lr=0.1..1 --optuna 2 --cluster local", "give --random with --cluster"),
     ],
 )
 def test_what_cannot_be_tried_is_said_before_anything_is_trained(swept, capsys, words, message):
@@ -219,9 +252,9 @@ def test_several_seeds_are_chosen_by_their_mean(tiny, tmp_path):
     found = sweeping.outcome(trial, [{"best": {"accuracy": 0.5}}, {"best": {"accuracy": 0.7}}])
     assert (found.n, found.mean, found.deviation) == (2, 0.6, pytest.approx(math.sqrt(0.02)))
     metric = metric_that_counts(tiny)
-    bad = sweeping.Outcome("b", {}, "failed: loss")
+    bad = Outcome("b", {}, "failed: loss")
     good = found._replace(folder="g", mean=0.9)
-    assert [each.folder for each in sweeping.ranked([bad, found, good], metric)] == [
+    assert [each.folder for each in ranked([bad, found, good], metric)] == [
         "g",
         "lr=1",
         "b",
@@ -237,23 +270,28 @@ def test_without_optuna_it_is_said_what_to_install(swept, capsys, monkeypatch):
 
 def test_optuna_suggests_and_gives_up(tiny, tmp_path):
     pytest.importorskip("optuna")
-    from cnn_jax.runs.optuna_search import search
+    from cnn_jax.runs.optuna_search import Suggestions, told_of
     from cnn_jax.tasks import metric_that_counts
 
     space, values = parse_space("--space", ["x=0..1.5", "kind=a,b", "n=1..4"]), []
 
-    def trial(given, callbacks):
-        values.append(given)
-        x = float(given["x"])
+    def result(trial):
+        x = float(trial.values["x"])
         try:
             for step in (1, 2, 3):
-                callbacks[0].validation(step, {"accuracy": -((x - 0.5) ** 2) * step})
+                told_of(trial)[0].validation(step, {"accuracy": -((x - 0.5) ** 2) * step})
         except sweeping.Pruned:
-            return sweeping.Outcome(f"{x}", given, "pruned")
-        return sweeping.Outcome(f"{x}", given, "finished", 1, -((x - 0.5) ** 2))
+            return Outcome(f"{x}", trial.values, "pruned")
+        return Outcome(f"{x}", trial.values, "finished", 1, -((x - 0.5) ** 2))
 
     def go(count):
-        return search(space, count, 0, metric_that_counts(tiny), tmp_path / "sw", trial)
+        suggestions, found = Suggestions(space, count, 0, metric_that_counts(tiny), tmp_path), []
+        for number, given in suggestions:
+            values.append(given)
+            trial = sweeping.Trial(given, tiny, tmp_path / str(number), number)
+            found.append(result(trial))
+            suggestions.tell(trial, found[-1])
+        return found
 
     first = go(12)
     assert len(first) == 12 and {each.state for each in first} == {"finished", "pruned"}
