@@ -3,10 +3,10 @@
 FCN and ResNet of Wang, Yan, Oates 2016 (https://arxiv.org/abs/1611.06455), who train for 2,000 and
 1,500 epochs, and one network of InceptionTime (Ismail Fawaz et al. 2020,
 https://arxiv.org/abs/1909.04939), which averages five such nets after 1,500 epochs. Here all are
-3,000 steps, with the learning rate falling as a cosine. All training series are learnt from, and the
-last state is tested: nothing is chosen. `--model.name` is the net, fcn1d, resnet1d or
-inception_time; sets are `ucr:NAME`, or the archive's own files as `series:FOLDER`. Batches of FCN are
-the paper's: `--batch` is a tenth of the training series, 16 at most.
+3,000 steps, with the learning rate falling as a cosine. All training series are learnt from, and
+the last state is tested: nothing is chosen. `--model.name` is the net, fcn1d, resnet1d or
+inception_time; sets are `ucr:NAME`, or the archive's own files as `series:FOLDER`. Batches of FCN
+are the paper's: `--batch` is a tenth of the training series, 16 at most.
 
 Command: python experiments/ucr.py --seeds 5
 Hardware and time: two CPU cores (AMD EPYC, AVX-512), 22 s a seed, with other jobs beside it
