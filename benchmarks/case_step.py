@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 
 from benchmarks.speed.cases import CASES, LEARNING_RATE, MOMENTUM, draw_examples
+from benchmarks.speed.worker_flax import normalised
 from cnn_jax import models
 from cnn_jax.batch import Batch
 from cnn_jax.errors import unknown
@@ -26,7 +27,7 @@ class CaseStep(NamedTuple):
 
 
 def case_step(name: str, dtype: str = "float32") -> CaseStep:
-    """Initial values and a batch of normalised noise.
+    """Initial values and a batch of noise, normalised as a plain program does.
 
     Series are given whole, without the mask that a run has beside them.
 
@@ -46,8 +47,6 @@ def case_step(name: str, dtype: str = "float32") -> CaseStep:
     example = jax.ShapeDtypeStruct(case.shape, np.int32 if tokens else np.float32)
     state = jax.jit(lambda: init_state(0, model, optimizer, example))()
     examples, labels = (values[: case.batch] for values in draw_examples(case))
-    if case.kind == "image":
-        examples = examples / np.float32(127.5) - 1
     targets = np.eye(case.classes, dtype=np.float32)[labels]
-    batch = Batch(examples, targets, np.ones(case.batch, np.float32))
+    batch = Batch(np.asarray(normalised(examples)), targets, np.ones(case.batch, np.float32))
     return CaseStep(model, optimizer, state, batch)

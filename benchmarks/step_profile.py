@@ -73,7 +73,7 @@ def _task(batch: Batch) -> Task:
     """A classification of such images."""
     classes = batch.targets.shape[1]
     shape = batch.inputs.shape[1:]
-    ones = (1.0,) * shape[2]
+    ones = (1.0,) * shape[-1]
     names = tuple(map(str, range(classes)))
     return make_task(Recipe("profile"), DataSpec("noise", names, shape, ones, ones, {"train": 1}))
 

@@ -39,7 +39,7 @@ class Options:
     """What is measured."""
 
     nets: tuple[str, ...] = tuple(CASES)
-    """Of simple_cnn, resnet20, resnet18, airbench94, mobilenet_v2, resnet50, fcn1d and text_cnn."""
+    """Which of `benchmarks/speed/cases.py`; by default all there are."""
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     """What they compute in; PyTorch in bfloat16 by autocast."""
     implementations: tuple[str, ...] = IMPLEMENTATIONS
@@ -157,8 +157,10 @@ def run(options: Options) -> dict:
                     matmul=dtype not in products,
                 )
                 products.setdefault(dtype, product)
-                facts = {"batch": case.batch, "side": case.side, "multiply_adds": macs}
-                facts["kind"] = case.kind
+                facts = {
+                    **{name: getattr(case, name) for name in ("batch", "kind", "frames", "side")},
+                    "multiply_adds": macs,
+                }
                 rows.append({"net": net, "dtype": dtype, **facts, "implementations": found})
         finally:
             shutil.rmtree(folder)

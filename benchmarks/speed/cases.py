@@ -25,14 +25,19 @@ class Case:
 
     Attributes:
       model: its name in our registry.
-      side: height and width of the images in pixels; times of series, words of texts.
-      channels: of images and series.
+      side: height and width of images and frames in pixels; times of series, words of texts,
+        samples of sounds.
+      channels: of images, series and clips.
       classes: number of logits.
       batch: examples in a step.
       options: of our model, where they are not the default ones; the other implementations are
         written for these.
-      kind: of the inputs: image, series or tokens.
+      kind: of the inputs: image, series, tokens, sound or clip.
       words: of texts, how many there are in the vocabulary.
+      frames: of clips.
+      faint: pattern of the weights, by our paths, that are divided by five at first: the scales
+        that end residual branches, where rounding would otherwise grow from block to block until
+        losses after an update are not the same in any two programs.
     """
 
     model: str
@@ -43,12 +48,20 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "image"
     words: int = 0
+    frames: int = 0
+    faint: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of an example: (h, w, c), (t, c) or (t,)."""
-        shapes = {"series": (self.side, self.channels), "tokens": (self.side,)}
-        return shapes.get(self.kind, (self.side, self.side, self.channels))
+        """Of an example: (h, w, c), (t, c), (t,) or (frames, h, w, c)."""
+        image = (self.side, self.side, self.channels)
+        return {
+            "image": image,
+            "series": (self.side, self.channels),
+            "tokens": (self.side,),
+            "sound": (self.side,),
+            "clip": (self.frames, *image),
+        }[self.kind]
 
     @property
     def all_options(self) -> dict[str, Any]:
@@ -64,8 +77,16 @@ CASES: dict[str, Case] = {
     # Dropout is left out, since the frameworks draw different numbers.
     "mobilenet_v2": Case("mobilenet_v2", 224, 3, 1000, 16, {"dropout": 0.0}),
     "resnet50": Case("resnet50", 224, 3, 1000, 16),
+    "resnext50_32x4d": Case(
+        "resnext50_32x4d", 64, 3, 1000, 16, faint=r"params/.*/conv3/norm/scale"
+    ),
     "fcn1d": Case("fcn1d", 150, 1, 2, 16, kind="series"),
     "text_cnn": Case("text_cnn", 56, 0, 2, 50, {"dropout": 0.0}, kind="tokens", words=18_765),
+    # A second at 8 kHz.
+    "m5": Case("m5", 8000, 0, 35, 64, kind="sound"),
+    "r2plus1d_18": Case(
+        "r2plus1d_18", 56, 3, 400, 4, kind="clip", frames=8, faint=r"params/.*/conv2/norm/scale"
+    ),
 }
 """By the name that is asked for."""
 
@@ -75,7 +96,8 @@ class Inputs:
     """What every implementation of a net is given.
 
     Attributes:
-      examples: (BATCHES * b, ...): images uint8, series float32, or places of words int32.
+      examples: (BATCHES * b, ...): images and clips uint8, series float32, places of words int32,
+        sounds int16.
       labels: (BATCHES * b,) int32.
       weights: initial values, by the paths of our model or by PyTorch's names.
     """
@@ -110,6 +132,9 @@ def draw_examples(case: Case) -> tuple[np.ndarray, np.ndarray]:
         # Sentences end where they will, and are filled up with padding.
         ends = random.integers(5, case.side + 1, (count, 1))
         examples = np.where(np.arange(case.side) < ends, examples, 0).astype(np.int32)
+    elif case.kind == "sound":
+        # The least number would be the end of a sound.
+        examples = random.integers(1 - 2**15, 2**15, (count, *case.shape), np.int16)
     else:
         examples = random.integers(0, 256, (count, *case.shape), np.uint8)
     return examples, random.integers(0, case.classes, count, np.int32)

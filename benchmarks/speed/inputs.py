@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from benchmarks.speed.cases import Case, draw_examples
 from cnn_jax import models
@@ -36,13 +38,14 @@ def write(folder: Path, net: str, case: Case) -> int:
     # Called once: XLA's best code for random numbers takes long to make.
     init = jax.jit(module.init).lower(*arguments).compile({"xla_backend_optimization_level": 0})
     variables = init(*arguments)
-    by_path = {path: np.asarray(value) for path, value in paths(variables).items()}
+    by_path = {
+        path: np.asarray(value) / np.float32(5 if re.fullmatch(case.faint, path) else 1)
+        for path, value in paths(variables).items()
+    }
     np.savez(folder / f"{net}_paths.npz", **by_path)
-    if case.kind == "image":
-        naming = _SIMPLE_CNN if case.model == "simple_cnn" else namings(case.model)[0]
-        tensors = as_tensors(variables, naming)
-    else:
-        tensors = _along_one_axis(by_path)
+    known = [_SIMPLE_CNN] if case.model == "simple_cnn" else namings(case.model)
+    tree = traverse_util.unflatten_dict(by_path, sep="/")
+    tensors = as_tensors(tree, known[0]) if known else _along_one_axis(by_path)
     np.savez(folder / f"{net}_torch.npz", **tensors)
     return multiply_adds(module, case.shape, variables)
 
@@ -58,12 +61,12 @@ _LEAVES = {
 
 
 def _along_one_axis(by_path: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights of a net for series or texts, whose parts are called alike in PyTorch."""
+    """Weights of a net for series, texts or sounds, whose parts are called alike in PyTorch."""
     tensors = {}
     for path, value in by_path.items():
         _, module, *_, leaf = path.split("/")
         if leaf == "kernel":
-            # (w, 1, i, o) of series, (w, i, o) or (i, o) -> (o, i, w) or (o, i).
+            # (w, 1, i, o) of series and sounds, (w, i, o) or (i, o) -> (o, i, w) or (o, i).
             value = (value[:, 0] if value.ndim == 4 else value).T
         if leaf == "vectors":
             # Of padding, which PyTorch sets to zero when it draws them.

@@ -149,7 +149,7 @@ def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str,
         lines.append(
             _line(
                 row["net"],
-                f"{row['batch']}×{row['side']}" + "²" * (row.get("kind", "image") == "image"),
+                f"{row['batch']}×{_size(row)}",
                 row["dtype"],
                 *cells,
                 *(spread or "–" for spread in against),
@@ -159,6 +159,12 @@ def _speeds(title: str, mode: str, rows: list[dict[str, Any]], matmul: dict[str,
             )
         )
     return "\n".join(lines)
+
+
+def _size(row: dict[str, Any]) -> str:
+    """Of an example: a square's side, times, words or samples, frames and their side."""
+    side, kind = row["side"], row.get("kind", "image")
+    return {"image": f"{side}²", "clip": f"{row.get('frames')}×{side}²"}.get(kind, f"{side}")
 
 
 def _speed(row: dict[str, Any], mode: str, name: str) -> str:

@@ -33,7 +33,7 @@ class Implementation(Protocol):
         """Seconds of evaluating so many batches with the initial weights."""
 
     def evaluation_loss(self) -> float:
-        """The mean loss over all images, of the initial weights."""
+        """The mean loss over all examples, of the initial weights."""
 
 
 Make = Callable[[str, Any, str, Path], Implementation]

@@ -29,11 +29,19 @@ class TrainState(train_state.TrainState):
 
 
 def normalised(examples: jax.Array) -> jax.Array:
-    """Images uint8 or series -> float32 of about mean 0 and deviation 1; words as they are."""
+    """Examples as `Inputs` has them -> float32 of mean 0 and deviation 1; words as they are.
+
+    A sound is given its own mean and deviation, other inputs about these.
+    """
     if examples.dtype == jnp.int32:
         return examples
+    values = examples.astype(jnp.float32)
+    if examples.dtype == jnp.int16:
+        values = values / 2**15
+        apart = values - jnp.mean(values, axis=1, keepdims=True)
+        return apart / jnp.std(values, axis=1, keepdims=True)
     scale = 255 if examples.dtype == jnp.uint8 else 1
-    return (examples.astype(jnp.float32) / scale - MEAN) / STD
+    return (values / scale - MEAN) / STD
 
 
 def loss_and_accuracy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -94,7 +102,7 @@ class PlainFlax:
       net: its name.
       case: its inputs and batch.
       dtype: what it computes in.
-      inputs: images, labels, and weights by our paths, which are the net's own.
+      inputs: examples, labels, and weights by our paths, which are the net's own.
     """
 
     def __init__(self, net: str, case: Case, dtype: str, inputs: Inputs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,18 @@ from flax import traverse_util
 from benchmarks.loop_overhead import loop_seconds
 from benchmarks.speed.cases import BATCHES, LEARNING_RATE, MEAN, MOMENTUM, STD, Case, Inputs
 from benchmarks.speed.worker import serve
-from cnn_jax import Checkpoints, Model, Optimizer, Parallel, Preprocess, Recipe, Schedule, steps
+from cnn_jax import (
+    Checkpoints,
+    Model,
+    Optimizer,
+    Parallel,
+    Preprocess,
+    Recipe,
+    Schedule,
+    Sound,
+    Video,
+    steps,
+)
 from cnn_jax.data import Dataset, InMemory, Split
 from cnn_jax.data.fields import fields_of
 from cnn_jax.data.spec import DataSpec
@@ -27,19 +39,22 @@ LONGEST = 10_000
 
 def recipe_of(case: Case, dtype: str) -> Recipe:
     """Momentum and a constant rate, no augmentation, no validation on the way."""
-    preprocess = Preprocess()
-    if case.kind == "image":
-        preprocess = Preprocess(mean=(MEAN,) * case.channels, std=(STD,) * case.channels)
+    of_pixels = Preprocess(mean=(MEAN,) * case.channels, std=(STD,) * case.channels)
+    of_kind: dict[str, dict[str, Any]] = {
+        "image": {"preprocess": of_pixels},
+        "clip": {"preprocess": of_pixels, "video": Video(frames=case.frames)},
+        "sound": {"sound": Sound(picture="none")},
+    }
     return Recipe(
         name="speed",
         model=Model(case.model, dtype=dtype, options=case.options),
-        preprocess=preprocess,
         optimizer=Optimizer("sgd", learning_rate=LEARNING_RATE, options={"momentum": MOMENTUM}),
         schedule=Schedule("constant"),
         batch_size=case.batch,
         duration=steps(LONGEST),
         validate_every=steps(2 * LONGEST),
         checkpoints=Checkpoints(every=steps(2 * LONGEST)),
+        **of_kind.get(case.kind, {}),
     )
 
 

@@ -1,4 +1,4 @@
-"""A training program as PyTorch's examples have it: eager, images with channels last in memory."""
+"""A training program as PyTorch's examples have it: eager, channels of pixels last in memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ from benchmarks.speed.nets_torch import NETS
 from benchmarks.speed.worker import serve
 
 
+def normalised(examples: torch.Tensor) -> torch.Tensor:
+    """See `benchmarks.speed.worker_flax.normalised`."""
+    if examples.dtype == torch.int32:
+        return examples
+    values = examples.float()
+    if examples.dtype == torch.int16:
+        values = values / 2**15
+        std, mean = torch.std_mean(values, 1, correction=0, keepdim=True)
+        return (values - mean) / std
+    scale = 255 if examples.dtype == torch.uint8 else 1
+    return (values / scale - MEAN) / STD
+
+
 class Eager:
     """A net of `benchmarks.speed.nets_torch` on the CPU.
 
@@ -21,7 +34,7 @@ class Eager:
       net: its name.
       case: its inputs and batch.
       dtype: float32, or bfloat16 for autocast.
-      inputs: images, labels, and weights by PyTorch's names.
+      inputs: examples, labels, and weights by PyTorch's names.
     """
 
     def __init__(self, net: str, case: Case, dtype: str, inputs: Inputs) -> None:
@@ -39,11 +52,12 @@ class Eager:
         missing = {name for name in found.missing_keys if not name.endswith("num_batches_tracked")}
         if found.unexpected_keys or not missing <= fixed:
             raise ValueError(f"{found.unexpected_keys} and {missing - fixed} are without a match")
-        self._model.to(memory_format=torch.channels_last)
+        last = torch.channels_last_3d if case.kind == "clip" else torch.channels_last
+        self._model.to(memory_format=last)
         self._initial = {name: value.clone() for name, value in self._model.state_dict().items()}
         size = case.batch
         examples = torch.from_numpy(inputs.examples)
-        if case.kind != "tokens":  # channels come before places
+        if examples.ndim > 2:  # channels come before places; words and samples have none
             examples = examples.movedim(-1, 1)
         labels = torch.from_numpy(inputs.labels).long()
         self._batches = [
@@ -60,10 +74,7 @@ class Eager:
     def _loss_and_accuracy(
         self, examples: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        prepared = examples
-        if self._case.kind != "tokens":
-            scale = 255 if self._case.kind == "image" else 1
-            prepared = (examples.float() / scale - MEAN) / STD
+        prepared = normalised(examples)
         reduced = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
             logits = self._model(prepared)

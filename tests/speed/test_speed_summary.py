@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from benchmarks.speed.measure import Limits, rounds_for, steps_for
 from benchmarks.speed.summary import (
     Spread,
@@ -81,6 +83,22 @@ def test_tables_show_speeds_ratios_and_why_there_is_none():
     starts = "| net | float32 | 7.0 / 3.0 | – | 7.0 / 3.0 | 2.00 | – | 2.00 |"
     assert starts in shown.splitlines()
     assert "| float32 | JAX | 1.1 (1–1.2) | 2 |" in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        ({}, "4×8²"),  # as numbers were stored before there were other kinds
+        ({"kind": "image", "frames": 0}, "4×8²"),
+        ({"kind": "series", "frames": 0}, "4×8"),
+        ({"kind": "tokens", "frames": 0}, "4×8"),
+        ({"kind": "sound", "frames": 0}, "4×8"),
+        ({"kind": "clip", "frames": 3}, "4×3×8²"),
+    ],
+)
+def test_sizes_are_those_of_the_kind(facts, size):
+    shown = tables({"rows": [row(ours=OURS) | facts], "matmul": {}})
+    assert f"| net | {size} | float32 | 20 |" in shown
 
 
 def test_rounds_take_about_the_time_they_may():
