@@ -12,7 +12,6 @@ from cnn_jax.duration import epochs
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import (
     Data,
-    EarlyStopping,
     Model,
     Optimizer,
     Recipe,
@@ -130,12 +129,11 @@ def choose_for_texts(
             "adadelta",
             learning_rate=1.0,
             options={"rho": 0.95, "eps": 1e-6},
-            max_norm=("^head/kernel$=3",),
+            max_norm=("^head/kernel$=1.5",),
         )
         if classes
         else Optimizer("adam", learning_rate=1e-3),
         schedule=Schedule("constant" if classes else "cosine"),
-        early_stopping=EarlyStopping(patience=8),
         batch_size=batch,
         duration=epochs(rounds),
     )
