@@ -109,6 +109,8 @@ def use_cache() -> str | None:
         # XLA's own cache of tuned kernels lies there too, and ends a run that cannot write it.
         _set("jax_compilation_cache_dir", None)
         return f"compiled programs are not kept: {folder} cannot be used ({why})"
+    if "://" not in folder:
+        _complete(Path(folder))
     _set("jax_compilation_cache_dir", folder)
     for name, value in (
         ("jax_compilation_cache_max_size", _MAX_BYTES),
@@ -139,6 +141,21 @@ def _unusable(folder: Path) -> str | None:
             return None
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _complete(folder: Path) -> None:
+    """Gives entries without a time of use one that was long ago.
+
+    They are left by processes that were killed or kept a cache without bounds. JAX 0.10 stores
+    nothing in a bounded cache that has one.
+    """
+    # Others may delete or write in the same folder, and what cannot be mended is told by JAX.
+    with contextlib.suppress(OSError):
+        names = set(os.listdir(folder))
+        for name in names:
+            used = f"{name.removesuffix('-cache')}-atime"
+            if name.endswith("-cache") and used not in names:
+                (folder / used).write_bytes(bytes(8))
 
 
 @contextlib.contextmanager

@@ -82,8 +82,12 @@ def test_starts_at_once_share_it(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         for found in pool.map(run, [tmp_path] * 2):
             assert "(" not in found["first"]
-    assert len(list((tmp_path / "cnn_jax" / "compiled").glob("jit_step-*-cache"))) == 1
+    folder = tmp_path / "cnn_jax" / "compiled"
+    assert len(list(folder.glob("jit_step-*-cache"))) == 1
+    # One whose process was killed before it was whole.
+    (folder / "half-cache").write_bytes(b"program")
     assert run(tmp_path)["first"].startswith("from the cache in")
+    assert (folder / "half-atime").read_bytes() == bytes(8)
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path):
