@@ -151,7 +151,7 @@ def _complete(folder: Path) -> None:
     """
     # Others may delete or write in the same folder, and what cannot be mended is told by JAX.
     with contextlib.suppress(OSError):
-        names = set(os.listdir(folder))
+        names = {each.name for each in folder.iterdir()}
         for name in names:
             used = f"{name.removesuffix('-cache')}-atime"
             if name.endswith("-cache") and used not in names:
