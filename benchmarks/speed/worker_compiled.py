@@ -16,9 +16,13 @@ class Compiled(Eager):
     """See `Eager`; the first step of training and of evaluation compile."""
 
     def compile(self) -> None:
-        """Takes the weights, and marks the net; it is compiled when it is called."""
+        """Takes the weights, and marks the net; it is compiled when it is called.
+
+        Not by its own method `compile`, which leaves out what a `nn.Sequential` does itself: of a
+        net that is one nothing is compiled but the blocks in it that have a class of their own.
+        """
         super().compile()
-        self._model.compile()
+        self._called = torch.compile(self._model)
 
 
 def make(net: str, case: Case, dtype: str, folder: Path) -> Compiled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -40,6 +41,7 @@ class Eager:
     def __init__(self, net: str, case: Case, dtype: str, inputs: Inputs) -> None:
         self._case, self._dtype = case, getattr(torch, dtype)
         self._model = NETS[net](case.classes)
+        self._called: Callable[[torch.Tensor], torch.Tensor] = self._model
         self._inputs = inputs
 
     def compile(self) -> None:
@@ -77,7 +79,7 @@ class Eager:
         prepared = normalised(examples)
         reduced = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
-            logits = self._model(prepared)
+            logits = self._called(prepared)
         loss = nn.functional.cross_entropy(logits.float(), labels)
         return loss, (logits.argmax(1) == labels).float().mean()
 
