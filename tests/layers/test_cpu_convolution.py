@@ -37,6 +37,13 @@ def value_and_gradients(layer, x, weights):
     return y, gradients
 
 
+def check_same(found, wanted, about=""):
+    """Values and gradients are equal but for rounding."""
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4, err_msg=about)
+
+
 @pytest.mark.parametrize(
     ("features", "options"),
     [
@@ -73,9 +80,7 @@ def test_values_and_gradients_are_those_of_plain_convolutions(features, options)
     wanted = value_and_gradients(layer, x, weights)
     with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
-    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    check_same(found, wanted)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +111,7 @@ def test_kernel_gradients_in_parts_are_the_whole(monkeypatch, maps, options):
         monkeypatch.setattr(cpu_parts, "PART", part)
         with layers_for("cpu"):
             found = value_and_gradients(layer, x, weights)
-        for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4, err_msg=str(part))
+        check_same(found, wanted, str(part))
 
 
 @pytest.mark.parametrize(
@@ -128,9 +132,7 @@ def test_groups_are_convolved_some_at_a_time(features, options, blocks):
     with layers_for("cpu"):
         found = value_and_gradients(layer, x, weights)
         program = str(jax.make_jaxpr(lambda x: layer.apply(drawn(layer, x), x))(x))
-    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    check_same(found, wanted)
     counts = re.findall(r"feature_group_count=(\d+)", program)
     assert set(counts) <= {"1"} and (f"length={blocks}" in program) == (blocks > 0)
 
