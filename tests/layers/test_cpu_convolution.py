@@ -146,6 +146,25 @@ def test_parts_have_every_row_once():
             assert len(parts) > 1 or rows == 1 or size <= 1
 
 
+@pytest.mark.parametrize("rows", [1, 3, 11, 15, 20])
+def test_a_sum_in_parts_is_that_of_all_rows_and_many_equal_parts_are_a_loop(rows):
+    x = jax.random.randint(jax.random.key(0), (2, rows, 4, 3), 0, 9).astype(jnp.float32)
+    parts = [(first, min(3, rows - first)) for first in range(0, rows, 3)]
+
+    def in_parts(x):
+        def sums(images, first, count):
+            some = jax.lax.dynamic_slice_in_dim(images[0], first, count, 1)
+            return jnp.sum(some, (0, 1, 2)), jnp.sum(jnp.square(some))
+
+        return cpu_parts.summed_in_parts(parts, (x,), sums)
+
+    of_maps, squares = jax.jit(in_parts)(x)
+    np.testing.assert_array_equal(of_maps, jnp.sum(x, (0, 1, 2)))
+    assert squares == jnp.sum(jnp.square(x))
+    loops = len(re.findall(r"scan|while", str(jax.make_jaxpr(in_parts)(x))))
+    assert loops == (rows >= 15)
+
+
 def test_some_maps_are_convolved_in_tiles_only_where_a_gradient_is_asked_for():
     layer, x = Conv(40), jax.random.normal(jax.random.key(1), (16, 7, 9, 32))
     weights = np.random.default_rng(1).standard_normal(50_000, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -10,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnn_jax.layers.cpu.gradients import pads_around, strided_input_gradient
-from cnn_jax.layers.cpu.parts import in_parts
-from cnn_jax.layers.cpu.sums import padded, shifted, sum_of_shifted
+from cnn_jax.layers.cpu.parts import in_parts, summed_in_parts
+from cnn_jax.layers.cpu.sums import padded, sum_of_shifted
 from cnn_jax.layers.cpu.winograd import Pads
 
 
@@ -65,27 +66,58 @@ def _kernel_gradient(
     x: jax.Array, gradient: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> jax.Array:
     """Some rows at a time, which all places of the kernel then find in the caches."""
-    total = jnp.zeros((kernel.shape[0] * kernel.shape[1], kernel.shape[3]))
+    high, wide = kernel.shape[:2]
+    places = [*itertools.product(range(high), range(wide))]
+
+    def of_part(
+        images: tuple[jax.Array, ...], first: jax.Array | int, rows: int
+    ) -> list[jax.Array]:
+        x, gradient = images
+        found = [_lines(x, gradient, place, first, rows, strides) for place in places]
+        return [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(found)]
+
     size = max(x.size, gradient.size) * x.dtype.itemsize
-    for first, rows in in_parts(gradient.shape[1], size):
-        x, gradient, total = lax.optimization_barrier((x, gradient, total))
-        top = first * strides[0]
-        met = x[:, top : top + (rows - 1) * strides[0] + kernel.shape[0]]
-        there = gradient[:, first : first + rows].astype(jnp.float32)
-        found = [
-            _lines(pixels.astype(jnp.float32), there) for _, pixels in shifted(met, kernel, strides)
-        ]
-        found = [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(tuple(found))]
-        total += jnp.stack(found)
-    return total.reshape(kernel.shape).astype(kernel.dtype)
+    total = summed_in_parts(in_parts(gradient.shape[1], size), (x, gradient), of_part)
+    return jnp.stack(total).reshape(kernel.shape).astype(kernel.dtype)
 
 
-def _lines(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Products of two arrays (b, h, w, c), a few rows apart summed, since `jnp.sum` of products
-    would first write the shifted images.
+def _lines(
+    x: jax.Array,
+    gradient: jax.Array,
+    place: tuple[int, int],
+    first: jax.Array | int,
+    rows: int,
+    strides: tuple[int, int],
+) -> jax.Array:
+    """Products of a gradient and the pixels that a place of the kernel meets, some rows of them.
+
+    Those of a few rows apart are summed, since `jnp.sum` of products would first write the shifted
+    images.
+
+    Args:
+      x: (b, h, w, c), padded.
+      gradient: (b, h', w', c).
+      place: (row, column) in the kernel.
+      first: row of the gradient.
+      rows: how many of them.
+      strides: (vertical, horizontal) steps.
+
+    Returns:
+      (b, rows / few, w', c) in float32.
     """
-    few = next(count for count in range(8, 0, -1) if x.shape[1] % count == 0)
-    return functools.reduce(jnp.add, [x[:, i::few] * y[:, i::few] for i in range(few)])
+    few = next(count for count in range(8, 0, -1) if rows % count == 0)
+    (down, across), width = strides, gradient.shape[2]
+    met = x[:, :, place[1] : place[1] + across * (width - 1) + 1 : across]
+
+    def every(image: jax.Array, start: jax.Array | int, step: int) -> jax.Array:
+        last = (rows // few - 1) * step
+        return lax.dynamic_slice_in_dim(image, start, last + 1, 1)[:, ::step].astype(jnp.float32)
+
+    products = [
+        every(met, (first + i) * down + place[0], few * down) * every(gradient, first + i, few)
+        for i in range(few)
+    ]
+    return functools.reduce(jnp.add, products)
 
 
 def _input_gradient(gradient: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:

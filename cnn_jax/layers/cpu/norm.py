@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from cnn_jax.layers.basic import Activation
 from cnn_jax.layers.batch_axis import WHOLE, current_axis
-from cnn_jax.layers.cpu.parts import PART, in_parts
+from cnn_jax.layers.cpu.parts import PART, in_parts, summed_in_parts
 
 _CHEAP: tuple[Activation, ...] = (nn.relu, nn.relu6)
 """Activations that are sooner computed anew than read from memory."""
@@ -143,7 +143,15 @@ def _sums(
       images: (b, h, w, c) each.
     """
     size = sum(image.size * image.dtype.itemsize for image in images)
-    totals = tuple(jnp.zeros(images[0][:, 0].shape) for _ in functions)
+
+    def of_part(
+        images: tuple[jax.Array, ...], first: jax.Array | int, rows: int
+    ) -> tuple[jax.Array, ...]:
+        totals = tuple(jnp.zeros(images[0][:, 0].shape) for _ in functions)
+        for i in range(rows):
+            totals = added(totals, tuple(_row(image, first + i) for image in images))
+        # Held fast: else rows would be added as the last sum does, one value at a time.
+        return tuple(jnp.sum(total, (0, 1)) for total in lax.optimization_barrier(totals))
 
     @jax.jit  # traced once for all rows
     def added(totals: tuple[jax.Array, ...], rows: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
@@ -151,9 +159,9 @@ def _sums(
             total + function(*rows) for total, function in zip(totals, functions, strict=True)
         )
 
-    for first, rows in in_parts(images[0].shape[1], size, _MOST_ROWS):
-        # Held fast: else one sum would be done for all parts before the next.
-        images, totals = lax.optimization_barrier((images, totals))
-        for i in range(first, first + rows):
-            totals = added(totals, tuple(image[:, i] for image in images))
-    return tuple(jnp.sum(total, (0, 1)) for total in lax.optimization_barrier(totals))
+    return summed_in_parts(in_parts(images[0].shape[1], size, _MOST_ROWS), images, of_part)
+
+
+def _row(x: jax.Array, place: jax.Array | int) -> jax.Array:
+    """One row of images (b, h, w, c), as (b, w, c)."""
+    return lax.dynamic_index_in_dim(x, place, 1, keepdims=False)
