@@ -67,24 +67,28 @@ def _kernel_gradient(
 ) -> jax.Array:
     """Some rows at a time, which all places of the kernel then find in the caches."""
     high, wide = kernel.shape[:2]
-    places = [*itertools.product(range(high), range(wide))]
+    # Of a loop one program is compiled, and not one for each place.
+    places = jnp.asarray([*itertools.product(range(high), range(wide))])
 
-    def of_part(
-        images: tuple[jax.Array, ...], first: jax.Array | int, rows: int
-    ) -> list[jax.Array]:
+    def of_part(images: tuple[jax.Array, ...], first: jax.Array | int, rows: int) -> jax.Array:
         x, gradient = images
-        found = [_lines(x, gradient, place, first, rows, strides) for place in places]
-        return [jnp.sum(lines, (0, 1, 2)) for lines in lax.optimization_barrier(found)]
+
+        def of_place(place: jax.Array) -> jax.Array:
+            lines = _lines(x, gradient, place, first, rows, strides)
+            # Held fast: else `jnp.sum` would multiply value by value.
+            return jnp.sum(lax.optimization_barrier(lines), (0, 1, 2))
+
+        return lax.map(of_place, places)
 
     size = max(x.size, gradient.size) * x.dtype.itemsize
     total = summed_in_parts(in_parts(gradient.shape[1], size), (x, gradient), of_part)
-    return jnp.stack(total).reshape(kernel.shape).astype(kernel.dtype)
+    return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _lines(
     x: jax.Array,
     gradient: jax.Array,
-    place: tuple[int, int],
+    place: jax.Array,
     first: jax.Array | int,
     rows: int,
     strides: tuple[int, int],
@@ -97,7 +101,7 @@ def _lines(
     Args:
       x: (b, h, w, c), padded.
       gradient: (b, h', w', c).
-      place: (row, column) in the kernel.
+      place: (2,), row and column in the kernel.
       first: row of the gradient.
       rows: how many of them.
       strides: (vertical, horizontal) steps.
@@ -107,14 +111,17 @@ def _lines(
     """
     few = next(count for count in range(8, 0, -1) if rows % count == 0)
     (down, across), width = strides, gradient.shape[2]
-    met = x[:, :, place[1] : place[1] + across * (width - 1) + 1 : across]
 
-    def every(image: jax.Array, start: jax.Array | int, step: int) -> jax.Array:
-        last = (rows // few - 1) * step
-        return lax.dynamic_slice_in_dim(image, start, last + 1, 1)[:, ::step].astype(jnp.float32)
+    def every(
+        image: jax.Array, row: jax.Array | int, column: jax.Array | int, step: int, over: int
+    ) -> jax.Array:
+        size = (len(image), (rows // few - 1) * step + 1, (width - 1) * over + 1, image.shape[3])
+        some = lax.dynamic_slice(image, (0, row, column, 0), size)
+        return some[:, ::step, ::over].astype(jnp.float32)
 
     products = [
-        every(met, (first + i) * down + place[0], few * down) * every(gradient, first + i, few)
+        every(x, (first + i) * down + place[0], place[1], few * down, across)
+        * every(gradient, first + i, 0, few, 1)
         for i in range(few)
     ]
     return functools.reduce(jnp.add, products)
