@@ -53,27 +53,19 @@ def summed_in_parts(
       images: (b, h, w, c) each.
       sums: (images, first row, number of rows) -> a tree of arrays.
     """
-    equal = list(itertools.takewhile(lambda part: part[1] == parts[0][1], parts))
+    equal = [*itertools.takewhile(lambda part: part[1] == parts[0][1], parts)]
     total = None
     # Held fast: what gives the images would be computed anew in each part.
     images = lax.optimization_barrier(images)
     if len(equal) >= _LOOPED:
-        shapes = jax.eval_shape(lambda: sums(images, 0, equal[0][1]))
-        total = lax.fori_loop(
-            0,
-            len(equal),
-            lambda i, total: _added(total, sums(images, i * equal[0][1], equal[0][1])),
-            jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes),
-        )
+        rows = equal[0][1]
+        found = lax.map(lambda i: sums(images, i * rows, rows), jnp.arange(len(equal)))
+        total = jax.tree.map(lambda each: jnp.sum(each, 0), found)
         parts = parts[len(equal) :]
     for first, rows in parts:
         # Else one sum would be done for all parts before the next.
         images, total = lax.optimization_barrier((images, total))
-        found = sums(images, first, rows)
-        total = found if total is None else _added(total, found)
+        part = sums(images, first, rows)
+        total = part if total is None else jax.tree.map(jnp.add, total, part)
     assert total is not None
     return total
-
-
-def _added(total: Sums, found: Sums) -> Sums:
-    return jax.tree.map(jnp.add, total, found)
