@@ -18,6 +18,7 @@ from cnn_jax.recipe_of_data import Columns as Columns
 from cnn_jax.recipe_of_data import Data as Data
 from cnn_jax.recipe_of_data import Interpolation as Interpolation
 from cnn_jax.recipe_of_data import Masks as Masks
+from cnn_jax.recipe_of_data import Resizer as Resizer
 from cnn_jax.recipe_of_data import Series as Series
 from cnn_jax.recipe_of_data import Sound as Sound
 from cnn_jax.recipe_of_data import Text as Text

@@ -45,7 +45,7 @@ class DataList:
 
     def __call__(self) -> None:
         """Prints a row for each set."""
-        from cnn_jax.data import ANY_TFDS, catalog
+        from cnn_jax.data.listing import ANY_TFDS, catalog
 
         print_rows(
             [row._asdict() for row in catalog(self.data_dir)],

@@ -11,7 +11,7 @@ import tyro
 
 from cnn_jax.commands.output import print_json, print_rows
 from cnn_jax.errors import UserError
-from cnn_jax.recipe import Augment, Data, Interpolation
+from cnn_jax.recipe import Augment, Data, Interpolation, Resizer
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Prepared:
     """Least and greatest part of the area that is taken at random."""
     interpolation: Interpolation = "bilinear"
     """How images are resized."""
+    resizer: Resizer = "pillow"
+    """What resizes them."""
 
 
 @dataclass(frozen=True)

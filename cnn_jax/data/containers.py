@@ -29,7 +29,11 @@ _START_OF_SCAN, _COMMENT, _EXIF_OR_XMP = 0xDA, 0xFE, 0xE1
 # JFIF and Adobe's, which tell what the numbers of a pixel mean.
 _KEPT_APPLICATIONS = (0xE0, 0xEE)
 _ONE_SCAN = (0xC0, 0xC1)
+_COLOURS = 5
+"""Which byte of the header of an image says how many colours it has; of a scan it is the first."""
 _ALONE = (0x01, *range(0xD0, 0xD8))
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xff]")
+"""One among pixels, but for those at which decoding can begin anew."""
 # Bytes that would be read as pixels. They begin with different bits, since one of those may say
 # that nothing follows.
 _MORE = tuple(
@@ -45,11 +49,15 @@ class Essential(NamedTuple):
       file: the shortened file.
       exif: its EXIF, as far as it tells which way up the image is.
       xmp: its XMP.
+      height: where in the file the two bytes with the height of a JPEG stand whose rows lie one
+        after the other with nothing but its end behind them, so that those below some row can be
+        left out; None of others.
     """
 
     file: BinaryIO
     exif: bytes | None = None
     xmp: bytes | None = None
+    height: int | None = None
 
 
 def essential(file: BinaryIO, *, header: bool = False) -> Essential:
@@ -106,7 +114,7 @@ def _raw_profile(text: bytes) -> bytes | None:
 def _jpeg(file: BinaryIO, header: bool) -> Essential:
     kept = io.BytesIO()
     kept.write(file.read(2))
-    exif = xmp = None
+    exif = xmp = height = None
     one_scan = False
     while True:
         marker = file.read(2)
@@ -128,14 +136,24 @@ def _jpeg(file: BinaryIO, header: bool) -> Essential:
         elif marker[1] in _KEPT_APPLICATIONS or not (
             0xE0 <= marker[1] <= 0xEF or marker[1] == _COMMENT
         ):
+            if marker[1] in _ONE_SCAN and len(body) > _COLOURS:
+                one_scan, colours = True, body[_COLOURS]
+                # Behind the marker and the size of what follows comes the number of bits.
+                height = kept.tell() + 5
             kept.write(marker + size + body)
-            one_scan = one_scan or marker[1] in _ONE_SCAN
             if marker[1] == _START_OF_SCAN:
+                if not one_scan or body[:1] != bytes([colours]):
+                    height = None
                 break
     if not header:
-        kept.write(file.read())
-        if one_scan and _END_OF_IMAGE not in (content := kept.getvalue()):
-            kept = io.BytesIO(_with_end(content))
+        rest = file.read()
+        content = kept.getvalue() + rest
+        following = _MARKER.search(rest)
+        if following is None or following[0] != _END_OF_IMAGE:
+            height = None
+            if one_scan and _END_OF_IMAGE not in content:
+                content = _with_end(content)
+        return Essential(io.BytesIO(content), exif, xmp, height)
     kept.seek(0)
     return Essential(kept, exif, xmp)
 

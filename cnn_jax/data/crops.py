@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from cnn_jax.data.depth import WHOLE, GreyRange
 from cnn_jax.data.images import at_depth, eight_bits, fitting, opened, turned
-from cnn_jax.data.resizing import resampled
+from cnn_jax.data.resizing import Resize, by_pillow, resampled
 
 TRIES = 10
 """Random parts that are tried before the largest in the middle is taken, as in torchvision."""
+
+_CONTEXT = 8
+"""Rows more than are needed, since decoders smooth colours over the edges of their blocks."""
 
 _CROP_STREAM = 1
 """Sets the random numbers of crops apart from those of the order of examples."""
@@ -111,12 +114,14 @@ def decode_part(
     resample: Image.Resampling = Image.Resampling.BILINEAR,
     grey_range: GreyRange = WHOLE,
     dtype: str = "uint8",
+    resize: Resize = by_pillow,
 ) -> np.ndarray:
     """A part of an encoded image, resized with antialiasing.
 
     Of a JPEG of which the part is at least twice as large as what is asked for, only a half, a
     quarter or an eighth of the pixels each way are decoded, as the format allows; which part it
-    is does not depend on that. Else as `cnn_jax.data.images.decode`.
+    is does not depend on that. Rows below the part are not decoded, which changes no pixel. Else
+    as `cnn_jax.data.images.decode`.
 
     Args:
       content: of a JPEG, PNG, BMP, WebP or TIFF file.
@@ -126,6 +131,7 @@ def decode_part(
       resample: the filter.
       grey_range: as for `decode`.
       dtype: of the result; the images are read so, and not changed to it.
+      resize: what resizes images of 8 bits.
 
     Returns:
       (h, w, c).
@@ -154,15 +160,41 @@ def decode_part(
     if pixels.mode != mode:
         pixels = pixels.convert(mode)
     if box is not None or pixels.size != (width, height):
-        pixels = pixels.resize((width, height), resample, box=box)
+        pixels = resize(pixels, (width, height), resample, box)
     return np.asarray(pixels).reshape(height, width, channels)
 
 
 def drafted(image: Image.Image, box: Box, height: int, width: int) -> Box:
-    """The same part of the image once it is set to be decoded smaller, if that is large enough."""
-    shrink = min((box.right - box.left) / width, (box.bottom - box.top) / height)
+    """The same part of the image once it is set to be decoded smaller, if that is large enough.
+
+    Nor are the rows decoded that lie below all that the part is made of.
+    """
+    rows, image_height = (box.bottom - box.top) / height, image.height
+    shrink = min((box.right - box.left) / width, rows)
     factor = next((factor for factor in (8, 4, 2) if factor <= shrink), 1)
-    if factor == 1:
-        return box
-    image.draft(None, (image.width // factor, image.height // factor))
-    return Box(*(side / factor for side in box))
+    if factor > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
+        box = Box(*(side / factor for side in box))
+    # Filters reach over the part by up to one and a half pixels of the result.
+    last = math.ceil(box.bottom + 2 * max(1.0, rows / factor)) + _CONTEXT
+    place = image.info.get("height")
+    if place is not None and last * factor < image_height:
+        _leave_out_rows(image, place, last, factor)
+    return box
+
+
+def _leave_out_rows(image: Image.Image, place: int, last: int, factor: int) -> None:
+    """Has the decoder take a JPEG for one that ends at a row: it passes over what else there is.
+
+    Args:
+      image: of which the pixels are not yet read.
+      place: where its file has its height.
+      last: how many rows are left.
+      factor: by which it is decoded smaller.
+    """
+    assert isinstance(image, ImageFile.ImageFile) and image.fp is not None and image.tile
+    image.fp.seek(place)
+    image.fp.write((last * factor).to_bytes(2, "big"))
+    # A JPEG has one tile, the whole of it.
+    extents = 0, 0, image.width, last
+    image.tile = [image.tile[0]._replace(extents=extents)]

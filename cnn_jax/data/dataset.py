@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 
+# JAX is imported where it is used: processes that read images do without.
 from cnn_jax.data.fields import SPATIAL, fields_of
 
 
@@ -66,6 +66,8 @@ class Split:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        import jax
+
         fields_of(self.targets)
         for given in fields_of(self.inputs).values():
             if given.kind in SPATIAL:
@@ -78,6 +80,8 @@ class Split:
             raise TypeError(f"inputs and targets of one split are as many, not {shapes}")
 
     def __len__(self) -> int:
+        import jax
+
         return len(jax.tree.leaves(self.inputs)[0])
 
     @property
@@ -99,6 +103,8 @@ class Split:
 
     def take(self, indices: np.ndarray) -> Split:
         """The examples at the given places, in their order."""
+        import jax
+
         inputs, targets = jax.tree.map(lambda leaf: leaf[indices], (self.inputs, self.targets))
         return Split(inputs, targets, None if self.groups is None else self.groups[indices])
 

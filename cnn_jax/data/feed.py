@@ -6,10 +6,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator
-from multiprocessing import resource_tracker
 from typing import Generic, TypeVar
 
-from cnn_jax.data.pieces import block_signals
+from cnn_jax.data.workers import block_signals
 
 T = TypeVar("T")
 
@@ -30,8 +29,6 @@ class Feed(Generic[T]):
         self._thread.start()
 
     def _run(self) -> None:
-        # Begun later, with the first worker, it would let signals through to that one.
-        resource_tracker.ensure_running()
         block_signals()
         try:
             items = self._begin()

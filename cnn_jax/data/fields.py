@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
+
+if TYPE_CHECKING:
+    import jax
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Field:
 
     def array(self, *leading: int) -> jax.ShapeDtypeStruct:
         """The shape and dtype of so many examples."""
+        import jax
+
         return jax.ShapeDtypeStruct((*leading, *self.shape), np.dtype(self.dtype))
 
 

@@ -288,7 +288,7 @@ def opened(
                     {
                         key: value
                         for key, value in found._asdict().items()
-                        if isinstance(value, bytes)
+                        if isinstance(value, bytes | int)
                     }
                 )
                 yield image

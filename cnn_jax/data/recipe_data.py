@@ -92,6 +92,11 @@ def read_data(
         )
     if (found := streamed(config, data_dir, kind)) is not None:
         return found
+    if config.resizer != Data.resizer:
+        raise UserError(
+            f"--data.resizer {config.resizer} is for sets that stream, and {config.name} is held "
+            "in memory; give --data.streaming True, or leave it out"
+        )
     if config.interpolation != Data.interpolation:
         raise UserError(
             f"--data.interpolation {config.interpolation} is for sets that stream, and "

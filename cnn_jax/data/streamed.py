@@ -12,8 +12,9 @@ from cnn_jax.data.dataset import Split
 from cnn_jax.data.depth import WHOLE, GreyRange
 from cnn_jax.data.fields import CLASS, Field
 from cnn_jax.data.images import UnreadableImage, in_threads
+from cnn_jax.data.resizing import by_pillow, by_simd
 from cnn_jax.data.sources import Source
-from cnn_jax.recipe import Interpolation as Interpolation
+from cnn_jax.recipe_of_data import Interpolation, Resizer
 
 Shape = tuple[int, int, int]
 
@@ -34,6 +35,7 @@ class View:
       area: least and greatest part of the area that is taken at random, instead; None for none.
       ratio: least and greatest width over height of a part taken at random.
       interpolation: the filter that it is resized with.
+      resizer: what resizes it, where it has 8 bits.
       grey_range: the values of 16-bit grey that become 0 and 255.
       dtype: of what it becomes; an image that is read as another is refused.
     """
@@ -43,6 +45,7 @@ class View:
     area: tuple[float, float] | None = None
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
+    resizer: Resizer = "pillow"
     grey_range: GreyRange = WHOLE
     dtype: str = "uint8"
 
@@ -67,7 +70,16 @@ class View:
             return None
 
         resample = _FILTERS[self.interpolation]
-        return decode_part(content, name, self.shape, choose, resample, self.grey_range, self.dtype)
+        return decode_part(
+            content,
+            name,
+            self.shape,
+            choose,
+            resample,
+            self.grey_range,
+            self.dtype,
+            resize=by_simd if self.resizer == "simd" else by_pillow,
+        )
 
 
 @dataclass(frozen=True, eq=False)

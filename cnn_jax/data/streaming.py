@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ def streamed(config: Data, data_dir: Path | None = None, kind: Kind = "class") -
         return None
     if wanted:
         _check(config)
+    _check_resizer(config)
     found: FoundFiles | FoundRecords
     if form == "csv":
         found = find_table(path, config.columns, kind)
@@ -203,6 +205,7 @@ def views(config: Data, shape: tuple[int, ...]) -> tuple[View, View]:
         ratio=config.random_crop_ratio,
         part=config.central_crop,
         interpolation=config.interpolation,
+        resizer=config.resizer,
         grey_range=config.grey_range or WHOLE,
     )
     if config.evaluation_size is not None:
@@ -226,3 +229,18 @@ def _check(config: Data) -> None:
     part = config.central_crop
     if part is not None and not 0 < part <= 1:
         raise UserError(f"--data.central-crop {part:g} must be above 0 and at most 1")
+
+
+def _check_resizer(config: Data) -> None:
+    if config.resizer == "pillow":
+        return
+    if config.interpolation != "bilinear":
+        raise UserError(
+            f"--data.resizer simd is bilinear; for --data.interpolation {config.interpolation} "
+            "give --data.resizer pillow"
+        )
+    if find_spec("cykooz_resizer") is None:
+        raise UserError(
+            "--data.resizer simd needs the package cykooz-resizer: pip install 'cnn-jax[simd]'; or "
+            "give --data.resizer pillow, whose values may differ by one"
+        )

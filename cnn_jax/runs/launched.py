@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import jax
 from rich.console import Console
 
-from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.devices.compilation_cache import no_cache, use_cache
 from cnn_jax.devices.device_failure import devices_told
 from cnn_jax.devices.jax_settings import fix_settings
@@ -27,6 +26,7 @@ from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.json_values import from_json, write_json
 from cnn_jax.optimisation.optimizer_change import with_own_rate
 from cnn_jax.output_streams import forgiving_output
+from cnn_jax.own.importing import stop_if_importing
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import Taken
 from cnn_jax.runs.folds import of_folds, train_folds
@@ -60,7 +60,7 @@ def carry_out(
       told: lines that are said first.
       callbacks: as of `cnn_jax.train`.
     """
-    end_if_imported()
+    stop_if_importing()
     try:
         with (
             forgiving_output(),

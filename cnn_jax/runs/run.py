@@ -15,7 +15,6 @@ from rich.console import Console
 from cnn_jax.checkpoints.checkpoints import SaveError
 from cnn_jax.code_record import code_notes
 from cnn_jax.data import Dataset
-from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.data.recipe_data import in_parts
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.devices.jax_settings import fix_settings
@@ -24,6 +23,7 @@ from cnn_jax.devices.processes import first_does, is_first
 from cnn_jax.errors import UserError
 from cnn_jax.json_values import from_json, to_json
 from cnn_jax.output_streams import forgiving_output
+from cnn_jax.own.importing import stop_if_importing
 from cnn_jax.pretrained.start import initial_weights
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
@@ -84,7 +84,7 @@ def train(
       UserError: what is asked for cannot be done, or the experiment is of another recipe;
         `Stopped` after a signal; `CallbackFailed` where a callback has raised an exception.
     """
-    end_if_imported()
+    stop_if_importing()
     began = time.perf_counter()
     fix_settings()
     recipe = resolved(recipe)

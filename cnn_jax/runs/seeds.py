@@ -15,13 +15,13 @@ import numpy as np
 from rich.console import Console
 
 from cnn_jax.data import Split
-from cnn_jax.data.main_guard import end_if_imported
 from cnn_jax.data.recipe_data import load_data
 from cnn_jax.devices.jax_settings import fix_settings
 from cnn_jax.devices.mesh import Parallel
 from cnn_jax.devices.processes import any_of, first_does, is_first
 from cnn_jax.errors import UserError
 from cnn_jax.output_streams import forgiving_output
+from cnn_jax.own.importing import stop_if_importing
 from cnn_jax.recipe import Recipe
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs.experiment import Experiment
@@ -75,7 +75,7 @@ def train_seeds(
       UserError: what is asked for cannot be done; `Stopped` after a signal.
     """
     fix_settings()
-    end_if_imported()
+    stop_if_importing()
     console = console or Console(quiet=not is_first())
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + index) for index in range(seeds)]
     pairs = [(each, user_path(workdir) / f"seed-{each.seed}") for each in recipes]

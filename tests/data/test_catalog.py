@@ -3,7 +3,8 @@ import pytest
 import toy_tfds  # noqa: F401  (registers a set)
 from PIL import Image
 
-from cnn_jax.data import ANY_TFDS, catalog, fetch, load
+from cnn_jax.data import ANY_TFDS, fetch, load
+from cnn_jax.data.listing import catalog
 from cnn_jax.errors import UserError
 
 

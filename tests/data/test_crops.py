@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_jax.data import crops
 from cnn_jax.data.crops import Box, central_box, decode_part, random_box, uniforms
 from cnn_jax.data.images import UnreadableImage, decode
+from cnn_jax.data.resizing import by_pillow, by_simd
 
 
 def file_of(pixels, kind="PNG", **options) -> bytes:
@@ -87,6 +89,92 @@ def test_a_large_part_of_a_jpeg_is_decoded_smaller_but_is_the_same_part():
     columns, rows = 44.5 + 10 * np.arange(16), 24.5 + 10 * np.arange(16)
     assert np.abs(found[..., 0] - columns).max() <= 4
     assert np.abs(found[..., 1] - rows[:, None]).max() <= 4
+
+
+def noisy(height, width, seed=0):
+    """A gradient with noise in it, so that a JPEG of it is not small."""
+    rng = np.random.default_rng(seed)
+    pixels = gradient(height, width).astype(int) + rng.integers(0, 60, (height, width, 3))
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def left_out(monkeypatch):
+    """The images of which rows are not decoded, and a function that has all of them decoded."""
+    found, leave_out = [], crops._leave_out_rows
+
+    def noted(image, place, last, factor):
+        found.append((image.height, last))
+        leave_out(image, place, last, factor)
+
+    def all_rows():
+        monkeypatch.setattr(crops, "_leave_out_rows", lambda *_: None)
+
+    monkeypatch.setattr(crops, "_leave_out_rows", noted)
+    return found, all_rows
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_rows_below_a_part_are_not_decoded_and_change_nothing(left_out, resample):
+    found, all_rows = left_out
+    files = [
+        file_of(noisy(300 + 7 * seed, 200 + 11 * seed, seed), "JPEG", subsampling=sampling)
+        for seed, sampling in enumerate(("4:4:4", "4:2:2", "4:2:0") * 4)
+    ]
+    boxes = [Box(3, 5, 90, 60), Box(0, 0, 199, 130), Box(10.5, 20.25, 33.75, 201.5)]
+    shapes = [(32, 32, 3), (8, 12, 3), (224, 224, 1)]
+
+    def parts():
+        return [
+            decode_part(content, "x", shape, lambda height, width, box=box: box, resample)
+            for content in files
+            for box in boxes
+            for shape in shapes
+        ]
+
+    one = parts()
+    assert len(found) == len(one) and all(last < height for height, last in found)
+    # Some were decoded smaller besides.
+    assert any(height < 300 for height, _ in found)
+    all_rows()
+    for a, b in zip(one, parts(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scans_that_refine_an_image_are_read_whole(left_out):
+    found, _ = left_out
+    content = file_of(noisy(300, 200), "JPEG", progressive=True)
+    decode_part(content, "x", (32, 32, 3), lambda height, width: Box(3, 5, 90, 60))
+    assert not found
+
+
+@pytest.mark.parametrize("damage", ["cut off", "tables"])
+def test_damage_below_a_part_is_found_too(damage):
+    content = file_of(noisy(300, 200), "JPEG", quality=95)
+    place = len(content) * 4 // 5
+    # A marker that tables follow, but pixels do.
+    damaged = content[:place] + (b"" if damage == "cut off" else b"\xff\xdb" + content[place + 2 :])
+    with pytest.raises(UnreadableImage, match=r"^photo 7: cannot be read"):
+        decode_part(damaged, "photo 7", (8, 8, 3), lambda height, width: Box(3, 5, 90, 60))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_simd_resizes_differs_from_pillow_by_one_at_most(channels):
+    pytest.importorskip("cykooz_resizer")
+    content = file_of(noisy(200, 250), "PNG")
+    for box in (None, Box(3, 5, 90, 60), Box(10.5, 20.25, 33.75, 180.5), Box(0, 0, 250, 200)):
+        for shape in ((32, 48), (224, 224)):
+            one, other = (
+                decode_part(
+                    content,
+                    "x",
+                    (*shape, channels),
+                    lambda height, width, box=box: box,
+                    resize=resize,
+                ).astype(int)
+                for resize in (by_pillow, by_simd)
+            )
+            assert np.abs(one - other).max() <= 1
 
 
 def test_orientation_comes_before_the_choice():

@@ -1,6 +1,7 @@
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from cnn_jax.data.feed import Feed
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.memory import Order
-from cnn_jax.data.pieces import InTurn, Pieces, Shuffled, WorkerEnded
+from cnn_jax.data.pieces import InTurn, Pieces, Shuffled
 from cnn_jax.data.streaming import streamed
+from cnn_jax.data.workers import WorkerEnded
 from cnn_jax.recipe import Data
 
 
@@ -47,17 +49,57 @@ def same(one, other):
 def test_workers_do_not_change_what_is_read(train, small):
     made = pieces(train, range(2, 7))
     assert (made.size, made.per_step, len(made)) == (5, 4, 20)
-    shared = Path("/dev/shm")
-    before = set(shared.glob("psm_*"))
     plain = read(made)
     same(plain, read(made, workers=2))
     assert [batch.inputs.shape for batch in plain] == [(16, 16, 16, 3)] * 5
-    # Nothing is left in shared memory; what tests beside this one have there goes too.
+    assert not workers_of(os.getpid())
+
+
+def workers_of(process):
+    """The numbers of the processes that it has begun."""
+    return [
+        int(number)
+        for thread in Path(f"/proc/{process}/task").iterdir()
+        for number in (thread / "children").read_text().split()
+    ]
+
+
+def gone(number):
     for _ in range(300):
-        if set(shared.glob("psm_*")) <= before:
-            break
+        if not Path(f"/proc/{number}").exists():
+            return True
         time.sleep(0.1)
-    assert set(shared.glob("psm_*")) <= before
+    return False
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from cnn_jax import Data
+from cnn_jax.data.pieces import InTurn, Pieces
+from cnn_jax.data.recipe_data import read_data
+
+print("begins", flush=True)
+train = read_data(Data(sys.argv[1], image_size=8, streaming=True)).train
+for batch in Pieces(train, InTurn(10**6, 4), np.arange(4), range(10**6), None).batches(1):
+    print("read", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_workers_need_neither_the_script_nor_jax_and_end_with_it(tmp_path):
+    top = photos.write_folder(tmp_path / "set", 30)
+    (tmp_path / "script.py").write_text(SCRIPT)  # without a guard
+    (tmp_path / "numpy.py").write_text("raise ImportError('from where it was begun')")
+    command = [sys.executable, "-P", str(tmp_path / "script.py"), f"folder:{top}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as script:
+        assert [script.stdout.readline() for _ in range(2)] == ["begins\n", "read\n"]
+        (worker,) = workers_of(script.pid)
+        loaded = Path(f"/proc/{worker}/maps").read_text()
+        assert "numpy" in loaded and "jaxlib" not in loaded
+        script.kill()
+        assert gone(worker)
 
 
 def test_a_step_is_the_same_wherever_reading_began(train, small):
@@ -109,13 +151,13 @@ def test_an_unreadable_image_is_named(tmp_path, small):
 def test_a_worker_that_ends_is_told(train, small):
     feed = Feed(lambda: pieces(train, range(10_000)).batches(1), 1)
     feed.get()
-    (worker,) = multiprocessing.active_children()
+    (worker,) = workers_of(os.getpid())
     # Signals that ask the run to stop go to its workers too, and must not end them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        os.kill(worker.pid, number)
+        os.kill(worker, number)
     for _ in range(20):
         feed.get()
-    worker.kill()
+    os.kill(worker, signal.SIGKILL)
     with pytest.raises(WorkerEnded, match=r"exit code -9.*fewer --workers"):
         for _ in range(100):
             feed.get()

@@ -72,10 +72,13 @@ def test_a_set_of_many_files_may_be_opened(folder):
     assert 300 < soft <= hard == 400
 
 
-def test_flags_of_what_is_not_done_are_refused(tmp_path):
+def test_flags_of_what_is_not_done_are_refused(tmp_path, monkeypatch):
     top = photos.write_folder(tmp_path / "set", 30)
     with pytest.raises(UserError, match=r"--data\.interpolation bicubic is for sets that stream"):
         read_data(Data(f"folder:{top}", image_size=8, interpolation="bicubic"))
+    monkeypatch.setattr("cnn_jax.data.streaming.find_spec", lambda name: name)
+    with pytest.raises(UserError, match=r"--data\.resizer simd is for sets that stream"):
+        read_data(Data(f"folder:{top}", image_size=8, resizer="simd"))
     with pytest.raises(UserError, match=r"--data\.random-crop-ratio is of the parts"):
         read_data(Data(f"folder:{top}", image_size=8, random_crop_ratio=(1.0, 1.0)))
 
@@ -93,6 +96,12 @@ def test_parts_are_cut_as_from_a_set_in_memory(tmp_path):
                 found = one.decoded(np.arange(len(one)))
                 np.testing.assert_array_equal(found.images, other.images)
                 np.testing.assert_array_equal(found.labels, other.labels)
+
+
+def test_a_resizer_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnn_jax.data.streaming.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs the package cykooz-resizer: pip install"):
+        streamed(Data(f"folder:{tmp_path}", image_size=8, streaming=True, resizer="simd"))
 
 
 def test_secret_parts_are_not_used(folder):
@@ -126,6 +135,10 @@ def test_it_streams_where_that_is_asked_for_or_needed(tmp_path, monkeypatch):
         ({"image_size": 8, "random_crop": (0.5, 0.1)}, "--data.random-crop 0.5 0.1 must be two"),
         ({"image_size": 8, "random_crop": (0.5, 1.1)}, "--data.random-crop 0.5 1.1 must be two"),
         ({"image_size": 8, "central_crop": 0.0}, "--data.central-crop 0 must be above 0"),
+        (
+            {"image_size": 8, "streaming": True, "resizer": "simd", "interpolation": "bicubic"},
+            "--data.resizer simd is bilinear; for --data.interpolation bicubic",
+        ),
         ({"image_size": 0, "streaming": True}, "--data.image-size 0 must be at least 1"),
         ({"image_size": 8, "evaluation_size": 0}, "--data.evaluation-size 0 must be"),
     ],
