@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,6 +33,16 @@ class Box(NamedTuple):
     bottom: float
 
 
+_thread = threading.local()
+_FRESH = {
+    "bit_generator": "Philox",
+    "buffer": np.zeros(4, np.uint64),
+    "buffer_pos": 4,
+    "has_uint32": 0,
+    "uinteger": 0,
+}
+"""The state of a generator that has drawn nothing, but for its counter and key."""
+
 Choice = Callable[[int, int], Box | None]
 """Which part of an image of a height and width is taken; None takes the whole of it."""
 
@@ -48,7 +59,11 @@ def uniforms(seed: int, step: int, place: int) -> np.ndarray:
     """
     key = np.array([seed % 2**64, step], np.uint64)
     counter = np.array([0, place, 0, _CROP_STREAM], np.uint64)
-    words = np.random.Philox(counter=counter, key=key).random_raw(4 * TRIES)
+    # To make a generator takes longer than to set one.
+    if (philox := getattr(_thread, "philox", None)) is None:
+        philox = _thread.philox = np.random.Philox(key=0)
+    philox.state = {**_FRESH, "state": {"counter": counter, "key": key}}
+    words = philox.random_raw(4 * TRIES)
     return (words >> np.uint64(11)) * 2.0**-53
 
 
