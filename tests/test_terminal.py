@@ -10,7 +10,7 @@ from cnn_jax.commands.output import print_fields, print_json, print_rows
 from cnn_jax.runs.seeds_at_once import _Prefixed
 from cnn_jax.tasks.classification import ACCURACY
 from cnn_jax.terminal import Fitted, between_words, live, never_fail, one_line, say
-from cnn_jax.training.display import Display
+from cnn_jax.training.display import Display, per_second
 
 NAMES = ["[other]", ":cat:", "a [/b].png", "[bold red]x", "caf\udce9"]
 
@@ -147,3 +147,11 @@ def test_the_bar_cuts_no_number(width, monkeypatch):
     assert "12345/195310" in last
     assert "12.3456" in last
     assert "…" not in last
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(12_345.6, "12,346"), (10.0, "10"), (9.96, "10"), (3.84, "3.8"), (0.42, "0.42"), (0.0, "0")],
+)
+def test_few_examples_a_second_are_told_in_two_digits(rate, words):
+    assert per_second(rate) == words

@@ -38,6 +38,7 @@ from cnn_jax.runs.start import Summary
 from cnn_jax.tasks import headline, metric_that_counts, resolved
 from cnn_jax.terminal import say
 from cnn_jax.training.callbacks import Callback
+from cnn_jax.training.display import per_second
 from cnn_jax.training.stop import StopRequest
 from cnn_jax.training.trackers import trackers
 
@@ -217,7 +218,7 @@ def result_line(summary: Summary, recipe: Recipe | None = None) -> str:
     recipe = recipe or from_json(summary["recipe"], Recipe, "the summary")
     times = (
         f"{summary['seconds']['train']:.0f} s in training steps "
-        f"({summary['images_per_second']:,.0f} {summary.get('unit', 'images')}/s), "
+        f"({per_second(summary['images_per_second'])} {summary.get('unit', 'images')}/s), "
         f"{summary['seconds']['total']:.0f} s in all"
     )
     if best is None:

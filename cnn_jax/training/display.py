@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -50,13 +50,13 @@ class Display:
         shown = [_column("train", each) for each in (_LOSS, *parts)]
         shown += [_column("val", each) for each in dict.fromkeys((_LOSS, metric))]
         # Title of a column, the signs that it takes, and how its values are written.
-        self._columns: dict[str, tuple[str, int, str]] = {
-            "epoch": ("epoch", 7, "{:.2f}"),
-            "step": ("step", 8, "{:d}"),
+        self._columns: dict[str, tuple[str, int, Callable[..., str]]] = {
+            "epoch": ("epoch", 7, "{:.2f}".format),
+            "step": ("step", 8, "{:d}".format),
             **{name: column for each in shown for name, column in each.items()},
-            "rate": ("rate", 9, "{:.2e}"),
-            "images/s": (self._unit, len(self._unit) + 1, "{:,.0f}"),
-            "best": ("best", 5, "{}"),
+            "rate": ("rate", 9, "{:.2e}".format),
+            "images/s": (self._unit, len(self._unit) + 1, per_second),
+            "best": ("best", 5, "{}".format),
         }
         # Of what a narrow terminal has no room for the first is left out first.
         less = [f"train {each.name}" for each in parts]
@@ -112,7 +112,7 @@ class Display:
           images_per_second: how fast they are.
           input_wait: part of the time that devices waited for input, where they may have to.
         """
-        rate = f"{images_per_second:,.0f}"
+        rate = per_second(images_per_second)
         wait = "" if input_wait is None else f" · {input_wait:.0%} waiting for input"
         self._progress.update(self._task, completed=step, loss=f"{loss:.4f}", rate=rate, wait=wait)
         now = time.monotonic()
@@ -125,10 +125,10 @@ class Display:
         names, gap, narrower = self._fitting(width_of(self.console))
         heading, row = "", ""
         for name in names:
-            title, width, form = self._columns[name]
+            title, width, written = self._columns[name]
             value, room = values.get(name), width - narrower
             heading += gap + title.rjust(room)
-            row += gap + ("" if value is None else form.format(value)).rjust(room)
+            row += gap + ("" if value is None else written(value)).rjust(room)
         # Anew where somebody has changed the size of the terminal.
         if heading != self._heading:
             self._heading = heading
@@ -166,7 +166,12 @@ def _bar(width: int, unit: str) -> tuple[ProgressColumn, ...]:
     return TextColumn("training"), BarColumn(), *done, TextColumn(told), *left
 
 
-def _column(part: str, metric: Metric) -> dict[str, tuple[str, int, str]]:
+def per_second(rate: float) -> str:
+    """How many examples a second, in whole numbers, or where they are few in two digits."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def _column(part: str, metric: Metric) -> dict[str, tuple[str, int, Callable[..., str]]]:
     """The column of a metric of the training or the validation."""
     title = f"{part} {metric.short or metric.name}"
-    return {f"{part} {metric.name}": (title, len(title) + 1, metric.form)}
+    return {f"{part} {metric.name}": (title, len(title) + 1, metric.form.format)}
