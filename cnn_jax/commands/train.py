@@ -18,7 +18,7 @@ from cnn_jax.defaults.recipes import DEFAULTS, Default
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
-from cnn_jax.recipe import Data, Recipe
+from cnn_jax.recipe import Data, Model, Recipe
 from cnn_jax.runs.launch_options import Launch
 from cnn_jax.user_path import user_path
 
@@ -59,7 +59,7 @@ def train(words: Sequence[str]) -> None:
 def _train_task(task: str, words: Sequence[str]) -> None:
     quiet_libraries()
     with forgiving_output(), shown_to_user():
-        launch, start = _default(task, words)
+        launch, start = default_launch(task, words)
     with importing():
         from cnn_jax.runs.launched import carry_out
     carry_out(launch, start.recipe, words, [start.why])
@@ -88,8 +88,18 @@ def experiment_file(what: str) -> Path:
     )
 
 
-def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
-    """What a task's default recipe becomes on the data and with the flags of a command line."""
+def default_launch(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
+    """What a task's default recipe becomes on the data and with the flags of a command line.
+
+    With a model, or a body, of which no weights of ImageNet are known, it begins at random.
+
+    Args:
+      task: one of `DEFAULTS`.
+      words: what follows it.
+
+    Raises:
+      UserError: data are not given or cannot be read, or the weights cannot be had.
+    """
     default, name = DEFAULTS[task], f"cnn-jax train {task}"
     plain = default.choose(task, task, Data(""), None, None)
     about = _about(task, default)
@@ -97,9 +107,8 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     if not data.name:
         raise UserError(_KINDS)
     # None: it is left to the facts of the data.
-    weights = None
-    body = plain.recipe.init.body  # which any model of the task may have
-    if _given(words, "model.name") and not body and not _published(first.recipe.model.name):
+    weights, changed = None, _given(words, "model.name", "model.options")
+    if changed and not _published(first.recipe.model, plain.recipe.init.body):
         weights = False
     elif _given(words, "init-from", "init.source"):
         weights = first.recipe.init.source is not None
@@ -115,11 +124,12 @@ def _default(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     return launch, found
 
 
-def _published(model: str) -> bool:
-    """Whether a model has weights of ImageNet to begin with."""
+def _published(model: Model, body: bool) -> bool:
+    """Whether a model, or its body, has weights of ImageNet to begin with."""
     with importing():
+        from cnn_jax.pretrained.body_weights import find_body
         from cnn_jax.pretrained.published import PUBLISHED
-    return model in PUBLISHED
+    return (find_body(model) if body else model.name) in PUBLISHED
 
 
 def _check_weights(recipe: Recipe) -> None:

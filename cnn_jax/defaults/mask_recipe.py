@@ -14,6 +14,7 @@ from cnn_jax.recipe import (
     Augment,
     Checkpoints,
     Data,
+    Init,
     Loss,
     Model,
     Optimizer,
@@ -35,6 +36,14 @@ _LEAST, _MOST = 8, 300
 _FINE = 128
 """Images whose shorter side has fewer pixels are taken pixel by pixel, others by 2x2 at once."""
 _LOOKED_AT = 64
+TINY = 48
+"""Images of fewer pixels along their shorter side are taken for no photographs."""
+
+_ON_BODY = Model(
+    "unet_on_body",
+    # A few hundred steps are few for running statistics that keep 0.99 a step.
+    options={"body": "efficientnet_lite0", "body_options": {"norm_momentum": 0.9}},
+)
 
 
 class MaskFacts(NamedTuple):
@@ -99,14 +108,18 @@ def choose_for_masks(
 ) -> Chosen:
     """A recipe for a U-Net on images of any number and size.
 
+    Its way down is a net that has learnt photographs in colour, unless the images are grey or tiny.
+
     Args:
       task: its name.
       name: of the run.
       data: what is known of them from the command line; the size is filled in.
       facts: of the data; None for a few hundred images.
-      weights: there are none.
+      weights: whether to begin with ImageNet's; None to choose.
     """
     facts = facts or MaskFacts(400, 240, 320, True, 3)
+    learnt = facts.channels == 3 and min(facts.height, facts.width) >= TINY
+    learnt = learnt if weights is None else weights
     longer = max(facts.height, facts.width)
     size = min(LARGEST, longer)
     if data.image_size is not None:
@@ -119,7 +132,7 @@ def choose_for_masks(
     rounds = _PIXELS / (facts.examples * crop[0] * crop[1])
     rounds = max(_LEAST, min(_MOST, round(rounds)))
     every = epochs(max(1, rounds // 20))
-    batch = min(4, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
+    batch = min(8 if learnt else 4, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
     fine = min(height, width) < _FINE
     recipe = Recipe(
         name=name,
@@ -133,9 +146,15 @@ def choose_for_masks(
             contrast=0.3 if facts.channels in (1, 3) else 0.0,
             saturation=0.3 if facts.channels == 3 else 0.0,
         ),
-        model=Model("unet", options={"width": 24, "patch": 1 if fine else 2}),
+        model=_ON_BODY if learnt else _scratch(fine),
+        init=Init("imagenet", body=True) if learnt else Init(),
         loss=Loss("cross_entropy_dice"),
-        optimizer=Optimizer("adamw", learning_rate=2e-3, weight_decay=0.02),
+        optimizer=Optimizer(
+            "adamw",
+            learning_rate=1e-3 if learnt else 2e-3,
+            weight_decay=0.02,
+            factors=("^body/=0.3",) if learnt else (),
+        ),
         schedule=Schedule("cosine", warmup=percent(5)),
         checkpoints=Checkpoints(every=every),
         batch_size=batch,
@@ -143,7 +162,11 @@ def choose_for_masks(
         validate_every=every,
         ema=0.998,
     )
-    return Chosen(recipe, _why(facts, recipe, (height, width)))
+    return Chosen(recipe, _why(facts, recipe, (height, width), learnt, weights))
+
+
+def _scratch(fine: bool) -> Model:
+    return Model("unet", options={"width": 24, "patch": 1 if fine else 2})
 
 
 def _rounded(side: int) -> int:
@@ -151,12 +174,20 @@ def _rounded(side: int) -> int:
     return max(32, side // 32 * 32)
 
 
-def _why(facts: MaskFacts, recipe: Recipe, size: tuple[int, int]) -> str:
+def _why(
+    facts: MaskFacts, recipe: Recipe, size: tuple[int, int], learnt: bool, weights: bool | None
+) -> str:
     about = "" if facts.same_size else "about "
+    start = "from random weights"
+    if learnt:
+        start = f"over {recipe.model.options['body']} from ImageNet's weights"
+    grey = "grey " * (facts.channels == 1)
     why = (
-        f"default recipe for {facts.examples:,} pictures of {about}{facts.height}x{facts.width} "
-        f"pixels with masks: {recipe.model.name} from random weights, {recipe.duration}"
+        f"default recipe for {facts.examples:,} {grey}pictures of {about}{facts.height}x"
+        f"{facts.width} pixels with masks: {recipe.model.name} {start}, {recipe.duration}"
     )
+    if not learnt and weights is None:
+        why += ", as ImageNet's weights are for photographs in colour"
     if recipe.data.image_size is not None:
         why += (
             f", at about {size[0]}x{size[1]} pixels (--data.image-size gives the longer side; "

@@ -35,6 +35,21 @@ def grown(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     return jnp.pad(x, ((0, 0), (0, below), (0, beside), (0, 0)))
 
 
+def doubled(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
+    """Every pixel of (b, h, w, c) as a square of four, (b, *size, c).
+
+    Rows and columns too many at the bottom and right are cut off, and the last is repeated where
+    one is lacking: what a step of 2 has made of an image has about the half of its size, rounded.
+    """
+    for axis, side in zip((1, 2), size, strict=True):
+        x = jnp.repeat(x, 2, axis)
+        missing = side - x.shape[axis]
+        if missing > 0:
+            rim = [(0, missing if each == axis else 0) for each in range(4)]
+            x = jnp.pad(x, rim, mode="edge")
+    return cropped(x, size)
+
+
 class TransposedConv(nn.Module):
     """The transpose of a convolution without padding: every pixel is spread over a patch.
 

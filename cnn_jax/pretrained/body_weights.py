@@ -15,20 +15,26 @@ PART = "body"
 """The option that names the net, and where its parameters stand in those of the model."""
 
 
+def find_body(model: Model) -> str | None:
+    """The net that is the body of a recipe's model, or None where it has none."""
+    body = {**models.entry(model.name).options, **model.options}.get(PART)
+    return None if body is None else str(body)
+
+
 def body_name(model: Model) -> str:
     """The net that is the body of a recipe's model.
 
     Raises:
       UserError: it has none.
     """
-    options = {**models.entry(model.name).options, **model.options}
-    if PART not in options:
+    body = find_body(model)
+    if body is None:
         with_body = [name for name in models.names() if PART in models.entry(name).options]
         raise UserError(
             f"--init.body is for models that have a body, and {model.name} has none; these have: "
             f"{', '.join(with_body)}"
         )
-    return str(options[PART])
+    return body
 
 
 def load_body(

@@ -9,7 +9,7 @@ from jax import export
 from cnn_jax.layers.basic import Conv
 from cnn_jax.layers.cpu.platform import layers_for
 from cnn_jax.layers.unpooling import pool_with_places, unpool
-from cnn_jax.layers.upsampling import TransposedConv, bilinear
+from cnn_jax.layers.upsampling import TransposedConv, bilinear, doubled
 
 
 def drawn(*shape, seed=0):
@@ -21,6 +21,15 @@ def test_interpolation_is_linear_between_the_middles_of_pixels():
     assert found.ravel().tolist() == [0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4]
     down = bilinear(jnp.arange(6.0).reshape(1, 6, 1, 1), (2, 1))
     assert down.ravel().tolist() == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("size", "first"),
+    [((2, 4), [1, 1, 2, 2]), ((2, 3), [1, 1, 2]), ((2, 5), [1, 1, 2, 2, 2])],
+)
+def test_a_doubled_pixel_is_four_whatever_the_size_was_halved_from(size, first):
+    found = doubled(jnp.asarray([[1.0, 2.0]]).reshape(1, 1, 2, 1), size)
+    assert found[0, :, :, 0].tolist() == [first, first]
 
 
 def spread_by_hand(x, kernel, strides):

@@ -21,6 +21,7 @@ NETS = {
     "deeplabv3": TINY_BODY | {"features": 8},
     "lraspp_mobilenet_v3_large": TINY_BODY | {"body": "resnet18", "low_at": 8, "features": 8},
     "unet": {"width": 4},
+    "unet_on_body": TINY_BODY | {"width": 2},
     "segnet": {"widths": (4,) * 5},
     "segnet_basic": {"widths": (4,) * 4},
     "fc_densenet56": {"stem_width": 4, "depths": (1,) * 6, "growth": (4,)},
@@ -98,6 +99,30 @@ def test_links_and_widths_of_a_harmonic_block():
     assert harmonic.put_out(8) == [1, 3, 5, 7, 8]
 
 
+def test_a_u_net_on_a_body_has_the_size_that_its_levels_make():
+    body, above = 11_689_512 - 512 * 1000 - 1000, 512
+    levels = 0
+    for maps, features in ((256, 256), (128, 128), (64, 64), (64, 32), (3, 16)):
+        levels += (above + 2) * features + 9 * (maps + 2 * features) * features + 4 * features
+        above = features
+    assert count("unet_on_body") == body + levels + 16 * 11 + 11
+
+
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        ({}, {1, 2, 4, 8, 16}),
+        ({"finest": 4}, {4, 8, 16}),
+        ({"body": "resnet20", "body_options": {}}, {1, 2}),
+        ({"body": "vgg11_bn", "body_options": {"widths": (8,) * 5}}, {1, 2, 4, 8, 16}),
+    ],
+)
+def test_the_levels_of_a_u_net_are_those_of_its_body(options, levels):
+    module = models.create("unet_on_body", 3, **TINY_BODY | options)
+    params = quick_shapes(module, (64, 64, 3))["params"]
+    assert {int(name[2:]) for name in params if name.startswith("up")} == levels
+
+
 def test_auxiliary_logits_come_in_training_and_leave_the_logits_alone():
     module, variables, x = variables_of("fcn", (17, 24, 3), **TINY_BODY)
     apply = functools.partial(module.apply, variables, x, rngs={"dropout": jax.random.key(0)})
@@ -149,6 +174,7 @@ def test_the_norm_is_also_the_bodys():
         ("fcn", {"body_options": {"depth": (1,)}}, "unknown option of model 'resnet18': 'depth'"),
         ("fcn", {"body_options": 3}, "body_options=3 .* must be a dictionary"),
         ("fcn", {"output_stride": 12}, "output_stride=12 of ResNet: must be a power of two"),
+        ("unet_on_body", {"finest": 64}, "finest=64: resnet18 has maps of stride 2, 4, 8, 16, 32"),
         ("segnet", {"depths": (1,)}, "must be as many"),
         ("segnet", {"kernel_size": 4}, "must be odd"),
         ("fc_densenet56", {"growth": (1, 2)}, "one growth for all or one for each"),

@@ -153,6 +153,7 @@ TINY = {
         {"body": "resnet18", "body_options": STAGES, "low_at": "stem", "features": 8},
     ),
     "unet": Tiny("unet", (9, 14, 3), {"width": 8, "depth": 3}),
+    "unet_on_body": Tiny("unet_on_body", (17, 24, 3), {"body_options": STAGES, "width": 2}),
     "segnet": Tiny("segnet", (9, 13, 3), {"depths": (2, 1), "widths": (8, 16)}),
     "fc_densenet": Tiny(
         "fc_densenet56", (9, 13, 3), {"stem_width": 8, "depths": (2, 2, 2), "growth": (8,)}

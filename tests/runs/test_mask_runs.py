@@ -10,7 +10,6 @@ from rich.console import Console
 from cnn_jax import Augment, Checkpoints, Data, Loss, Model, Task, UserError, load, steps, train
 from cnn_jax.__main__ import main as command
 from cnn_jax.data.recipe_data import data_spec, read_data
-from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.evaluation.evaluate import evaluate
 from cnn_jax.runs.experiment import Experiment
 
@@ -155,20 +154,6 @@ def test_images_are_drawn_with_their_masks(folder, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     counts = found["class_counts"]["test"]
     assert sum(counts) == sum((size[0] - 2) * size[1] for size in (SIZES * 3)[:7])
-
-
-def test_a_default_recipe_suits_the_size_and_number_of_images(folder):
-    facts = mask_facts(Data(f"masks:{folder}"))
-    assert facts == (18, 24, 24, False, 3)
-    found = choose_for_masks("segmentation", "x", Data("masks:x"), facts)
-    assert found.recipe.data.image_size == 24
-    assert found.recipe.augment.crop_size == (32, 32)
-    large = facts._replace(examples=600, height=1200, width=1600, same_size=True, channels=1)
-    found = choose_for_masks("segmentation", "x", Data("masks:x"), large)
-    assert found.recipe.data.image_size == 320 and found.recipe.augment.saturation == 0
-    assert "at about 240x320 pixels" in found.why
-    same = large._replace(height=180, width=240)
-    assert choose_for_masks("segmentation", "x", Data(), same).recipe.data.image_size is None
 
 
 def test_arrays_with_masks_are_learnt_from(tmp_path):
