@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 import sys
+import types
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,25 @@ def _given_path(words: list[str]) -> Path:
         return user_path(words[0])
     except UserError as error:
         raise ValueError(error) from None  # tyro names the flag
+
+
+@_registry.primitive_rule
+def _none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[None] | None:
+    """The word for nothing that a shell is given; a folder of that name is ./none."""
+    if info.type is not types.NoneType:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="none",
+        instance_from_str=_given_none,
+        is_instance=lambda value: value is None,
+        str_from_instance=lambda value: ["none"],
+    )
+
+
+def _given_none(words: list[str]) -> None:
+    if words[0].lower() != "none":
+        raise ValueError(f"{words[0]!r} is not none")
 
 
 @_registry.primitive_rule

@@ -45,11 +45,7 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
         about=about or f"Train {recipe.name}.",
         most_used=MOST_USED,
     )
-    given = with_files(added_options(recipe, launch.recipe))
-    # The word for no weights that a shell is given; a folder of that name is ./none.
-    if (given.init.source or "").lower() == "none":
-        given = dataclasses.replace(given, init=dataclasses.replace(given.init, source=None))
-    return dataclasses.replace(launch, recipe=given)
+    return dataclasses.replace(launch, recipe=with_files(added_options(recipe, launch.recipe)))
 
 
 def run_experiment(

@@ -83,6 +83,8 @@ def flags(
             names += (f"{head}{'.' if '.' in flag else '-'}no-{last}",) * paired
         text = "" if value is dataclasses.MISSING else written(value)
         metavar = "" if hint is bool else metavar_of(hint)
+        # Where nothing is the default anyway, how to ask for it need not be told.
+        metavar += "|none" * (type(None) in get_args(hint) and value is not None)
         says = meanings.get(each.name, "")
         yield Flag(path, names, metavar, text, says, positional, group)
 

@@ -87,6 +87,13 @@ def test_no_weights_are_asked_for_by_a_word():
     assert read("--init-from", "runs/none").recipe.init.source == "runs/none"
 
 
+@pytest.mark.parametrize("word", ["none", "None"])
+def test_what_may_be_left_out_is_left_out_by_a_word(word):
+    recipe = read("--ema", word, "--loss.name", word, "--data.image-size", word).recipe
+    assert (recipe.ema, recipe.loss.name, recipe.data.image_size) == (None, None, None)
+    assert read("--ema", "0.9").recipe.ema == 0.9
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
