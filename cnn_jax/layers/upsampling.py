@@ -35,19 +35,20 @@ def grown(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
     return jnp.pad(x, ((0, 0), (0, below), (0, beside), (0, 0)))
 
 
-def doubled(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
-    """Every pixel of (b, h, w, c) as a square of four, (b, *size, c).
-
-    Rows and columns too many at the bottom and right are cut off, and the last is repeated where
-    one is lacking: what a step of 2 has made of an image has about the half of its size, rounded.
-    """
-    for axis, side in zip((1, 2), size, strict=True):
-        x = jnp.repeat(x, 2, axis)
-        missing = side - x.shape[axis]
-        if missing > 0:
-            rim = [(0, missing if each == axis else 0) for each in range(4)]
-            x = jnp.pad(x, rim, mode="edge")
+def fitted(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
+    """(b, h, w, c) cut off at the bottom and right, or with its last row and column repeated."""
+    below, beside = (max(0, new - old) for new, old in zip(size, x.shape[1:3], strict=True))
+    if below or beside:
+        x = jnp.pad(x, ((0, 0), (0, below), (0, beside), (0, 0)), mode="edge")
     return cropped(x, size)
+
+
+def doubled(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
+    """Every pixel of (b, h, w, c) as a square of four, `fitted` to (b, *size, c).
+
+    What a step of 2 has made of an image has the half of its size, rounded up or down.
+    """
+    return fitted(jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2), size)
 
 
 class TransposedConv(nn.Module):

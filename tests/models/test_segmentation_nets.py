@@ -108,11 +108,24 @@ def test_a_u_net_on_a_body_has_the_size_that_its_levels_make():
     assert count("unet_on_body") == body + levels + 16 * 11 + 11
 
 
+@pytest.mark.parametrize("body", ["resnet18", "vgg11_bn"])
+def test_squares_of_pixels_have_logits_of_each(body):
+    options = {"body_options": {"widths": (8,) * 5}} if body == "vgg11_bn" else {}
+    module = models.create("unet_on_body", 3, **TINY_BODY | options, body=body, finest=2, width=2)
+    x = jax.ShapeDtypeStruct((2, 35, 46, 3), "float32")
+    logits, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), x)
+    assert logits.shape == (2, 35, 46, 3)
+    # Three times four values of the image beside the body's maps and those of the level above.
+    of_body = 8
+    assert variables["params"]["up2"]["conv1"]["conv"]["kernel"].shape[2] == of_body + 12 + 4
+    assert variables["params"]["head"]["kernel"].shape == (1, 1, 4, 3 * 4)
+
+
 @pytest.mark.parametrize(
     ("options", "levels"),
     [
         ({}, {1, 2, 4, 8, 16}),
-        ({"finest": 4}, {4, 8, 16}),
+        ({"finest": 2}, {2, 4, 8, 16}),
         ({"body": "resnet20", "body_options": {}}, {1, 2}),
         ({"body": "vgg11_bn", "body_options": {"widths": (8,) * 5}}, {1, 2, 4, 8, 16}),
     ],
@@ -174,6 +187,7 @@ def test_the_norm_is_also_the_bodys():
         ("fcn", {"body_options": {"depth": (1,)}}, "unknown option of model 'resnet18': 'depth'"),
         ("fcn", {"body_options": 3}, "body_options=3 .* must be a dictionary"),
         ("fcn", {"output_stride": 12}, "output_stride=12 of ResNet: must be a power of two"),
+        ("unet_on_body", {"finest": 3}, "finest=3 of unet_on_body: must be a power of two"),
         ("unet_on_body", {"finest": 64}, "finest=64: resnet18 has maps of stride 2, 4, 8, 16, 32"),
         ("segnet", {"depths": (1,)}, "must be as many"),
         ("segnet", {"kernel_size": 4}, "must be odd"),
