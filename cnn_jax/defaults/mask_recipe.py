@@ -132,7 +132,7 @@ def choose_for_masks(
     rounds = _PIXELS / (facts.examples * crop[0] * crop[1])
     rounds = max(_LEAST, min(_MOST, round(rounds)))
     every = epochs(max(1, rounds // 20))
-    batch = min(8 if learnt else 4, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
+    batch = min(4, 2 ** int(math.log2(max(1.0, 0.35 * facts.examples))))
     fine = min(height, width) < _FINE
     recipe = Recipe(
         name=name,
@@ -148,12 +148,13 @@ def choose_for_masks(
         ),
         model=_ON_BODY if learnt else _scratch(fine),
         init=Init("imagenet", body=True) if learnt else Init(),
-        loss=Loss("cross_entropy_dice"),
+        # What covers few pixels would be learnt last, or not at all.
+        loss=Loss("cross_entropy_dice", options={"weights": "root_median_frequency"}),
         optimizer=Optimizer(
             "adamw",
-            learning_rate=1e-3 if learnt else 2e-3,
+            learning_rate=2e-3,
             weight_decay=0.02,
-            factors=("^body/=0.3",) if learnt else (),
+            factors=("^body/=0.2",) if learnt else (),
         ),
         schedule=Schedule("cosine", warmup=percent(5)),
         checkpoints=Checkpoints(every=every),

@@ -35,7 +35,7 @@ def test_photographs_are_learnt_from_imagenets_weights():
     recipe, why = chosen()
     assert recipe.model.name == "unet_on_body" and recipe.init.body
     assert recipe.model.options["body"] == "efficientnet_lite0"
-    assert recipe.init.source == "imagenet" and recipe.optimizer.factors == ("^body/=0.3",)
+    assert recipe.init.source == "imagenet" and recipe.optimizer.factors == ("^body/=0.2",)
     assert (recipe.data.image_size, recipe.augment.crop_size) == (320, (192, 192))
     assert "unet_on_body over efficientnet_lite0 from ImageNet's weights" in why
     assert "at about 240x320 pixels" in why
@@ -56,7 +56,7 @@ def test_the_size_and_number_of_images_make_parts_and_batches():
     assert small.data.image_size == 24 and small.augment.crop_size == (32, 32)
     assert small.model.options["patch"] == 1
     assert chosen(weights=False).recipe.model.options["patch"] == 2
-    assert [chosen(FACTS._replace(examples=n)).recipe.batch_size for n in (6, 12, 600)] == [2, 4, 8]
+    assert [chosen(FACTS._replace(examples=n)).recipe.batch_size for n in (6, 12, 600)] == [2, 4, 4]
 
 
 @pytest.mark.parametrize(
