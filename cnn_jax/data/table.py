@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
+from cnn_jax.data.files_below import below
 from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table_targets import TARGETS, by_number
 from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
@@ -221,7 +223,8 @@ def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, li
     """The folder that names are relative to, and the files, all of which are there."""
     beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
     folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
-    images, is_there = what == "image", Path.exists if what == "video" else Path.is_file
+    # os.path: a Path's methods raise where a name is too long for a file.
+    images, is_there = what == "image", os.path.exists if what == "video" else os.path.isfile
     if not images:
         # As corpora have it: meta/esc50.csv and audio/, metadata/UrbanSound8K.csv and audio/fold1/.
         top = file.resolve().parent.parent
@@ -229,9 +232,9 @@ def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, li
     folder = next((each for each in folders if is_there(each / names[0])), None)
     if folder is None and not images:
         for each in folders[1:]:
-            below = {path.name: path for path in sorted(each.rglob("*")) if is_there(path)}
-            if all(Path(name).name in below for name in names):
-                return each, [below[Path(name).name] for name in names]
+            inside = {path.name: path for path in below(each) if is_there(path)}
+            if all(Path(name).name in inside for name in names):
+                return each, [inside[Path(name).name] for name in names]
     folder = folder or file.parent
     paths = [folder / name for name in names]
     missing = [str(path) for path in paths if not is_there(path)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.text_table import TextTable, read_text_table
 from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
@@ -194,7 +195,11 @@ def _class_files(folder: Path, notes: list[str]) -> dict[str, list[Path]]:
     folders, files = _inside(folder, notes)
     without = [each.name for each in folders if each.name.lower() in _UNLABELLED]
     notes += [f"left out the folder {name}, which tells no class" for name in without]
-    found = {each.name: sorted(each.rglob("*.txt")) for each in folders if each.name not in without}
+    found = {
+        each.name: [file for file in below(each) if file.suffix == ".txt"]
+        for each in folders
+        if each.name not in without
+    }
     empty = [name for name, each in found.items() if not each]
     found = {name: each for name, each in found.items() if each}
     if len(found) > 1:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.signatures import verdict
 
@@ -23,7 +24,7 @@ def is_picture(path: Path) -> bool:
 
 
 def pictures(
-    words: Sequence[Path], wanted: Wanted | None = None
+    words: Sequence[Path], wanted: Wanted | None = None, what: str = "pictures"
 ) -> tuple[list[Path], list[UnreadableImage]]:
     """The files that are meant, in order, and what there is to say of words that find none.
 
@@ -31,6 +32,7 @@ def pictures(
       words: files; folders, of which the pictures in them and in their folders are meant; patterns
         such as `*.jpg`, unless a file is called just so; `-` for standard input.
       wanted: which files of a folder are meant, by default pictures.
+      what: these are, in words.
     """
     wanted = wanted or is_picture
     found: list[Path] = []
@@ -40,11 +42,7 @@ def pictures(
         if meant:
             found += meant
         elif os.path.isdir(word):  # noqa: PTH112 - a Path's method raises where it may not look
-            bad.append(
-                UnreadableImage(
-                    str(word), "holds no pictures" if wanted is is_picture else "holds no sounds"
-                )
-            )
+            bad.append(UnreadableImage(str(word), f"holds no {what}"))
         else:
             bad.append(UnreadableImage(str(word), "there is no such file, folder or pattern"))
     return found, bad
@@ -86,9 +84,11 @@ def _meant(word: Path, wanted: Wanted) -> Iterator[Path]:
 
 def _below(folder: Path, wanted: Wanted) -> Iterator[Path]:
     """The wanted files in a folder and in its folders, but for the hidden, by name."""
-    for top, folders, files in os.walk(folder):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for name in sorted(files):
-            path = Path(top, name)
-            if not name.startswith(".") and wanted(path):
-                yield path
+    for path in sorted(below(folder), key=_files_first):
+        if not path.is_dir() and wanted(path):
+            yield path
+
+
+def _files_first(path: Path) -> list[tuple[bool, str]]:
+    """Sorts what is in a folder before what is in its folders."""
+    return [*((True, part) for part in path.parts[:-1]), (False, path.name)]

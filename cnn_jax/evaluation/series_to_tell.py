@@ -26,6 +26,11 @@ class Rows(NamedTuple):
     series: np.ndarray
 
 
+def is_series(path: Path) -> bool:
+    """Whether a file is called as series are."""
+    return path.suffix.lower() in SUFFIXES
+
+
 def rows_of(file: Path, shape: tuple[int, ...], data: Data) -> Rows:
     """The series of a file, whose labels are passed over.
 

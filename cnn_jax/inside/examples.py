@@ -69,7 +69,7 @@ def of_user(trained: TrainedModel, restored: Restored, words: Sequence[Path]) ->
         series = np.concatenate([padded(list(rows.series), longest) for rows in every])
         split = Split(series, np.zeros(len(series), np.int32))
         return _of_user(trained, split, [name for rows in every for name in rows.names], "series")
-    files, bad = pictures_of(words, is_sound if kind == "sound" else None)
+    files, bad = pictures_of(words, *((is_sound, "sounds") if kind == "sound" else ()))
     if kind == "sound":
         heard, sounds, more = sounds_of(files, spec)
         if bad or more:

@@ -139,6 +139,9 @@ def test_other_encodings_are_named(tmp_path):
 
 
 def test_many_missing_files_are_counted(tmp_path):
+    table = write(tmp_path, f"file,a\na.png,1\n{'x' * 300}.png,2\n")  # too long for any file
+    with pytest.raises(UserError, match=r"1 of the 2 files (.|\n)*xxx\.png"):
+        read_table(table, Columns(), "number")
     table = write(tmp_path, "file,a\n" + "".join(f"x{i}.png,{i}\n" for i in range(30)))
     with pytest.raises(UserError, match=r"30 of the 30 files (.|\n)*and 10 more"):
         read_table(table, Columns(), "number")

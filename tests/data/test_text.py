@@ -136,6 +136,11 @@ def test_folders_and_files_by_class(tmp_path):
     assert written(found, count=1) == ["neg document of two lines 0"]
     assert any("README" in note for note in found.notes)
     assert any("unsup" in note for note in found.notes)
+    (tmp_path / "links").mkdir()
+    for label in ("pos", "neg"):
+        (tmp_path / "links" / label).mkdir()
+        (tmp_path / "links" / label / "more").symlink_to(tmp_path / "docs" / "train" / label)
+    assert len(load_text(tmp_path / "links", Text(), Columns(), test_part=0).train) == 12
 
     polarity = tmp_path / "polarity"
     polarity.mkdir()
