@@ -14,7 +14,7 @@ import numpy as np
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.files_below import below
 from cnn_jax.data.strata import check_groups
-from cnn_jax.data.table_targets import TARGETS, by_number
+from cnn_jax.data.table_targets import TARGETS, by_number, check_several
 from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
@@ -89,7 +89,7 @@ def read_table(
       what: the files are. Sounds and videos may also lie in a folder beside the table's, and
         below; a column may hold folds, and of several that could be the class the one is taken
         that is called so. A video may be a folder of frames.
-      judged: nothing is learnt, so that there may be no training part.
+      judged: nothing is learnt, so that there may be no training part, and one class only.
 
     Raises:
       UserError: there is no such file or column, files are missing, or a value cannot be read.
@@ -103,7 +103,11 @@ def read_table(
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
     listed = listed_names(columns.names)
-    class_names, targets, notes = TARGETS[kind](file, titles, cells, listed)
+    class_names, targets, notes = TARGETS[kind](
+        file, titles, cells, listed, lambda place: f"row {place + 2} of {file}"
+    )
+    if kind == "class" and not judged:
+        check_several(file, class_names)
     groups = None
     if places.group is not None:
         group = places.group
