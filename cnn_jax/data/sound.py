@@ -177,6 +177,12 @@ def _notes(files: Sequence[Path], sounds: Sequence[SoundFile], rate: int) -> lis
     silent, such = some(lambda each: not each.samples.any())
     if silent:
         notes.append(f"{silent:,} of {len(sounds):,} sounds are silent throughout: {such}")
+    loud, such = some(lambda each: each.loud)
+    if loud:
+        notes.append(
+            f"{loud:,} of {len(sounds):,} sounds have samples beyond -1 to 1, which are cut off "
+            f"there: {such}"
+        )
     lengths = [len(each.samples) / rate for each in sounds]
     if min(lengths) < max(lengths):
         notes.append(

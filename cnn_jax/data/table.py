@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,12 @@ def read_table(
             )
     if "train" not in parts and not judged:
         raise UserError(f"{file} holds no row of the train part; its rows are of {set(splits)}")
+    again = [path for path, count in Counter(paths).items() if count > 1]
+    if again:
+        notes.append(
+            f"{len(again):,} files are named in several rows, each of which is an example: "
+            f"{', '.join(str(path) for path in again[:3])}{', ...' * (len(again) > 3)}"
+        )
     if folder != file.parent:
         notes.append(f"image files are named from {folder}")
     if groups is not None:

@@ -138,9 +138,15 @@ def test_another_set_is_judged_by_the_names_of_its_classes(learnt, folder, tmp_p
         top / "whole", dataset=f"masks:{tmp_path}", views="mirror", options={"window": 12}
     )
     assert windows["options"] == {"window": 12} and 0 < windows["mean_iou"] != found["mean_iou"]
+    assert not any("no file names" in note for note in found["notes"])
     (tmp_path / "classes.txt").write_text("0 red\n1 blue\n3 ground\n")
     with pytest.raises(UserError, match="does not know: blue"):
         evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+    (tmp_path / "classes.txt").unlink()
+    for file in (tmp_path / "masks" / "test").iterdir():
+        Image.fromarray(np.asarray(Image.open(file)) % 2).save(file)
+    found = evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+    assert any("values are taken for those learnt from, 0 " in note for note in found["notes"])
 
 
 def test_images_are_drawn_with_their_masks(folder, tmp_path, capsys):
