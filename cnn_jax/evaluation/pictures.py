@@ -11,6 +11,7 @@ from pathlib import Path
 from cnn_jax.data.files_below import below
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.signatures import verdict
+from cnn_jax.errors import UserError
 
 Wanted = Callable[[Path], bool]
 
@@ -46,6 +47,25 @@ def pictures(
         else:
             bad.append(UnreadableImage(str(word), "there is no such file, folder or pattern"))
     return found, bad
+
+
+def check_apart(files: Sequence[Path], folder: Path) -> None:
+    """Refuses to write into a folder of the pictures that are read, over which it could write.
+
+    Args:
+      files: that are read.
+      folder: that is written to.
+
+    Raises:
+      UserError: one lies in it.
+    """
+    place = folder.resolve()
+    for file in files:
+        if file != STANDARD_INPUT and file.parent.resolve() == place:
+            raise UserError(
+                f"--output {folder} is where {file.name} lies, and pictures there could be "
+                "written over; give another folder"
+            )
 
 
 def content(picture: Path) -> bytes:

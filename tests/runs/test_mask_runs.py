@@ -12,6 +12,8 @@ from cnn_jax.__main__ import main as command
 from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.defaults.mask_recipe import choose_for_masks, mask_facts
 from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predict_masks import predict_masks
+from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 
 QUIET = Console(quiet=True)
@@ -116,6 +118,8 @@ def test_masks_that_are_predicted_score_what_evaluation_found(learnt, folder, tm
         shown = Image.open(out / f"{file.stem}_over.png")
         assert (shown.size, shown.mode) == (image.size, "RGB")
     assert right / total == summary["test"]["global_accuracy"]
+    with pytest.raises(UserError, match="could be written over"):
+        predict_masks(restore(top / "whole"), sorted(out.iterdir()), out)
     model = load(top / "whole")
     for file in sorted((folder / "test").iterdir())[:1]:
         np.testing.assert_array_equal(model.predict(file), np.asarray(Image.open(out / file.name)))
