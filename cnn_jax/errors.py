@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
@@ -59,6 +60,8 @@ def forget_closed_loops() -> None:
 def shown_to_user(process: Callable[[], int] = lambda: 0) -> Iterator[None]:
     """Within it a `UserError` ends the program: its message to stderr, no traceback.
 
+    So does a name that is too long for a file.
+
     Args:
       process: gives the index of this process among those of its job; those after the first
         leave out what the first says as well.
@@ -72,6 +75,12 @@ def shown_to_user(process: Callable[[], int] = lambda: 0) -> Iterator[None]:
         elif not error.shared:
             print(f"error in process {index}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        # No place where a name is looked up expects it, and it is always what a user gave.
+        print(f"error: a name is too long for a file: {str(error.filename)[:200]}", file=sys.stderr)
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(STATUS)

@@ -215,6 +215,7 @@ class Predict:
         from cnn_jax.evaluation.pictures import pictures
         from cnn_jax.evaluation.placed import PLACED, placed_kind
         from cnn_jax.evaluation.predict import cannot_be_read, predict_readable, write_csv
+        from cnn_jax.evaluation.series_to_tell import is_series
         from cnn_jax.evaluation.sounds_to_tell import is_sound
         from cnn_jax.evaluation.videos_to_tell import videos_among
 
@@ -226,19 +227,20 @@ class Predict:
         if restored.spec.input_kind == "tokens":
             self._of_texts(restored)
             return
-        images, wanted = self.images, {"sound": is_sound}.get(restored.spec.input_kind)
-        if restored.spec.input_kind == "clip":
+        images, kind = self.images, restored.spec.input_kind
+        others = {"sound": (is_sound, "sounds"), "series": (is_series, "series")}
+        if kind == "clip":
             files, bad = videos_among(images), list[UnreadableImage]()
         else:
-            files, bad = pictures(images, wanted)
-        if (kind := placed_kind(restored)) is not None:
+            files, bad = pictures(images, *others.get(kind, ()))
+        if (placed := placed_kind(restored)) is not None:
             if self.csv is not None:
                 raise UserError(
                     f"--csv {self.csv} is for what is told of whole images; of places in them a "
                     "file is written to --output"
                 )
             output = self.output or Path("predictions")
-            self._placed(PLACED[kind](restored, files, output, self.top), bad)
+            self._placed(PLACED[placed](restored, files, output, self.top), bad)
             return
         names = restored.spec.class_names
         every, unreadable = predict_readable(restored, files, len(names), self.output)

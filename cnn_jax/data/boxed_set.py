@@ -142,7 +142,10 @@ def held(
     if bad:
         notes.append(left_out(name, bad, skip_bad))
     none = np.arange(0)
-    told = [each if keep else each.at(none) for each, keep in zip(every, good, strict=True)]
+    told = [
+        each if keep else each.at(none)._replace(size=None)
+        for each, keep in zip(every, good, strict=True)
+    ]
     clean = mended(told, sizes, name, relative=found.relative)
     most = max((len(each.boxes) for each in clean.objects), default=0)
     targets = padded(clean.objects, max(1, most))

@@ -92,7 +92,9 @@ def read_classes(file: Path) -> ClassTable:
             rows = _of_csv(text)
         else:
             rows = _of_lines(text)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except RecursionError:
+        raise UserError(f"{file} is no list of classes: it is nested too deeply") from None
+    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
         raise UserError(
             f"{file} is no list of classes ({error}); write a name a line, or a table with the "
             "columns name, value, r, g, b"
@@ -144,6 +146,8 @@ def _of_csv(text: str) -> list[_Row]:
     places = [next((header.index(each) for each in both if each in header), None) for both in _RGB]
     found: list[_Row] = []
     for place, row in enumerate(rows[1:]):
+        if len(row) < len(header):
+            raise ValueError(f"{','.join(row)} has {len(row)} cells, and {len(header)} are named")
         colour = (
             None if None in places else _colour([row[each] for each in places if each is not None])
         )

@@ -136,6 +136,12 @@ def _read(file: Path) -> dict[str, Any]:
         rows = found.get(key)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise UserError(f"{file} is no COCO JSON: `{key}` is no list of objects in it")
+    for row in found["annotations"]:
+        for key in ("id", "image_id", "category_id"):
+            if isinstance(row.get(key), list | dict):
+                raise UserError(
+                    f"{file}: an annotation has the `{key}` {row[key]!r}, which is no number"
+                )
     return found
 
 
@@ -289,11 +295,18 @@ def _one(
         path,
         sides,
         [places[each["category_id"]] for each in boxes],
-        crowd=[bool(each.get("iscrowd")) for each in boxes],
-        difficult=[bool(each.get("ignore")) for each in boxes],
+        crowd=[_is_set(each.get("iscrowd")) for each in boxes],
+        difficult=[_is_set(each.get("ignore")) for each in boxes],
         areas=[number(each.get("area")) for each in boxes],
         size=told,
     )
+
+
+def _is_set(flag: Any) -> bool:
+    """Whether a flag says yes; it may be written as a text."""
+    if isinstance(flag, str):
+        return flag.strip().lower() not in ("", "0", "0.0", "false", "no")
+    return bool(flag)
 
 
 def _image_folder(files: Sequence[str], file: Path, top: Path) -> Path:

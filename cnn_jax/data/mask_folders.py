@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.signatures import verdict
 from cnn_jax.errors import UserError
 
@@ -175,16 +176,14 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    files = (each for each in folder.rglob("*") if each.is_file())
-    return any(verdict(each) == "image" for each in files)
+    return any(verdict(each) == "image" for each in below(folder) if not each.is_dir())
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """The pictures in a folder and in its folders, by their names without what follows the dot."""
     found: dict[str, Path] = {}
-    for each in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in each.relative_to(folder).parts)
-        if hidden or not each.is_file() or verdict(each) == "no image":
+    for each in below(folder):
+        if each.is_dir() or verdict(each) == "no image":
             continue
         key = each.relative_to(folder).with_suffix("").as_posix()
         if key in found:
@@ -227,10 +226,17 @@ def _lists(top: Path, images: dict[str, Path]) -> dict[str, list[str]]:
             file = top / folder / f"{word}.txt"
             if part in found or not file.is_file():
                 continue
-            lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+            try:
+                text = file.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{file} is not written in UTF-8 (byte {error.start}); save it as UTF-8"
+                ) from None
+            lines = [line.split() for line in text.splitlines()]
             words = [line[0] for line in lines if line]
+            # A name may hold a dot, and have the ending of a file behind it or not.
             stems = [
-                Path(each).name if Path(each).suffix == "" else Path(each).stem for each in words
+                Path(each).name if Path(each).name in names else Path(each).stem for each in words
             ]
             unknown = [each for each, stem in zip(words, stems, strict=True) if stem not in names]
             if unknown:

@@ -170,7 +170,14 @@ def read_pairs(
     pairs = [(part, pair) for part, each in found.parts.items() for pair in each]
     masks, bad = _read(pairs, lambda pair: content_of(read_raw(pair.mask)))
     training = np.array([part == "train" for part, _ in pairs], bool)
-    seen = survey(lambda place: pairs[place][1].image, training, grey_range, full_depth=full_depth)
+    # A head does not tell whether the pixels are there; what is left out must be known here.
+    seen = survey(
+        lambda place: pairs[place][1].image,
+        training,
+        grey_range,
+        full_depth=full_depth,
+        pixels=skip_bad,
+    )
     bad += list(seen.bad.values())
     notes = list(found.notes)
     if bad:

@@ -28,6 +28,7 @@ from cnn_jax.data.statistics import (
     scaled_mean_std,
     series_mean_std,
     target_facts,
+    unlearnt,
     value_range,
 )
 from cnn_jax.data.streamed import StreamedSplit
@@ -36,6 +37,9 @@ from cnn_jax.data.vocabulary import Vocabulary, with_training_words
 from cnn_jax.errors import UserError
 from cnn_jax.own.values import Own
 from cnn_jax.recipe import Columns, Data, Preprocess
+
+_NAMED = 10
+"""So many classes are named in a note."""
 
 
 class Preparation(NamedTuple):
@@ -209,6 +213,12 @@ def data_spec(
         of what is measured.
     """
     train, evaluation_shape, notes = dataset.train, None, dataset.notes
+    if lacking := unlearnt(train.targets, dataset.class_names):
+        few = ", ".join(lacking[:_NAMED]) + ", ..." * (len(lacking) > _NAMED)
+        notes += (
+            f"no training example is of {len(lacking):,} of {len(dataset.class_names):,} classes: "
+            f"{few}",
+        )
     kind = input_kind(train)
     values = (0.0, 255.0)
     if kind == "image" and isinstance(train, Split):

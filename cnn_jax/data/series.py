@@ -186,9 +186,9 @@ def _arrays(
         places = [f"series {place + 1} of the {part} part" for place in range(len(values))]
         wrong = np.flatnonzero(np.isinf(values).any(axis=(1, 2)))
         if wrong.size:
+            more = f", and so do {len(wrong) - 1:,} others" * (len(wrong) > 1)
             raise UserError(
-                f"{places[wrong[0]]} of {name} holds a value that is no finite number, and so do "
-                f"{len(wrong) - 1:,} others"
+                f"{places[wrong[0]]} of {name} holds a value that is no finite number{more}"
             )
         told: list[str] | np.ndarray
         if kind == "class" and targets.dtype.kind in "US":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,7 +22,9 @@ SUFFIXES = (".ts", ".tsv", ".txt", ".csv")
 """Of the files that are read, the first before the others where a set has several."""
 
 _MISSING = {"", "?", "nan", "na", "null"}
-_LABELS = ("label", "class", "target", "y", "classlabel", "class_label")
+_NAME = re.compile(r"_|^[+-]?0\d")
+LABELS = ("label", "class", "target", "y", "classlabel", "class_label")
+"""What the column of the label is called, where a heading says it."""
 _SHOWN = 5
 
 
@@ -163,11 +168,18 @@ def _table(
     first = lines[0][1] if lines else ""
     separator = next((each for each in "\t,;" if each in first), None)
 
-    def cells_of(line: str) -> list[str]:
-        return [cell.strip().strip('"') for cell in line.split(separator)]
+    def cells_of(line: str, place: int) -> list[str]:
+        if '"' not in line or separator not in (",", ";"):
+            return [cell.strip().strip('"') for cell in line.split(separator)]
+        try:
+            # A quoted cell may hold what stands between cells.
+            (cells,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+        except csv.Error as error:
+            raise UserError(f"line {place} of {file} cannot be read: {error}") from None
+        return [cell.strip() for cell in cells]
 
-    head = cells_of(first)
-    words = [cell for cell in head if not _is_number(cell) and cell.lower() not in _MISSING]
+    head = cells_of(first, lines[0][0]) if lines else []
+    words = [cell for cell in head if not is_number(cell) and cell.lower() not in _MISSING]
     asked = {*columns.targets, columns.group}
     titled = len(head) > 1 and (2 * len(words) > len(head) or bool(asked & set(head)))
     if titled:
@@ -184,7 +196,7 @@ def _table(
         notes.append(f"{file.name} has a heading; its labels are in column {', '.join(titles)}")
     series, labels, places, groups = [], [], [], []
     for place, line in lines:
-        cells = cells_of(line)
+        cells = cells_of(line, place)
         where = f"line {place} of {file}"
         # Behind a shorter series the last column comes sooner.
         told_here = told if len(told) > 1 else [min(each, len(cells) - 1) for each in told]
@@ -228,16 +240,16 @@ def _columns(
     if columns.targets:
         return [place("targets", name) for name in columns.targets], group
     titles = [cell.lower() for cell in head]
-    usual = next((titles.index(each) for each in _LABELS if each in titles), None)
+    usual = next((titles.index(each) for each in LABELS if each in titles), None)
     return [usual if usual is not None else int(group == 0)], group
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number that stands there, and not one that is missing."""
     try:
-        float(cell)
+        return not math.isnan(float(cell))
     except ValueError:
         return False
-    return True
 
 
 def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
@@ -267,7 +279,12 @@ def _number(cell: str, time: int, where: str) -> float:
 
 
 def label_word(label: str) -> str:
-    """A label as classes are called: whole numbers in one way, `1` for 1.0 and 1.0000000e+00."""
+    """A label as classes are called: whole numbers in one way, `1` for 1.0 and 1.0000000e+00.
+
+    What has more signs than a number needs is a name: 01 and 1_0 are other classes than 1 and 10.
+    """
+    if _NAME.search(label):
+        return label
     try:
         value = float(label)
     except ValueError:

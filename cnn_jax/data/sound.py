@@ -10,6 +10,7 @@ import numpy as np
 
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.files_below import below
 from cnn_jax.data.labelled_files import (
     SHOWN,
     LabelledFiles,
@@ -97,11 +98,7 @@ def find_sounds(
 
 
 def _in_folder(top: Path, name: str, judged: bool) -> LabelledFiles:
-    visible = [
-        file
-        for file in sorted(top.rglob("*"))
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(top).parts)
-    ]
+    visible = [each for each in below(top) if not each.is_dir()]
     files = [file for file in visible if file.suffix.lower() in SUFFIXES]
     if not files:
         raise UserError(f"{name} holds no sounds, files called {', '.join(SUFFIXES)}")
@@ -180,6 +177,12 @@ def _notes(files: Sequence[Path], sounds: Sequence[SoundFile], rate: int) -> lis
     silent, such = some(lambda each: not each.samples.any())
     if silent:
         notes.append(f"{silent:,} of {len(sounds):,} sounds are silent throughout: {such}")
+    loud, such = some(lambda each: each.loud)
+    if loud:
+        notes.append(
+            f"{loud:,} of {len(sounds):,} sounds have samples beyond -1 to 1, which are cut off "
+            f"there: {such}"
+        )
     lengths = [len(each.samples) / rate for each in sounds]
     if min(lengths) < max(lengths):
         notes.append(

@@ -31,11 +31,13 @@ class SoundFile(NamedTuple):
       samples: (t,) int16 of one channel.
       rate: samples a second, of the file.
       channels: of the file, whose mean it is.
+      loud: whether samples were beyond -1 to 1, and were cut off there.
     """
 
     samples: np.ndarray
     rate: int
     channels: int
+    loud: bool = False
 
 
 def reader() -> Any:
@@ -115,8 +117,10 @@ def read_sound(file: Path, rate: int | None = None) -> SoundFile:
         raise UnreadableImage(str(file), "holds no sample")
     if not np.isfinite(values).all():
         raise UnreadableImage(str(file), "holds samples that are no finite numbers")
-    samples = at_rate(values.mean(axis=1), own, rate or own)
-    return SoundFile(in_16_bits(samples), own, values.shape[1])
+    mean = values.mean(axis=1)
+    # Another rate swings a little beyond the samples of its own; that is none of the file's doing.
+    loud = bool(np.abs(mean).max() > 1)
+    return SoundFile(in_16_bits(at_rate(mean, own, rate or own)), own, values.shape[1], loud)
 
 
 def at_rate(samples: np.ndarray, own: int, rate: int) -> np.ndarray:

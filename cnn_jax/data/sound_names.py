@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.folder_names import Told, told_by_folders
 from cnn_jax.errors import UserError
 
@@ -93,7 +94,7 @@ def _corpus(files: Sequence[Path]) -> _Corpus | None:
 
 
 def _no_class(top: Path, bare: Sequence[Path], count: int) -> str:
-    tables = sorted(file for file in top.rglob("*.csv") if not file.name.startswith("."))
+    tables = [file for file in below(top) if file.suffix == ".csv"]
     advice = "put the sounds of each class in a folder, or write a table of file names and classes"
     if tables:
         advice = f"its tables are {', '.join(map(str, tables[:5]))}: give one as sound:{tables[0]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,22 @@ def target_facts(targets: Any, classes: int = 0) -> dict[str, tuple[float, ...]]
     else:
         return {}
     return {name: tuple(float(each) for each in values) for name, values in found.items()}
+
+
+def unlearnt(targets: Any, class_names: Sequence[str]) -> list[str]:
+    """The classes or tags that no training example is of; of numbers and masks none.
+
+    Args:
+      targets: as of `target_facts`.
+      class_names: the k classes or tags.
+    """
+    facts = target_facts(targets, len(class_names))
+    counts = facts.get("boxes", facts.get("there"))
+    if isinstance(targets, np.ndarray) and field_of(targets).kind == "class":
+        counts = tuple(map(float, class_counts(targets, len(class_names))))
+    if counts is None:
+        return []
+    return [name for name, count in zip(class_names, counts, strict=True) if not count]
 
 
 def mask_facts(masks: np.ndarray, classes: int) -> dict[str, tuple[float, ...]]:

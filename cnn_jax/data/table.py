@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
+from cnn_jax.data.files_below import below
 from cnn_jax.data.strata import check_groups
-from cnn_jax.data.table_targets import TARGETS, by_number
+from cnn_jax.data.table_targets import TARGETS, by_number, check_several
 from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
@@ -87,7 +90,7 @@ def read_table(
       what: the files are. Sounds and videos may also lie in a folder beside the table's, and
         below; a column may hold folds, and of several that could be the class the one is taken
         that is called so. A video may be a folder of frames.
-      judged: nothing is learnt, so that there may be no training part.
+      judged: nothing is learnt, so that there may be no training part, and one class only.
 
     Raises:
       UserError: there is no such file or column, files are missing, or a value cannot be read.
@@ -101,7 +104,11 @@ def read_table(
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
     listed = listed_names(columns.names)
-    class_names, targets, notes = TARGETS[kind](file, titles, cells, listed)
+    class_names, targets, notes = TARGETS[kind](
+        file, titles, cells, listed, lambda place: f"row {place + 2} of {file}"
+    )
+    if kind == "class" and not judged:
+        check_several(file, class_names)
     groups = None
     if places.group is not None:
         group = places.group
@@ -122,6 +129,12 @@ def read_table(
             )
     if "train" not in parts and not judged:
         raise UserError(f"{file} holds no row of the train part; its rows are of {set(splits)}")
+    again = [path for path, count in Counter(paths).items() if count > 1]
+    if again:
+        notes.append(
+            f"{len(again):,} files are named in several rows, each of which is an example: "
+            f"{', '.join(str(path) for path in again[:3])}{', ...' * (len(again) > 3)}"
+        )
     if folder != file.parent:
         notes.append(f"image files are named from {folder}")
     if groups is not None:
@@ -221,7 +234,8 @@ def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, li
     """The folder that names are relative to, and the files, all of which are there."""
     beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
     folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
-    images, is_there = what == "image", Path.exists if what == "video" else Path.is_file
+    # os.path: a Path's methods raise where a name is too long for a file.
+    images, is_there = what == "image", os.path.exists if what == "video" else os.path.isfile
     if not images:
         # As corpora have it: meta/esc50.csv and audio/, metadata/UrbanSound8K.csv and audio/fold1/.
         top = file.resolve().parent.parent
@@ -229,9 +243,9 @@ def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, li
     folder = next((each for each in folders if is_there(each / names[0])), None)
     if folder is None and not images:
         for each in folders[1:]:
-            below = {path.name: path for path in sorted(each.rglob("*")) if is_there(path)}
-            if all(Path(name).name in below for name in names):
-                return each, [below[Path(name).name] for name in names]
+            inside = {path.name: path for path in below(each) if is_there(path)}
+            if all(Path(name).name in inside for name in names):
+                return each, [inside[Path(name).name] for name in names]
     folder = folder or file.parent
     paths = [folder / name for name in names]
     missing = [str(path) for path in paths if not is_there(path)]

@@ -20,18 +20,21 @@ from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
 
-def find_table(path: str | Path, columns: Columns, kind: Kind) -> FoundFiles:
+def find_table(
+    path: str | Path, columns: Columns, kind: Kind, *, judged: bool = False
+) -> FoundFiles:
     """The image files of `csv:PATH` by part, with what is to be told of them.
 
     Args:
       path: the table.
       columns: which columns hold what.
       kind: of the targets.
+      judged: as of `read_table`.
 
     Raises:
       UserError: as `read_table` does.
     """
-    table = read_table(path, columns, kind)
+    table = read_table(path, columns, kind, judged=judged)
 
     def source(rows: Rows) -> ImageFiles:
         # A name may lead out of the folder.

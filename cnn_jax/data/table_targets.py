@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,16 @@ _SEPARATORS = ";|, "
 _UNKNOWN = {"", "?", "-1", "nan", "na"}
 
 _Found = tuple[tuple[str, ...], np.ndarray, list[str]]
+_Where = Callable[[int], str]
+"""Of the place of a row among all, where it stands in words: `row 5 of FILE`."""
 
 
 def _classes(
-    file: Path, titles: list[str], cells: list[list[str]], listed: list[str] | None
+    file: Path,
+    titles: list[str],
+    cells: list[list[str]],
+    listed: list[str] | None,
+    where: _Where,
 ) -> _Found:
     if len(titles) != 1:
         raise UserError(
@@ -25,7 +32,7 @@ def _classes(
         )
     words = [row[0] for row in cells]
     if "" in words:
-        raise UserError(f"row {words.index('') + 2} of {file} has no {titles[0]}")
+        raise UserError(f"{where(words.index(''))} has no {titles[0]}")
     names = listed or sorted(set(words), key=by_number)
     known = {name: place for place, name in enumerate(names)}
     strange = sorted(set(words) - set(known))
@@ -33,9 +40,13 @@ def _classes(
         raise UserError(
             f"{file} has classes that --data.columns.names does not list: {', '.join(strange[:9])}"
         )
-    if len(names) < 2:
-        raise UserError(f"{file} has one class only, {names[0]}; there must be at least 2")
     return tuple(names), np.array([known[word] for word in words], np.int32), []
+
+
+def check_several(file: Path, class_names: tuple[str, ...]) -> None:
+    """Refuses a set with one class, of which nothing can be learnt."""
+    if len(class_names) < 2:
+        raise UserError(f"{file} has one class only, {class_names[0]}; there must be at least 2")
 
 
 def by_number(name: str) -> tuple[bool, float, str]:
@@ -44,10 +55,14 @@ def by_number(name: str) -> tuple[bool, float, str]:
 
 
 def _tags(
-    file: Path, titles: list[str], cells: list[list[str]], listed: list[str] | None
+    file: Path,
+    titles: list[str],
+    cells: list[list[str]],
+    listed: list[str] | None,
+    where: _Where,
 ) -> _Found:
     if len(titles) > 1:
-        return _tag_columns(file, titles, cells)
+        return _tag_columns(titles, cells, where)
     words = [row[0] for row in cells]
     separator = next((each for each in _SEPARATORS if any(each in word for word in words)), ";")
     rows = [[tag.strip() for tag in word.split(separator) if tag.strip()] for word in words]
@@ -72,7 +87,7 @@ def _tags(
     return tuple(names), targets, notes
 
 
-def _tag_columns(file: Path, titles: list[str], cells: list[list[str]]) -> _Found:
+def _tag_columns(titles: list[str], cells: list[list[str]], where: _Where) -> _Found:
     values = {"1": 1, "0": 0, **dict.fromkeys(_UNKNOWN, -1), "true": 1, "false": 0}
     values |= {"1.0": 1, "0.0": 0, "yes": 1, "no": 0}
     targets = np.empty((len(cells), len(titles)), np.int8)
@@ -80,7 +95,7 @@ def _tag_columns(file: Path, titles: list[str], cells: list[list[str]]) -> _Foun
         for column, cell in enumerate(row):
             if cell.lower() not in values:
                 raise UserError(
-                    f"row {place + 2} of {file} has {titles[column]} {cell!r}; a tag is 1, 0, or "
+                    f"{where(place)} has {titles[column]} {cell!r}; a tag is 1, 0, or "
                     "nothing where it is unknown"
                 )
             targets[place, column] = values[cell.lower()]
@@ -90,7 +105,11 @@ def _tag_columns(file: Path, titles: list[str], cells: list[list[str]]) -> _Foun
 
 
 def _numbers(
-    file: Path, titles: list[str], cells: list[list[str]], listed: list[str] | None
+    file: Path,
+    titles: list[str],
+    cells: list[list[str]],
+    listed: list[str] | None,
+    where: _Where,
 ) -> _Found:
     targets = np.empty((len(cells), len(titles)), np.float32)
     for place, row in enumerate(cells):
@@ -101,12 +120,12 @@ def _numbers(
                 targets[place, column] = np.nan
             if not np.isfinite(targets[place, column]):
                 raise UserError(
-                    f"row {place + 2} of {file} has {titles[column]} {cell!r}, which is no finite "
+                    f"{where(place)} has {titles[column]} {cell!r}, which is no finite "
                     "number; mend or remove the row, or choose columns by --data.columns.targets"
                 )
     return tuple(titles), targets, []
 
 
 TARGETS = {"class": _classes, "tags": _tags, "number": _numbers}
-"""By kind: (file, titles of columns, cells of each row, listed names) -> the names, the targets
-(n, ...) and what a user should know."""
+"""By kind: (file, titles of columns, cells of each row, listed names, where a row stands) -> the
+names, the targets (n, ...) and what a user should know."""

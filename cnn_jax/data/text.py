@@ -13,7 +13,7 @@ from cnn_jax.data.dataset import Dataset, Split
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table import listed_names
-from cnn_jax.data.table_targets import TARGETS
+from cnn_jax.data.table_targets import TARGETS, check_several
 from cnn_jax.data.text_files import find_texts
 from cnn_jax.data.vocabulary import Vocabulary, by_frequency, encoded, words_of
 from cnn_jax.errors import UserError
@@ -85,15 +85,28 @@ def text_parts(
     columns: Columns,
     kind: Kind,
     vocabulary: Vocabulary | None = None,
+    *,
+    judged: bool = False,
 ) -> TextParts:
-    """The same as they are, no part cut from them; see `load_text`."""
+    """The same as they are, no part cut from them; see `load_text`.
+
+    Args:
+      path: of the table or the folder.
+      config: how texts become words.
+      columns: which columns of a table hold what.
+      kind: of the targets.
+      vocabulary: what a model knows.
+      judged: nothing is learnt, so that there may be no training part, and one class only.
+    """
     if config.longest < 1:
         raise UserError(f"--data.text.longest {config.longest} must be at least 1")
-    found = find_texts(path, config.encoding, columns, kind)
+    found = find_texts(path, config.encoding, columns, kind, judged=judged)
     cells = [row for part in found.cells.values() for row in part]
     names, targets, notes = TARGETS[kind](
-        found.source, found.titles, cells, listed_names(columns.names)
+        found.source, found.titles, cells, listed_names(columns.names), found.where
     )
+    if kind == "class" and not judged:
+        check_several(found.source, names)
     texts = [words_of(text, config) for part in found.texts.values() for text in part]
     longest = max(map(len, texts))
     if not longest:

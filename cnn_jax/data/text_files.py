@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.text_table import TextTable, read_text_table
 from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
 
-_TABLES = (".tsv", ".csv", ".tab")
+TABLES = (".tsv", ".csv", ".tab")
+"""What tables of texts are called; another file may be one as well."""
+
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 _NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
 
@@ -31,6 +34,7 @@ class FoundTexts:
       groups: of each part, what each text belongs to; None where there is no such column.
       source: where they lie.
       notes: what a user should know of how they were found.
+      rows: of each part, the file and the number of the row of each text; of tables only.
     """
 
     titles: list[str]
@@ -39,9 +43,17 @@ class FoundTexts:
     groups: dict[str, list[str]] | None
     source: Path
     notes: list[str] = field(default_factory=list)
+    rows: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)
+
+    def where(self, place: int) -> str:
+        """Where a text stands, by its place among all, in words."""
+        file, row = [row for each in self.rows.values() for row in each][place]
+        return f"row {row:,} of {file}"
 
 
-def find_texts(path: str | Path, encoding: str, columns: Columns, kind: str) -> FoundTexts:
+def find_texts(
+    path: str | Path, encoding: str, columns: Columns, kind: str, *, judged: bool = False
+) -> FoundTexts:
     """The texts of a table, or of a folder.
 
     A folder holds tables called train, test and perhaps validation; or folders so called, or
@@ -53,27 +65,29 @@ def find_texts(path: str | Path, encoding: str, columns: Columns, kind: str) -> 
       encoding: of every file.
       columns: which columns of a table hold what.
       kind: of the targets, see `cnn_jax.data.fields`.
+      judged: nothing is learnt, so that there may be no training part, and one class only.
 
     Raises:
       UserError: there is nothing, or something that cannot be read.
     """
     place = user_path(path)
     if place.is_file():
-        return _of_tables(place, {"": [place]}, encoding, columns, kind, [])
+        return _of_tables(place, {"": [place]}, encoding, columns, kind, [], judged)
     if not place.is_dir():
         raise UserError(f"text:{path}: there is no such file or folder")
     notes: list[str] = []
     folders, files = _inside(place, notes)
-    if parts := _by_part(place, files):
-        return _of_tables(place, parts, encoding, columns, kind, notes)
-    if parts := _by_part(place, folders):
-        named = {part: _class_files(each[0], notes) for part, each in parts.items()}
+    if parts := _by_part(place, files, judged):
+        return _of_tables(place, parts, encoding, columns, kind, notes, judged)
+    if parts := _by_part(place, folders, judged):
+        named = {part: _class_files(each[0], notes, judged) for part, each in parts.items()}
         return _of_classes(place, named, encoding, columns, kind, notes)
-    tables = [file for file in files if file.suffix.lower() in _TABLES]
+    tables = [file for file in files if file.suffix.lower() in TABLES]
     if len(tables) == 1 and not folders:
         notes += _left_out([file for file in files if file not in tables])
-        return _of_tables(place, {"": tables}, encoding, columns, kind, notes)
-    return _of_classes(place, {"train": _class_files(place, notes)}, encoding, columns, kind, notes)
+        return _of_tables(place, {"": tables}, encoding, columns, kind, notes, judged)
+    classes = {"train": _class_files(place, notes, judged)}
+    return _of_classes(place, classes, encoding, columns, kind, notes)
 
 
 def read_text(file: Path, encoding: str) -> str:
@@ -121,14 +135,16 @@ def _left_out(files: Sequence[Path]) -> list[str]:
     return [f"left out {names}"] if files else []
 
 
-def _by_part(folder: Path, places: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files or folders by the part that their names tell; empty where none is of the train part."""
+def _by_part(folder: Path, places: Sequence[Path], judged: bool) -> dict[str, list[Path]]:
+    """Files or folders by the part that their names tell; empty where none is of the train part,
+    unless nothing is learnt.
+    """
     found: dict[str, list[Path]] = {}
     for place in places:
         words = re.split(r"[^a-z]+", place.name.lower())
         for part in {PARTS[word] for word in words if word in PARTS}:
             found.setdefault(part, []).append(place)
-    if "train" not in found:
+    if "train" not in found and not judged:
         return {}
     for part, each in found.items():
         if len(each) > 1:
@@ -146,6 +162,7 @@ def _of_tables(
     columns: Columns,
     kind: str,
     notes: list[str],
+    judged: bool,
 ) -> FoundTexts:
     """The texts of one table whose rows say their parts, or of one table a part."""
     tables: dict[str, TextTable] = {}
@@ -161,18 +178,26 @@ def _of_tables(
     texts: dict[str, list[str]] = {}
     cells: dict[str, list[list[str]]] = {}
     groups: dict[str, list[str]] = {}
+    rows: dict[str, list[tuple[Path, int]]] = {}
     for part, table in tables.items():
         for place, text in enumerate(table.texts):
             own = part or _part(table, place)
             texts.setdefault(own, []).append(text)
             cells.setdefault(own, []).append(table.cells[place])
+            rows.setdefault(own, []).append((table.file, table.first + place))
             if table.groups is not None:
                 groups.setdefault(own, []).append(table.groups[place])
-    if "train" not in texts:
+    if "train" not in texts and not judged:
         raise UserError(f"{source} holds no row of the train part")
     first = next(iter(tables.values()))
     return FoundTexts(
-        first.titles, texts, cells, groups if first.groups is not None else None, source, notes
+        first.titles,
+        texts,
+        cells,
+        groups if first.groups is not None else None,
+        source,
+        notes,
+        rows,
     )
 
 
@@ -182,25 +207,29 @@ def _part(table: TextTable, place: int) -> str:
     word = table.splits[place].strip().lower()
     if word not in PARTS:
         raise UserError(
-            f"row {place + 2} of {table.file} is of the part {table.splits[place]!r}; valid are "
-            f"{', '.join(PARTS)}. If the column says something else, name another by "
+            f"row {table.first + place} of {table.file} is of the part {table.splits[place]!r}; "
+            f"valid are {', '.join(PARTS)}. If the column says something else, name another by "
             "--data.columns.split"
         )
     return PARTS[word]
 
 
-def _class_files(folder: Path, notes: list[str]) -> dict[str, list[Path]]:
+def _class_files(folder: Path, notes: list[str], judged: bool) -> dict[str, list[Path]]:
     """The files of each class: those of a folder that is called so, or one of its own."""
     folders, files = _inside(folder, notes)
     without = [each.name for each in folders if each.name.lower() in _UNLABELLED]
     notes += [f"left out the folder {name}, which tells no class" for name in without]
-    found = {each.name: sorted(each.rglob("*.txt")) for each in folders if each.name not in without}
+    found = {
+        each.name: [file for file in below(each) if file.suffix == ".txt"]
+        for each in folders
+        if each.name not in without
+    }
     empty = [name for name, each in found.items() if not each]
     found = {name: each for name, each in found.items() if each}
-    if len(found) > 1:
+    if len(found) > 1 or (found and judged):
         notes += [f"left out the folder {name}, which has no .txt files" for name in empty]
         return found
-    if len(files) > 1 and not any(file.suffix.lower() in _TABLES for file in files):
+    if len(files) > 1 and not any(file.suffix.lower() in TABLES for file in files):
         return dict(zip(_names(files), [[file] for file in files], strict=True))
     held = ", ".join(each.name for each in [*folders, *files][:9]) or "nothing"
     raise UserError(

@@ -32,6 +32,7 @@ class TextTable:
 
     Attributes:
       file: which it is.
+      first: the number of the first row, behind a line of names if there is one.
       titles: of the columns of the cells.
       texts: n of them.
       cells: what is told of each, a row of cells.
@@ -41,6 +42,7 @@ class TextTable:
     """
 
     file: Path
+    first: int
     titles: list[str]
     texts: list[str]
     cells: list[list[str]]
@@ -79,9 +81,9 @@ def read_text_table(file: Path, content: str, columns: Columns, kind: str) -> Te
             "class, with a tab between them"
         )
     if _has_names(rows, columns):
-        titles, rows = [title.strip() for title in rows[0]], rows[1:]
+        titles, rows, first = [title.strip() for title in rows[0]], rows[1:], 2
     else:
-        titles = _by_shape(rows)
+        titles, first = _by_shape(rows), 1
         notes.append(
             f"{file.name} has no line that names its columns: the text is taken from column "
             f"{titles.index('text') + 1} and the class from column {titles.index('label') + 1}"
@@ -99,6 +101,7 @@ def read_text_table(file: Path, content: str, columns: Columns, kind: str) -> Te
 
     return TextTable(
         file,
+        first,
         [titles[place] for place in targets],
         [row[text] for row in rows],
         [[row[place].strip() for place in targets] for row in rows],
@@ -106,6 +109,32 @@ def read_text_table(file: Path, content: str, columns: Columns, kind: str) -> Te
         column(group),
         notes,
     )
+
+
+def texts_of_table(file: Path, content: str, columns: Columns) -> tuple[list[str], str] | None:
+    """The texts of a table, whatever else it tells of them, and what their column is called.
+
+    None where the file has a text a line: no first line names a column of texts, and there are no
+    tabs.
+
+    Args:
+      file: which it is.
+      content: of the file.
+      columns: as of `read_text_table`.
+    """
+    rows = _rows(file, content)
+    head = [cell.strip() for cell in rows[0]]
+    lower = [cell.lower() for cell in head]
+    if columns.text is not None and columns.text in head:
+        place, rows = head.index(columns.text), rows[1:]
+    elif usual := [each for each in _TEXT_NAMES if each in lower]:
+        place, rows = lower.index(usual[0]), rows[1:]
+    elif len(head) > 1 and "\t" in content and len({len(row) for row in rows}) == 1:
+        place = _by_shape(rows).index("text")
+        return [row[place] for row in rows], str(place + 1)
+    else:
+        return None
+    return [row[place] for row in rows if len(row) > place], head[place]
 
 
 def _rows(file: Path, content: str) -> list[list[str]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnn_jax.data.arrays import Kind
 from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.files_below import below
 from cnn_jax.data.folder_names import Told, told_by_folders
 from cnn_jax.data.labelled_files import (
     SHOWN,
@@ -138,17 +139,14 @@ def _in_folder(top: Path, name: str, judged: bool) -> LabelledFiles:
 def _clips(top: Path) -> tuple[list[Path], list[str]]:
     """The files of videos and folders of frames below a folder, and what is neither."""
     clips, others = [], []
-    for file in sorted(top.rglob("*")):
-        inner = file.relative_to(top)
-        if any(part.startswith(".") for part in inner.parts):
-            continue
+    for file in below(top):
         if file.is_dir():
             if frames_in(file):
                 clips.append(file)
         elif file.suffix.lower() in SUFFIXES:
             clips.append(file)
         elif file.suffix.lower() not in FRAMES:
-            others.append(str(inner))
+            others.append(str(file.relative_to(top)))
     return clips, others
 
 

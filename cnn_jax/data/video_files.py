@@ -86,7 +86,7 @@ def frames_in(folder: Path) -> list[Path]:
 
 def _by_numbers(path: Path) -> list[tuple[int, str]]:
     parts = re.split(r"(\d+)", path.stem)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def size_of(path: Path) -> tuple[int, int, int]:

@@ -177,7 +177,7 @@ def _listed(
     parts, part_of = {}, dict[str, str]()
     for part, file in lists.items():
         try:
-            lines = [line.strip() for line in file.read_text(errors="replace").splitlines()]
+            lines = [line.strip() for line in file.read_text("utf-8-sig", "replace").splitlines()]
         except OSError as error:
             raise UserError(f"{file} cannot be read ({error.strerror})") from None
         stems = list(dict.fromkeys(line for line in lines if line))
@@ -243,8 +243,12 @@ def read_annotation(file: Path) -> _Annotation:
         raise UnreadableImage(
             str(file), f"is no XML at line {line}, column {column + 1} ({error.msg.split(':')[0]})"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise UnreadableImage(str(file), f"cannot be read ({error})") from None
+    if root.tag != "annotation" and not any(root.iter("object")):
+        raise UnreadableImage(
+            str(file), f"is no annotation of VOC: it holds <{root.tag}>, and not <annotation>"
+        )
     found = []
     for place, each in enumerate(root.findall("object"), 1):
         called = " ".join((each.findtext("name") or "").split())

@@ -80,7 +80,7 @@ def _yaml_file(top: Path) -> Path | None:
 
 def _yaml(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text())
+        found = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read ({error})") from None
     except yaml.YAMLError as error:
@@ -93,17 +93,33 @@ def _yaml(file: Path) -> dict[str, Any]:
 def _names(facts: dict[str, Any], file: Path) -> tuple[str, ...]:
     names = facts.get("names")
     if isinstance(names, dict):
-        places = sorted(names)
-        if places != list(range(len(places))):
+        if set(names) != set(range(len(names))):
             raise UserError(
-                f"{file}: `names` must count from 0 without gaps; it has {some(map(str, places))}"
+                f"{file}: `names` must count from 0 without gaps; it has {some(map(repr, names))}"
             )
-        names = [names[place] for place in places]
+        names = [names[place] for place in range(len(names))]
     if not isinstance(names, list) or not names:
         raise UserError(
             f"{file} has no `names:`, a list of the classes in the order of their number"
         )
-    return tuple(" ".join(str(each).split()) for each in names)
+    count = facts.get("nc")
+    if isinstance(count, int) and count != len(names):
+        raise UserError(f"{file} says `nc: {count}`, and `names` are {len(names)}")
+    return _different([str(each) for each in names], file)
+
+
+def _different(names: Sequence[str], file: Path) -> tuple[str, ...]:
+    """Class names without blanks too many.
+
+    Raises:
+      UserError: two are called the same, or one is not called at all.
+    """
+    plain = [" ".join(each.split()) for each in names]
+    for place, each in enumerate(plain):
+        if not each or each in plain[:place]:
+            what = f"the name {each!r}, as class {plain.index(each)} has" if each else "no name"
+            raise UserError(f"{file}: class {place} (from 0) has {what}; give each its own")
+    return tuple(plain)
 
 
 def _listed(
@@ -111,7 +127,10 @@ def _listed(
 ) -> dict[str, list[Path]]:
     root = file.parent
     if isinstance(given := facts.get("path"), str):
-        root = next((each for each in (root / given, Path(given)) if each.is_dir()), root)
+        roots = [each for each in (root / given, Path(given)) if each.is_dir()]
+        if not roots:
+            notes.append(f"{file.name} says `path: {given}`, which is not there: read is {root}")
+        root = (roots or [root])[0]
     parts: dict[str, list[Path]] = {}
     for key in _YAML_PARTS:
         words = facts.get(key)
@@ -126,7 +145,7 @@ def _listed(
             if there.is_dir():
                 part += images_in(there)
                 continue
-            lines = [line.strip() for line in there.read_text(errors="replace").splitlines()]
+            lines = [line.strip() for line in there.read_text("utf-8-sig", "replace").splitlines()]
             images = [root / line for line in lines if line]
             lacking = [str(each) for each in images if not each.is_file()]
             if lacking:
@@ -138,10 +157,12 @@ def _listed(
 def _named(top: Path, name: str) -> tuple[str, ...]:
     for each in _NAME_FILES:
         if (file := top / each).is_file():
-            lines = [
-                " ".join(line.split()) for line in file.read_text(errors="replace").splitlines()
-            ]
-            return tuple(line for line in lines if line)
+            try:
+                lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{file} cannot be read as class names: {error}") from None
+            # The number of a class is that of its line.
+            return _different(lines, file)
     raise UserError(
         f"{name} tells no class names: {top} holds neither data.yaml nor {_NAME_FILES[0]}, which "
         "has a name a line"
@@ -205,7 +226,7 @@ def _labelled(
 
 def _read(file: Path, image: Path, classes: int) -> Objects:
     try:
-        lines = file.read_text(errors="replace").splitlines()
+        lines = file.read_text("utf-8-sig", "replace").splitlines()
     except OSError as error:
         raise UnreadableImage(str(file), f"cannot be read ({error.strerror})") from None
     boxes, labels = [], []

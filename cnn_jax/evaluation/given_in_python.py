@@ -41,7 +41,7 @@ def raw_series(restored: Restored, given: Any) -> tuple[np.ndarray, list[str], b
       UserError: they are no series, or other than those that the model was trained on.
     """
     if isinstance(given, str | os.PathLike):
-        names, series = rows_of(user_path(given), restored.spec.image_shape, restored.recipe.data)
+        names, series = rows_of(user_path(given), restored.spec, restored.recipe.data)
         return series, names, False
     single = isinstance(given, np.ndarray | jax.Array) and np.ndim(given) < 3
     arrays = [np.asarray(each) for each in ([given] if single else given)]

@@ -163,7 +163,7 @@ def _told(
     """The same of a table, arrays, series, sounds or videos, with targets as the model tells."""
     kind, known = target_kind(restored.recipe), restored.spec.class_names
     if name.startswith("csv:"):
-        files = find_table(path, restored.recipe.data.columns, kind)
+        files = find_table(path, restored.recipe.data.columns, kind, judged=True)
         names, parts, notes = files.class_names, dict[str, Source | Split](files.parts), files.notes
     elif name.startswith("sound:"):
         sounds = find_sounds(path, name, restored.recipe.data.columns, kind, judged=True)
@@ -203,7 +203,7 @@ def _texts(
     kind, known, config = target_kind(restored.recipe), restored.spec, restored.recipe.data
     if known.vocabulary is None:
         raise UserError(f"{name} has texts, but the model was trained on {known.input_kind}")
-    found = text_parts(path, config.text, config.columns, kind, known.vocabulary)
+    found = text_parts(path, config.text, config.columns, kind, known.vocabulary, judged=True)
     if kind != "class" and found.names != known.class_names:
         raise UserError(
             f"{name} has {_some(found.names)}, but the model tells {_some(known.class_names)}; it "

@@ -40,10 +40,11 @@ def judged_masks(
     found = find_pairs(top, skip_bad=config.skip_bad, judged=True)
     low, high = spec.value_range
     colour = np.array(spec.mean) * (high - low) + low
+    table = table_of(top, found, None)
     read = read_pairs(
         found,
         name,
-        table_of(top, found, None) or _known(spec),
+        table or _known(spec),
         config.masks.ignore,
         shape=spec.evaluated_shape[:2],
         fill=colour,
@@ -66,7 +67,15 @@ def judged_masks(
                 f"was trained on the {len(known)} classes of {spec.name}: {', '.join(known[:10])}"
             )
         parts[part] = Split(split.inputs, targets)
-    return parts, list(read.notes)
+    notes = list(read.notes)
+    if table is None:
+        pairs = zip(_known(spec).values, known, strict=True)
+        told = ", ".join(f"{value} {each}" for value, each in list(pairs)[:10])
+        notes.append(
+            f"no file names the classes of {name}: its values are taken for those learnt from, "
+            f"{told}{', ...' * (len(known) > 10)}"
+        )
+    return parts, notes
 
 
 def _recoded(targets: Any, codes: np.ndarray) -> Any:

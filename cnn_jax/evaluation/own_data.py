@@ -24,7 +24,7 @@ from cnn_jax.restored import Restored
 from cnn_jax.tasks import target_kind
 from cnn_jax.user_path import user_path
 
-FILES = ("coco", "csv", "folder", "masks", "npz", "series", "sound", "text", "voc", "yolo")
+FILES = ("coco", "csv", "folder", "masks", "npz", "series", "sound", "text", "video", "voc", "yolo")
 """Forms of names that lead to files of a user's own."""
 
 _SHAPES = {

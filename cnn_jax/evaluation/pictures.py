@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.signatures import verdict
+from cnn_jax.errors import UserError
 
 Wanted = Callable[[Path], bool]
 
@@ -23,7 +25,7 @@ def is_picture(path: Path) -> bool:
 
 
 def pictures(
-    words: Sequence[Path], wanted: Wanted | None = None
+    words: Sequence[Path], wanted: Wanted | None = None, what: str = "pictures"
 ) -> tuple[list[Path], list[UnreadableImage]]:
     """The files that are meant, in order, and what there is to say of words that find none.
 
@@ -31,6 +33,7 @@ def pictures(
       words: files; folders, of which the pictures in them and in their folders are meant; patterns
         such as `*.jpg`, unless a file is called just so; `-` for standard input.
       wanted: which files of a folder are meant, by default pictures.
+      what: these are, in words.
     """
     wanted = wanted or is_picture
     found: list[Path] = []
@@ -40,14 +43,29 @@ def pictures(
         if meant:
             found += meant
         elif os.path.isdir(word):  # noqa: PTH112 - a Path's method raises where it may not look
-            bad.append(
-                UnreadableImage(
-                    str(word), "holds no pictures" if wanted is is_picture else "holds no sounds"
-                )
-            )
+            bad.append(UnreadableImage(str(word), f"holds no {what}"))
         else:
             bad.append(UnreadableImage(str(word), "there is no such file, folder or pattern"))
     return found, bad
+
+
+def check_apart(files: Sequence[Path], folder: Path) -> None:
+    """Refuses to write into a folder of the pictures that are read, over which it could write.
+
+    Args:
+      files: that are read.
+      folder: that is written to.
+
+    Raises:
+      UserError: one lies in it.
+    """
+    place = folder.resolve()
+    for file in files:
+        if file != STANDARD_INPUT and file.parent.resolve() == place:
+            raise UserError(
+                f"--output {folder} is where {file.name} lies, and pictures there could be "
+                "written over; give another folder"
+            )
 
 
 def content(picture: Path) -> bytes:
@@ -86,9 +104,11 @@ def _meant(word: Path, wanted: Wanted) -> Iterator[Path]:
 
 def _below(folder: Path, wanted: Wanted) -> Iterator[Path]:
     """The wanted files in a folder and in its folders, but for the hidden, by name."""
-    for top, folders, files in os.walk(folder):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for name in sorted(files):
-            path = Path(top, name)
-            if not name.startswith(".") and wanted(path):
-                yield path
+    for path in sorted(below(folder), key=_files_first):
+        if not path.is_dir() and wanted(path):
+            yield path
+
+
+def _files_first(path: Path) -> list[tuple[bool, str]]:
+    """Sorts what is in a folder before what is in its folders."""
+    return [*((True, part) for part in path.parts[:-1]), (False, path.name)]

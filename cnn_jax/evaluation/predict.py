@@ -173,7 +173,7 @@ def read_inputs(restored: Restored, files: Sequence[Path]) -> ReadInputs:
     if kind == "series":
         (file,) = files
         try:
-            return ReadInputs(*rows_of(file, spec.image_shape, restored.recipe.data), [])
+            return ReadInputs(*rows_of(file, spec, restored.recipe.data), [])
         except UnreadableImage as error:
             return ReadInputs([], _NOTHING, [error])
     if kind == "sound":

@@ -15,7 +15,7 @@ from cnn_jax.data.framing import framed
 from cnn_jax.data.images import UnreadableImage, decode, in_threads
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.drawn_boxes import drawn
-from cnn_jax.evaluation.pictures import STANDARD_INPUT, content
+from cnn_jax.evaluation.pictures import STANDARD_INPUT, check_apart, content
 from cnn_jax.evaluation.predict import Answers
 from cnn_jax.restored import Restored
 
@@ -85,8 +85,9 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
       top: how many of the surest boxes are listed for a picture.
 
     Raises:
-      UserError: the folder cannot be written to.
+      UserError: the folder cannot be written to, or the pictures lie there.
     """
+    check_apart(files, folder)
     apply, names = Answers(restored), restored.spec.class_names
     least = least_score(restored)
     images: list[dict[str, Any]] = []
@@ -94,7 +95,6 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
     rows: list[dict[str, Any]] = []
     bad: list[UnreadableImage] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(files), _BATCH):
             batch = in_threads(
                 lambda file: read_framed(restored, file),
@@ -104,6 +104,7 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
             read = [each for each in batch if isinstance(each, Picture)]
             if not read:
                 continue
+            folder.mkdir(parents=True, exist_ok=True)
             for each in found_in(restored, apply, read, full=start > 0):
                 images.append(_image(each.picture, len(images) + 1))
                 annotations += _annotations(images[-1]["id"], each, annotations)
@@ -111,6 +112,8 @@ def predict_boxes(restored: Restored, files: Sequence[Path], folder: Path, top: 
                 with_boxes(each, names, least).save(
                     folder / _name(each.picture.file, images), quality=90
                 )
+        if not images:
+            return Placed([], [], bad)  # what lies there of before is left as it is
         told = {
             "images": images,
             "annotations": annotations,
@@ -165,8 +168,10 @@ def found_in(
         inner = held(size, pixels.shape[1], pixels.shape[2], restored.recipe.data.fit)
         boxes = told["boxes"][place][there] * np.tile(size / inner, 2)
         boxes = np.clip(boxes, 0, np.tile(size, 2))
+        # What lies beside the picture, where it is filled up, is no box in it.
+        inside = (np.round(boxes[:, 2:] - boxes[:, :2], 2) > 0).all(axis=1)
         scores, classes = told["scores"][place][there], told["classes"][place][there]
-        found.append(Found(each, boxes, scores, classes))
+        found.append(Found(each, boxes[inside], scores[inside], classes[inside]))
     return found
 
 

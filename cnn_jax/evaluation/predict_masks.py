@@ -16,7 +16,7 @@ from cnn_jax.data.images import UnreadableImage, decode, in_channels, in_threads
 from cnn_jax.devices.compilation import compiled
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.mask_pictures import as_image, class_colours, in_colour, over
-from cnn_jax.evaluation.pictures import STANDARD_INPUT, content
+from cnn_jax.evaluation.pictures import STANDARD_INPUT, check_apart, content
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
 from cnn_jax.tasks.mask_reading import told_classes
@@ -90,9 +90,10 @@ def predict_masks(
       be read.
 
     Raises:
-      UserError: a picture cannot be written.
+      UserError: a picture cannot be written, or would be where those lie that are read.
     """
     folder = folder or FOLDER
+    check_apart(files, folder)
     apply, spec, colours = MasksTold(restored), restored.spec, class_colours(restored.spec)
     names = _names(files)
     found: list[tuple[str, np.ndarray]] = []

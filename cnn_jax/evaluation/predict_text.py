@@ -15,10 +15,12 @@ import jax
 import numpy as np
 
 from cnn_jax import models
-from cnn_jax.data.text_files import read_text
+from cnn_jax.data.text_files import TABLES, read_text
+from cnn_jax.data.text_table import texts_of_table
 from cnn_jax.data.vocabulary import encoded, words_of
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.predict import Answers, Told, told_of
+from cnn_jax.recipe import Data
 from cnn_jax.restored import Restored
 from cnn_jax.tasks import make_task
 from cnn_jax.training.evaluator import make_model
@@ -31,26 +33,42 @@ def texts_of(words: Sequence[Path], restored: Restored) -> list[str]:
     """The texts that the words of a command line stand for.
 
     Args:
-      words: texts; files with a text a line; `-` for standard input, a text a line.
+      words: texts; files with a text a line, or tables with a column of them; `-` for standard
+        input, a text a line.
       restored: the model, whose texts were written in an encoding.
 
     Raises:
       UserError: a file cannot be read, or there is no text.
     """
-    encoding, found = restored.recipe.data.text.encoding, []
+    found: list[str] = []
     for word in words:
         if str(word) == "-":
             lines = sys.stdin.read().split("\n")
         elif os.path.isfile(word):  # noqa: PTH113 - a Path's method raises where it may not look
-            lines = read_text(word, encoding).split("\n")
+            lines = _lines_of(word, restored.recipe.data)
         elif os.path.isdir(word):  # noqa: PTH112
             raise UserError(f"{word} is a folder; give a text, or a file with a text a line")
+        elif word.suffix.lower() in (".txt", *TABLES) and " " not in str(word):
+            raise UserError(f"{word}: there is no such file")
         else:
             lines = [str(word)]
         found += [line.rstrip("\r") for line in lines if line.strip()]
     if not found:
         raise UserError(f"{' '.join(map(str, words))}: there is no text")
     return found
+
+
+def _lines_of(file: Path, data: Data) -> list[str]:
+    """The lines of a file, of a table those of its column of texts, which is said."""
+    content = read_text(file, data.text.encoding)
+    table = None
+    if file.suffix.lower() in TABLES and content.strip():
+        table = texts_of_table(file, content, data.columns)
+    if table is None:
+        return content.split("\n")
+    texts, column = table
+    print(f"{file}: the texts are those of column {column}", file=sys.stderr)
+    return texts
 
 
 def predict_texts(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.data.files_below import below
 from cnn_jax.data.images import UnreadableImage
 from cnn_jax.data.labelled_files import read_each
 from cnn_jax.data.spec import DataSpec
@@ -21,10 +22,9 @@ def videos_among(words: Sequence[Path]) -> list[Path]:
         if not word.is_dir() or frames_in(word):
             found.append(word)
             continue
-        below = [each for each in sorted(word.rglob("*")) if not each.name.startswith(".")]
         found += [
             each
-            for each in below
+            for each in below(word)
             if (frames_in(each) if each.is_dir() else each.suffix.lower() in SUFFIXES)
         ] or [word]
     return found

@@ -64,12 +64,12 @@ def of_user(trained: TrainedModel, restored: Restored, words: Sequence[Path]) ->
         split = Split(tokens_of(restored, texts), np.zeros(len(texts), np.int32))
         return _of_user(trained, split, texts, "texts")
     if kind == "series":
-        every = [rows_of(file, spec.image_shape, trained.recipe.data) for file in words]
+        every = [rows_of(file, spec, trained.recipe.data) for file in words]
         longest = max(rows.series.shape[1] for rows in every)
         series = np.concatenate([padded(list(rows.series), longest) for rows in every])
         split = Split(series, np.zeros(len(series), np.int32))
         return _of_user(trained, split, [name for rows in every for name in rows.names], "series")
-    files, bad = pictures_of(words, is_sound if kind == "sound" else None)
+    files, bad = pictures_of(words, *((is_sound, "sounds") if kind == "sound" else ()))
     if kind == "sound":
         heard, sounds, more = sounds_of(files, spec)
         if bad or more:

@@ -96,6 +96,8 @@ def _convert(value: Any, hint: Any) -> Any:
         for valid in arguments:
             if type(valid) is type(value) and valid == value:
                 return value
+        if value is None and "none" in arguments:
+            return "none"  # as a command line has it, where `none` is nothing
         raise TypeError
     if origin in (Union, types.UnionType):
         for argument in arguments:

@@ -30,6 +30,7 @@ class ClipInputs(ImageInputs):
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
         self.check_kinds()
+        self.deviations()
         config = self.recipe.video
         for name in ("frames", "step", "clips"):
             if getattr(config, name) < 1:

@@ -31,27 +31,33 @@ class ImageInputs(Inputs):
 
     @property
     def normalisation(self) -> tuple[jax.Array, jax.Array]:
-        """Channel means and deviations (c,): the recipe's, or those of the training images.
+        """Channel means and deviations (c,): the recipe's, or those of the training images."""
+        spec, given = self.spec, self.recipe.preprocess
+        mean = spec.mean if given.mean is None else given.mean
+        return jnp.asarray(mean, jnp.float32), jnp.asarray(self.deviations(), jnp.float32)
+
+    def deviations(self) -> tuple[float, ...]:
+        """What channels (c,) are divided by: the recipe's, or those of the training images.
 
         Raises:
           UserError: the images have a channel without any contrast, by whose deviation nothing
             can be divided.
         """
-        spec, given = self.spec, self.recipe.preprocess
-        mean = spec.mean if given.mean is None else given.mean
-        std = spec.std if given.std is None else given.std
+        spec, given = self.spec, self.recipe.preprocess.std
+        std = spec.std if given is None else given
         if min(std) <= 0:
             raise UserError(
                 f"the training images of {spec.name} have channel deviations of {std}: a channel "
                 "without contrast cannot be normalised by it; give --preprocess.std, one value a "
                 "channel"
             )
-        return jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+        return std
 
     def check(self, model: nn.Module) -> None:
         """See `Inputs`."""
         recipe, spec = self.recipe, self.spec
         self.check_kinds()
+        self.deviations()
         if is_spatial(spec.targets):
             kinds = [each.kind for each in spec.targets.values()]
             augment.check_joint(recipe.augment, recipe.preprocess, kinds)

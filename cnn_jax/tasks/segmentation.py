@@ -78,7 +78,7 @@ class Segmentation(ExampleTask):
         if self.recipe.views == "six":
             raise UserError("--views six is for what is told of a whole image; give mirror or none")
         for name, value in ({} if isinstance(loss.name, Own) else loss.options).items():
-            if name == "weights" and value in WEIGHTS:
+            if name == "weights" and value in (None, *WEIGHTS):
                 continue
             if name == "gamma" and loss.name == "focal" and isinstance(value, int | float):
                 continue
@@ -104,7 +104,7 @@ class Segmentation(ExampleTask):
     def class_weights(self) -> jax.Array:
         """What the pixels of each class count for in the loss, (k,) float32."""
         kind = self.recipe.loss.options.get("weights", "none")
-        if kind == "none":
+        if kind in (None, "none"):  # as a command line has it, where `none` is nothing
             return jnp.ones(self.outputs)
         pixels, beside = (np.asarray(self.spec.facts[name]) for name in ("pixels", "beside"))
         there = pixels > 0

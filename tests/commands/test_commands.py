@@ -126,6 +126,8 @@ def test_data_show_writes_a_sheet(capsys, tmp_path):
         (["data", "info", "digitz"], "did you mean 'digits'"),
         (["data", "show", "digits", "--augment.cutout", "99"], "--augment.cutout is 99"),
         (["evaluat", "x"], "evaluate"),
+        (["data", "info", f"sound:{'x' * 300}"], "a name is too long for a file: xxx"),
+        (["evaluate", "x" * 300], "a name is too long for a file: xxx"),
     ],
 )
 def test_mistakes_are_named(words, message, capsys):

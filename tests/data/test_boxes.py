@@ -184,6 +184,36 @@ def test_a_damaged_image_is_named(tmp_path, capsys):
         read("voc", top)
     found = read("voc", top, skip_bad=True)
     assert boxes_of(found.train) == [IMAGES[name] for name in "acdef"]
+    assert "another size" not in notes_of(found)  # of what is left out nothing more is told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('<?xml version="1.0" encoding="klingon"?><annotation/>', "unknown encoding: klingon"),
+        ("<html><body>404</body></html>", "is no annotation of VOC: it holds <html>"),
+    ],
+)
+def test_what_is_no_annotation_is_no_image_without_objects(text, words, tmp_path):
+    top = voc(tmp_path)
+    (top / "Annotations" / "a.xml").write_text(text)
+    with pytest.raises(UserError, match=rf"a\.xml: .*{words}"):
+        read("voc", top)
+
+
+def test_the_mark_that_begins_a_text_of_windows_is_no_letter(tmp_path):
+    top = voc(tmp_path / "voc", lists={"train": "abc"})
+    file = top / "ImageSets/Main/train.txt"
+    file.write_text("\ufeff" + file.read_text())
+    assert boxes_of(read("voc", top).train) == [IMAGES[name] for name in "abc"]
+
+    top = yolo(tmp_path / "yolo")
+    (top / "data.yaml").unlink()
+    (top / "classes.txt").write_text("\ufeffblue\r\nred\r\n")
+    labels = top / "labels" / "a.txt"
+    labels.write_text("\ufeff" + labels.read_text())
+    found = read("yolo", top)
+    assert found.class_names == NAMES and boxes_of(found.train) == list(IMAGES.values())
 
 
 def test_boxes_as_parts_of_the_image_are_refused_where_pixels_are_meant(tmp_path):
@@ -298,11 +328,9 @@ def test_boxes_as_texts_and_rows_that_stand_twice(tmp_path):
 def test_a_crowd_is_kept_with_a_flag(tmp_path):
     rows = coco_rows()
     rows["annotations"][0]["iscrowd"] = 1
-    assert read("coco", coco(tmp_path, rows=rows)).train.targets["box_flags"].tolist()[0] == [
-        1,
-        0,
-        0,
-    ]
+    rows["annotations"][1]["iscrowd"] = "0"
+    flags = read("coco", coco(tmp_path, rows=rows)).train.targets["box_flags"]
+    assert flags.tolist()[0] == [1, 0, 0]
 
 
 REFUSED = {
@@ -316,6 +344,8 @@ REFUSED = {
     "same name": (("categories", 1, "name"), "blue ", "categories 3, 90 are all called 'blue'"),
     "same number": (("categories", 1, "id"), 3, "category 3 is both 'blue' and 'red'"),
     "no list": (("images",), 3, "`images` is no list"),
+    "list of images": (("annotations", 0, "image_id"), [10], r"has the `image_id` \[10\]"),
+    "object": (("annotations", 0, "category_id"), {"id": 3}, "has the `category_id` {'id': 3}"),
 }
 
 
@@ -387,12 +417,37 @@ def test_damaged_descriptions_are_refused(tmp_path):
     for text, words in (
         ("names: [a\n: b", "is no YAML"),
         ("train: images\nnames: {0: a, 2: b}", "must count from 0 without gaps"),
+        ("train: images\nnames: {0: a, x: b}", "must count from 0 without gaps; it has 0, 'x'"),
+        ("train: images\nnames: [red, ' red']", "class 1 .* the name 'red', as class 0 has"),
+        ("train: images\nnc: 3\nnames: [blue, red]", "says `nc: 3`, and `names` are 2"),
         ("train: nowhere\nnames: [blue, red]", "`train: nowhere` is not there"),
         ("train: images\n", "has no `names:`"),
     ):
         (top / "data.yaml").write_text(text)
         with pytest.raises(UserError, match=words):
             read("yolo", top)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"blue\n\nred\n", r"class 1 \(from 0\) has no name"),
+        (b"blue\nblue\n", "the name 'blue', as class 0 has"),
+        ("blé\nred\n".encode("latin-1"), "cannot be read as class names"),
+    ],
+)
+def test_class_names_that_would_be_guessed_are_refused(content, words, tmp_path):
+    top = yolo(tmp_path)
+    (top / "data.yaml").unlink()
+    (top / "classes.txt").write_bytes(content)
+    with pytest.raises(UserError, match=rf"classes\.txt.*{words}"):
+        read("yolo", top)
+
+
+def test_a_place_that_the_description_names_in_vain_is_told(tmp_path):
+    top = yolo(tmp_path)
+    (top / "data.yaml").write_text("path: /gone\ntrain: images\nnames: [blue, red]\n")
+    assert f"says `path: /gone`, which is not there: read is {top}" in notes_of(read("yolo", top))
 
 
 def test_a_part_without_images_is_refused(tmp_path):

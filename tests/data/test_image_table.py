@@ -81,6 +81,14 @@ def test_tags_in_columns_may_be_unknown(tmp_path):
     assert found.notes == ("3 of 8 tags are unknown",)
 
 
+def test_files_that_stand_in_several_rows_are_told(tmp_path):
+    rows = "a.png,cat\nb.png,dog\na.png,dog\n"
+    found = read_table(write(tmp_path, f"file,kind\n{rows}"), Columns(), "class")
+    assert len(found.parts["train"].paths) == 3
+    (note,) = found.notes
+    assert "1 files are named in several rows" in note and "a.png" in note
+
+
 def test_groups(tmp_path):
     table = write(tmp_path, "file,who,age\na.png,x,1\nb.png,y,2\nc.png,x,3\nd.png,z,4\n")
     found = read_table(table, Columns(("age",), group="who"), "number")
@@ -139,6 +147,9 @@ def test_other_encodings_are_named(tmp_path):
 
 
 def test_many_missing_files_are_counted(tmp_path):
+    table = write(tmp_path, f"file,a\na.png,1\n{'x' * 300}.png,2\n")  # too long for any file
+    with pytest.raises(UserError, match=r"1 of the 2 files (.|\n)*xxx\.png"):
+        read_table(table, Columns(), "number")
     table = write(tmp_path, "file,a\n" + "".join(f"x{i}.png,{i}\n" for i in range(30)))
     with pytest.raises(UserError, match=r"30 of the 30 files (.|\n)*and 10 more"):
         read_table(table, Columns(), "number")

@@ -92,6 +92,29 @@ def test_images_beside_masks_are_divided_by_lists_or_cut(tmp_path):
     assert "1 names in" in (told := refused(tmp_path)) and "horse" in told
     (tmp_path / "test.txt").write_text("1\n")
     assert "1 images are named more than once" in refused(tmp_path)
+    (tmp_path / "test.txt").write_text("\u00e9\n", encoding="latin-1")
+    assert "test.txt is not written in UTF-8 (byte 0)" in refused(tmp_path)
+
+
+def test_names_in_lists_may_hold_dots(tmp_path):
+    for place in range(4):
+        image(tmp_path / "images" / f"street.{place}.png")
+        mask(tmp_path / "masks" / f"street.{place}.png", values())
+    (tmp_path / "train.txt").write_text("street.0\nstreet.1.png\n")
+    (tmp_path / "test.txt").write_text("street.2\n")
+    found = load(tmp_path)
+    assert (len(found.train), len(found.test)) == (2, 1)
+
+
+def test_folders_of_images_may_be_links(tmp_path):
+    segnet(tmp_path / "there")
+    (tmp_path / "set").mkdir()
+    for part in ("train", "test"):
+        for name in (part, f"{part}annot"):
+            (tmp_path / "set" / name).mkdir()
+            (tmp_path / "set" / name / "street").symlink_to(tmp_path / "there" / name)
+    found = load(tmp_path / "set")
+    assert (len(found.train), len(found.test)) == (4, 3)
 
 
 def test_parts_may_lie_in_folders_of_images_and_of_masks(tmp_path):
@@ -213,6 +236,16 @@ def test_images_without_a_mask_are_named_or_left_out(tmp_path):
     assert len(found.train) == 2 and any("2 images have no mask" in note for note in found.notes)
 
 
+def test_images_that_end_early_are_named_or_left_out(tmp_path):
+    top = segnet(tmp_path)
+    file = top / "train" / "train1.png"
+    image(file, (60, 80))
+    file.write_bytes(file.read_bytes()[:2000])
+    assert "train1.png: cannot be read (image file is truncated)" in refused(top)
+    found = load(top, skip_bad=True)
+    assert len(found.train) == 3 and any("train1.png" in note for note in found.notes)
+
+
 def test_what_is_no_set_of_masks_is_refused(tmp_path):
     assert "no such folder" in refused(tmp_path / "nowhere")
     (tmp_path / "images").mkdir()
@@ -246,6 +279,8 @@ def test_smoothed_masks_are_refused(tmp_path):
         ("classes.csv", "name,r,g,b\na,0,0,0\nb,0,0,0\nc,1,1,1\n", "the colour (0, 0, 0) more"),
         ("classes.csv", "name,r,g,b\na,0,0,x\n", "is no list of classes"),
         ("classes.json", "{", "is no list of classes"),
+        ("classes.json", "[" * 100_000, "is nested too deeply"),
+        ("classes.csv", "name,value,r,g,b\na,0,0,0,0\nb,1\n", "b,1 has 2 cells, and 5 are named"),
         ("classes.txt", "\n", "names no class"),
     ],
 )

@@ -75,6 +75,10 @@ def test_statistics_are_of_what_is_there(toy):
     assert told["series_shape"] == [4, 2] and told["lengths"] == {"train": [2, 3], "test": [4, 4]}
     assert told["mean"] == pytest.approx(list(spec.mean)) and "image_shape" not in told
     assert told["class_counts"] == {"train": [2, 1], "test": [0, 1]}
+    (toy / "Toy_TEST.ts").write_text(TEST.replace("run\n", "run fly\n", 1) + "1,2:3,4:fly\n")
+    notes = data_spec(load(f"series:{toy}")).notes
+    assert "no training example is of 1 of 3 classes: fly" in notes
+    assert not any("no training example" in note for note in spec.notes)
 
 
 @pytest.mark.parametrize("between", ["\t", ",", "; ", "  "])
@@ -96,6 +100,24 @@ def test_a_heading_may_say_where_the_label_is(tmp_path):
     assert [3, 4] in found.train.inputs[..., 0].tolist()
     assert any("in column class" in note for note in found.notes)
     assert any("test part is 1 examples cut" in note for note in found.notes)
+
+
+def test_labels_that_are_names_are_not_read_as_numbers(tmp_path):
+    rows = "".join(f"{label},1,2\n" for label in ("01", "1", "1.0", "1_0", "10"))
+    (tmp_path / "a.csv").write_text(rows * 2)
+    found = load(f"series:{tmp_path}/a.csv", test_part=0)
+    assert set(found.class_names) == {"01", "1", "1_0", "10"}
+    assert np.bincount(found.train.labels).tolist() == [
+        4 if name == "1" else 2 for name in found.class_names
+    ]
+
+
+def test_quoted_cells_may_hold_what_stands_between_cells(tmp_path):
+    (tmp_path / "a.csv").write_text('"up, fast","1",2\n"down",3,4\n' * 6)
+    assert load(f"series:{tmp_path}/a.csv").class_names == ("down", "up, fast")
+    (tmp_path / "a.csv").write_text("up,1,2\ndown,3,4\n" * 6 + '"up,1,2\n')
+    with pytest.raises(UserError, match=r"line 13 of .* has 1 cells only"):
+        load(f"series:{tmp_path}/a.csv")
 
 
 def test_missing_values_are_named_or_filled(tmp_path):
@@ -159,11 +181,27 @@ def test_the_next_values_and_the_speaker_stand_in_columns(tmp_path):
     with pytest.raises(UserError, match=r"examples of one who in .* are both in the test and in"):
         load(f"series:{tmp_path}/a", columns=Columns(group="who"))
     # What is to be predicted has no next values yet.
-    new = tmp_path / "new.csv"
+    new, spec = tmp_path / "new.csv", data_spec(found)
     for text in ("t0,t1\n5,6\n", "5,6\n", "who,t0,t1\ns9,5,6\n", "t0,t1,next,after\n5,6,0,0\n"):
         new.write_text(text)
         known = Data("", columns=Columns(targets=("next", "after"), group="who"))
-        assert rows_of(new, (2, 1), known).series.tolist() == [[[5], [6]]]
+        assert rows_of(new, spec, known).series.tolist() == [[[5], [6]]]
+
+
+def test_rows_that_begin_with_numbers_that_are_no_classes_have_no_labels(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("up,1,2,3\ndown,4,5\n" * 6)
+    spec = data_spec(load(f"series:{tmp_path}/a.csv"))
+    new = tmp_path / "new.csv"
+    for text, said in (
+        ("8,9\n7,6\n", False),
+        ("up,8,9\n?,7\n", True),
+        ("other,8,9\n?,7\n", True),
+        ("class,t0,t1\nup,8,9\n?,7,\n", False),
+    ):
+        new.write_text(text)
+        first, second = rows_of(new, spec, Data("")).series[..., 0]
+        assert first[:2].tolist() == [8, 9] and second[0] == 7
+        assert ("is taken for its label" in capsys.readouterr().err) == said
 
 
 def test_arrays(tmp_path):

@@ -41,6 +41,27 @@ def test_a_folder_a_class_is_held_in_16_bits_with_each_end(folder):
     assert (told["rate"], told["lengths"]["train"]) == (RATE, [0.2, 0.5])
 
 
+def test_what_is_too_loud_is_cut_off_aloud(tmp_path):
+    for label in PITCHES:
+        write(tmp_path / label / "plain.wav", whistle(label, 0.3))
+    whole = np.ones(1200) * 2.0**15  # samples of 16 bits written as floats
+    write(tmp_path / "low" / "loud.wav", whole, subtype="FLOAT")
+    found = load(f"sound:{tmp_path}", test_part=0)
+    assert any("1 of 3 sounds have samples beyond -1 to 1" in note for note in found.notes)
+
+
+def test_a_class_may_be_a_link_to_its_folder(folder, tmp_path):
+    for label in PITCHES:
+        (tmp_path / label).symlink_to(folder / label)
+    found, plain = load(f"sound:{tmp_path}"), load(f"sound:{folder}")
+    assert found.class_names == plain.class_names
+    assert (found.train.inputs == plain.train.inputs).all()
+    (tmp_path / "high2").mkdir()
+    (tmp_path / "high2" / "1.wav").symlink_to("gone.wav")
+    with pytest.raises(UserError, match=r"high2/1\.wav: there is no such file"):
+        load(f"sound:{tmp_path}")
+
+
 def test_forms_rates_and_channels_become_one(tmp_path):
     for place, form in enumerate(("wav", "flac", "ogg")):
         for label in PITCHES:

@@ -12,6 +12,7 @@ from cnn_jax.data.statistics import (
     class_counts,
     scaled_mean_std,
     target_facts,
+    unlearnt,
     value_range,
 )
 
@@ -97,3 +98,9 @@ def test_facts_of_targets():
     tags = np.array([[1, -1], [1, 0], [0, 1]], np.int8)
     assert target_facts(tags) == {"there": (2.0, 1.0), "known": (3.0, 2.0)}
     assert target_facts(np.array([0, 1], np.int32)) == {}
+    names = ("a", "b", "c")
+    assert unlearnt(np.array([0, 2], np.int32), names) == ["b"]
+    assert unlearnt(np.array([[0, 1, -1]], np.int8), names) == ["a", "c"]
+    assert unlearnt(numbers, names[:2]) == []
+    boxes = {"box_class": np.array([[0, 2]], np.int32), "there": np.array([[True, False]])}
+    assert unlearnt(boxes, names) == ["b", "c"]

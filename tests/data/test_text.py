@@ -136,6 +136,11 @@ def test_folders_and_files_by_class(tmp_path):
     assert written(found, count=1) == ["neg document of two lines 0"]
     assert any("README" in note for note in found.notes)
     assert any("unsup" in note for note in found.notes)
+    (tmp_path / "links").mkdir()
+    for label in ("pos", "neg"):
+        (tmp_path / "links" / label).mkdir()
+        (tmp_path / "links" / label / "more").symlink_to(tmp_path / "docs" / "train" / label)
+    assert len(load_text(tmp_path / "links", Text(), Columns(), test_part=0).train) == 12
 
     polarity = tmp_path / "polarity"
     polarity.mkdir()
@@ -245,6 +250,10 @@ def test_facts_of_texts(tmp_path):
         ({"a.tsv": "text\tlabel\n"}, "a.tsv", {}, "holds no text"),
         ({"a.tsv": "label\ttext\n1\t.\n0\t;\n"}, "a.tsv", {}, "holds no words, only 2 empty"),
         ({"a.tsv": "label\ttext\n1\tx\n1\ty\n"}, "a.tsv", {}, "has one class only"),
+        ({"a.tsv": "label\ttext\tsplit\n1\tx\ttest\n\ty\ttrain\n"}, "a.tsv", {},
+         "row 3 of .*a.tsv has no label"),
+        ({"train.tsv": lines(9), "test.tsv": "pos\tx y\n\tz y\n"}, ".", {},
+         "row 2 of .*test.tsv has no label"),
         ({"a.txt": "the cat\na dog\nmy cow\n"}, "a.txt", {}, "put a tab"),
         ({"a.tsv": "x", "b.tsv": "y"}, ".", {}, "holds a.tsv, b.tsv; it must hold one table"),
         ({"train_a.tsv": "x", "train_b.tsv": "y"}, ".", {}, "several for the train part"),

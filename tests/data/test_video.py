@@ -36,7 +36,20 @@ def test_a_folder_a_class_holds_folders_of_frames(tmp_path):
     np.testing.assert_allclose(spec.std, there.std((0, 1, 2)), rtol=1e-6)
 
 
+def test_a_class_may_be_a_link_to_its_folder(tmp_path):
+    folder_of_classes(tmp_path / "there", count=10)
+    (tmp_path / "set").mkdir()
+    for label in ("left", "right"):
+        (tmp_path / "set" / label).symlink_to(f"../there/{label}")
+    found = load(f"video:{tmp_path / 'set'}")
+    assert found.class_names == ("left", "right")
+    assert len(found.train) + len(found.test) == 20
+
+
 def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path):
+    write_frames(tmp_path / "odd", moving_square("left", 2), names="{}²³.png")
+    (tmp_path / "odd" / "0²³.png").rename(tmp_path / "odd" / "².png")
+    assert read_video(tmp_path / "odd").stored == 2
     clip = moving_square("left", 12)
     folder = write_frames(tmp_path / "clip", clip, names="frame{}.png")
     np.testing.assert_array_equal(read_video(folder).frames, clip)

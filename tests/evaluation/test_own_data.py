@@ -1,5 +1,6 @@
 """The part of its own data that a run is judged by, whatever has become of the files."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from cnn_jax import UserError, train
 from cnn_jax.evaluation.evaluate import evaluate
-from cnn_jax.evaluation.own_data import own_part
+from cnn_jax.evaluation.own_data import FILES, own_part
 from cnn_jax.run_folder import RunFolder
 
 RUN = Path("run")
@@ -43,6 +44,12 @@ def test_a_folder_that_has_grown_counts_the_same_test_images(trained, place):
         f"folder:{place}/photos has changed since the run began: 93 are new, or changed. Counted "
         "are 6 of the 6 test images that it began with"
     ]
+
+
+def test_every_form_of_files_is_looked_for_where_it_lay():
+    """As the table of the documents names the forms."""
+    table = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    assert set(re.findall(r"`(\w+):(?:PATH|FILE)`", table.partition("## ")[0])) == set(FILES)
 
 
 def own(restored, split=None):

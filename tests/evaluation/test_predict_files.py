@@ -91,6 +91,17 @@ def test_folders_and_patterns_stand_for_the_pictures_in_them(tmp_path, monkeypat
     )
 
 
+def test_linked_folders_are_entered_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("there/1.png", "b/2.png"):
+        Path(name).parent.mkdir()
+        Image.new("L", (4, 4)).save(name)
+    Path("b/link").symlink_to("../there")
+    Path("b/round").symlink_to(".")
+    files, bad = pictures([Path("b")])
+    assert [str(file) for file in files] == ["b/2.png", "b/link/1.png"] and not bad
+
+
 def test_more_than_a_batch_is_predicted_in_order(restored, tmp_path):
     top = draw(tmp_path / "new", 44, seed=1)
     files = sorted(top.glob("*/*.png"))

@@ -8,6 +8,7 @@ import pytest
 from flax import linen as nn
 
 from cnn_jax import models
+from cnn_jax.commands.command_line import parse_options
 from cnn_jax.errors import UserError
 from cnn_jax.layers import options
 from cnn_jax.models import registry
@@ -83,6 +84,11 @@ def test_a_misspelt_option_names_the_nearest_and_lists_defaults():
 def test_a_value_that_an_option_cannot_take_is_refused_when_the_model_is_created(value, message):
     with pytest.raises(UserError, match=message):
         models.create("simple_cnn", 10, **value)
+
+
+def test_none_on_a_command_line_is_the_option_that_is_called_so():
+    options = parse_options(["norm=none", "widths=8,"])
+    assert models.create("simple_cnn", 10, **options).norm == "none"
 
 
 @pytest.mark.parametrize("num_classes", [0, -1, 2.0, True, "10"])

@@ -146,6 +146,12 @@ def test_pictures_are_predicted_in_pixels_of_their_own(run, tmp_path, capsys):
     assert len(COCO(str(out / "detections.json")).getAnnIds()) == 8
     with pytest.raises(UserError, match="--csv"):
         Predict(run, (tmp_path / "photo.png",), output=out, csv=tmp_path / "a.csv")()
+    # Nothing is lost: neither what was found before nor the pictures themselves.
+    with pytest.raises(UserError, match=r"bad\.png"):
+        Predict(run, (tmp_path / "bad.png",), output=out)()
+    assert json.loads((out / "detections.json").read_text()) == told
+    with pytest.raises(UserError, match=r"is where photo\.png lies"):
+        Predict(run, (tmp_path / "photo.png",), output=out / "..")()
 
 
 def test_a_set_is_described_and_drawn_by_its_name_alone(run, tmp_path, capsys):

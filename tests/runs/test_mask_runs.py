@@ -11,6 +11,8 @@ from cnn_jax import Augment, Checkpoints, Data, Loss, Model, Task, UserError, lo
 from cnn_jax.__main__ import main as command
 from cnn_jax.data.recipe_data import data_spec, read_data
 from cnn_jax.evaluation.evaluate import evaluate
+from cnn_jax.evaluation.predict_masks import predict_masks
+from cnn_jax.restored import restore
 from cnn_jax.runs.experiment import Experiment
 
 QUIET = Console(quiet=True)
@@ -115,6 +117,8 @@ def test_masks_that_are_predicted_score_what_evaluation_found(learnt, folder, tm
         shown = Image.open(out / f"{file.stem}_over.png")
         assert (shown.size, shown.mode) == (image.size, "RGB")
     assert right / total == summary["test"]["global_accuracy"]
+    with pytest.raises(UserError, match="could be written over"):
+        predict_masks(restore(top / "whole"), sorted(out.iterdir()), out)
     model = load(top / "whole")
     for file in sorted((folder / "test").iterdir())[:1]:
         np.testing.assert_array_equal(model.predict(file), np.asarray(Image.open(out / file.name)))
@@ -137,9 +141,15 @@ def test_another_set_is_judged_by_the_names_of_its_classes(learnt, folder, tmp_p
         top / "whole", dataset=f"masks:{tmp_path}", views="mirror", options={"window": 12}
     )
     assert windows["options"] == {"window": 12} and 0 < windows["mean_iou"] != found["mean_iou"]
+    assert not any("no file names" in note for note in found["notes"])
     (tmp_path / "classes.txt").write_text("0 red\n1 blue\n3 ground\n")
     with pytest.raises(UserError, match="does not know: blue"):
         evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+    (tmp_path / "classes.txt").unlink()
+    for file in (tmp_path / "masks" / "test").iterdir():
+        Image.fromarray(np.asarray(Image.open(file)) % 2).save(file)
+    found = evaluate(top / "whole", dataset=f"masks:{tmp_path}")
+    assert any("values are taken for those learnt from, 0 " in note for note in found["notes"])
 
 
 def test_images_are_drawn_with_their_masks(folder, tmp_path, capsys):

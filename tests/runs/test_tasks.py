@@ -148,6 +148,17 @@ def test_a_set_of_another_kind_is_refused(tiny, changed, table, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_channel_without_contrast_is_refused_before_a_folder_is_made(tiny, changed, tmp_path):
+    images = np.repeat(IMAGES[..., None], 3, axis=-1)
+    images[..., 2] = 7
+    given = from_arrays((images, TAGS), kind="tags", class_names=["low", "mid", "high"])
+    fields = {"task": Task("tagging"), "data": Data(validation=6), "augment": Augment()}
+    recipe = changed(tiny, {**fields, "batch_size": 8})
+    with pytest.raises(UserError, match=r"without contrast .* give --preprocess\.std"):
+        train(recipe, tmp_path / "run", console=QUIET, dataset=given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_arrays_are_learnt_from_as_they_are_given(tiny, changed, tmp_path):
     given = from_arrays((IMAGES, TAGS), kind="tags", class_names=["low", "mid", "high"])
     fields = {

@@ -116,6 +116,10 @@ def test_other_texts_are_judged_in_the_words_that_it_knows(trained, tmp_path):
     found = evaluate(folder, dataset=f"text:{tmp_path}")
     assert found["examples"] == 8 and found["accuracy"] == 1
     assert any("2 of 8 texts are cut" in note for note in found["notes"])
+    (tmp_path / "test.tsv").write_text("text\tlabel\nunheard great film\tgood\n")
+    found = evaluate(folder, dataset=f"text:{tmp_path / 'test.tsv'}")  # of one class
+    assert (found["examples"], found["accuracy"]) == (1, 1)
+    (tmp_path / "test.tsv").unlink()
     (tmp_path / "so-so.txt").write_text("a film")
     with pytest.raises(UserError, match="classes that the model does not know: 'so-so'"):
         evaluate(folder, dataset=f"text:{tmp_path}")
@@ -155,6 +159,25 @@ def test_texts_are_told_with_the_windows_that_decided(trained, tmp_path, capsys,
     with pytest.raises(SystemExit):
         command(["predict", run, str(tmp_path)])
     assert "is a folder; give a text" in capsys.readouterr().err
+
+
+def test_texts_are_told_of_a_column_of_a_table(trained, tmp_path, capsys):
+    run = str(trained[2])
+    for name, content, column in (
+        ("a.tsv", "label\ttext\nbad\tgreat film\n", "text"),
+        ("a.csv", 'text,label\n"great film",bad\n', "text"),
+        ("b.tsv", "bad\tgreat film\nbad\tgreat film\n", "2"),
+        ("b.csv", "great film\ngreat, great film\n", None),
+    ):
+        (tmp_path / name).write_text(content)
+        command(["predict", run, str(tmp_path / name), "--json"])
+        said = capsys.readouterr()
+        assert json.loads(said.out)[0]["text"] == "great film"
+        assert (f"the texts are those of column {column}" in said.err) == (column is not None)
+    with pytest.raises(SystemExit) as stopped:
+        command(["predict", run, str(tmp_path / "none.txt")])
+    assert stopped.value.code == 2 and "there is no such file" in capsys.readouterr().err
+    command(["predict", run, "a great film.txt"])  # a text
 
 
 def test_what_is_for_images_or_follows_from_the_data_is_refused(trained, changed):

@@ -110,7 +110,8 @@ def test_rare_classes_weigh_as_the_median_frequency_over_theirs():
     np.testing.assert_allclose(each.class_weights(), [1, 0, 0.5, 1])
     root = task(loss=Loss(options={"weights": "root_median_frequency"}))
     np.testing.assert_allclose(root.class_weights(), [1, 0, 0.5**0.5, 1])
-    np.testing.assert_allclose(task().class_weights(), np.ones(K))
+    for plain in (task(), task(loss=Loss(options={"weights": None}))):
+        np.testing.assert_allclose(plain.class_weights(), np.ones(K))
 
 
 def test_masks_are_scored_at_their_own_size():
