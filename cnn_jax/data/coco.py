@@ -213,6 +213,12 @@ def _images(
     twice = len(found["images"]) - len(rows)
     if twice:
         notes.append(f"{file.name} lists {twice:,} image{'s' * (twice != 1)} twice")
+    counts = Counter(row["file_name"] for row in rows.values())
+    if several := [called for called, count in counts.items() if count > 1]:
+        notes.append(
+            f"{file.name} has {len(several):,} files under several ids, each of which is an "
+            f"example: {', '.join(several[:3])}{', ...' * (len(several) > 3)}"
+        )
     boxes = _annotations(found["annotations"], rows, file, names, notes)
     folder = _image_folder([row["file_name"] for row in rows.values()], file, top)
     images, lacking = [], []

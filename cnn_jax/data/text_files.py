@@ -19,6 +19,12 @@ from cnn_jax.user_path import user_path
 TABLES = (".tsv", ".csv", ".tab")
 """What tables of texts are called; another file may be one as well."""
 
+_NO_TEXTS = (
+    *(".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".npz", ".pkl"),
+    *(".xls", ".xlsx", ".ods", ".doc", ".docx", ".pdf", ".zip", ".gz", ".bz2", ".xz", ".tar"),
+)
+"""What holds texts in another form."""
+
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 _NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
 
@@ -94,8 +100,13 @@ def read_text(file: Path, encoding: str) -> str:
     """What is written in a file.
 
     Raises:
-      UserError: it cannot be read, or not in that encoding.
+      UserError: it cannot be read, or not in that encoding, or its name says that it is no text.
     """
+    if file.suffix.lower() in _NO_TEXTS:
+        raise UserError(
+            f"{file} is not read: texts are those of .tsv and .csv tables, a row a text, or plain "
+            "files; write them as one of these"
+        )
     try:
         codec = codecs.lookup(encoding)
         # A mark that begins a file of Windows is no letter.

@@ -236,6 +236,15 @@ def test_boxes_as_texts_and_rows_that_stand_twice(tmp_path):
     )
 
 
+def test_a_file_under_two_ids_is_told(tmp_path):
+    rows = coco_rows(IMAGES)
+    called = rows["images"][0]["file_name"]
+    rows["images"].append({**rows["images"][0], "id": 999})
+    dataset = read("coco", coco(tmp_path, rows=rows))
+    assert len(dataset.train) == len(IMAGES) + 1
+    assert f"1 files under several ids, each of which is an example: {called}" in notes_of(dataset)
+
+
 def test_a_crowd_is_kept_with_a_flag(tmp_path):
     rows = coco_rows()
     rows["annotations"][0]["iscrowd"] = 1

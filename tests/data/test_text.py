@@ -244,6 +244,7 @@ def test_facts_of_texts(tmp_path):
     ("files", "path", "fields", "said"),
     [
         ({}, "none.tsv", {}, "there is no such file or folder"),
+        ({"a.jsonl": '{"text": "x", "label": 1}'}, "a.jsonl", {}, "jsonl is not read: texts are"),
         ({"a.tsv": ""}, "a.tsv", {}, "holds no text"),
         ({"a.tsv": "1\tx\n0\ty\tz\n"}, "a.tsv", {}, "row 2 of .* has 3 cells"),
         ({"a.csv": "text\nx\ny\n"}, "a.csv", {}, "has one column"),
