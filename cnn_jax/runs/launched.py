@@ -137,7 +137,7 @@ def _train(
     )
     for each in summaries:
         say(console, f"seed {each['recipe']['seed']}: {result_line(each, recipe)}")
-    _tell_spread(workdir / "seeds.json", summaries, console)
+    _tell_spread(workdir / "seeds.json", summaries, recipe, console)
 
 
 def _folds(launch: Launch, recipe: Recipe, console: Console, how: dict[str, Any]) -> None:
@@ -156,20 +156,28 @@ def _folds(launch: Launch, recipe: Recipe, console: Console, how: dict[str, Any]
         called = f" ({each['fold']})" if each.get("fold") else ""
         fold = each["recipe"]["data"]["fold"]
         say(console, f"fold {fold}{called}: {result_line(each, recipe)}")
-    _tell_spread(workdir / "folds.json", summaries, console)
+    _tell_spread(workdir / "folds.json", summaries, recipe, console)
 
 
-def _tell_spread(file: Path, summaries: list[Summary], console: Console) -> None:
-    """Writes and says mean and deviation of several runs."""
+def _tell_spread(file: Path, summaries: list[Summary], recipe: Recipe, console: Console) -> None:
+    """Writes mean and deviation of several runs, and says those that count."""
     found = spread(summaries)
     try:
         if is_first():
             write_json(file, found)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
-    for name, values in found.items():
-        deviation = "" if values["deviation"] is None else f" ± {values['deviation']:.2g}"
-        say(console, f"{name}: {values['mean']:.6g}{deviation} (n={values['n']})")
+    means, deviations = (
+        {name.removeprefix("test "): values[each] for name, values in found.items()}
+        for each in ("mean", "deviation")
+    )
+    test = headline(recipe, means, deviations)
+    told = f"test {test}" if test else "no test split"
+    say(
+        console,
+        f"mean{' ± deviation' * (len(summaries) > 1)} of {len(summaries)}: {told}; "
+        f"{means['seconds']:.0f} s each; more in {file}",
+    )
     say(console, f"run folders: {file.parent}")
 
 

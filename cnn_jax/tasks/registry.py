@@ -129,10 +129,24 @@ def predicted_kind(recipe: Recipe) -> str:
     return found if found in KINDS else ""
 
 
-def headline(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
-    """The metrics that a result in one line names, such as `accuracy 98.20%, nll 0.0512`."""
+def headline(
+    recipe: Recipe, metrics: Mapping[str, Any], deviations: Mapping[str, Any] | None = None
+) -> str:
+    """The metrics that a result in one line names, such as `accuracy 98.20%, nll 0.0512`.
+
+    Args:
+      recipe: whose task they are of.
+      metrics: their values by name.
+      deviations: of these, where they are means: `accuracy 98.20% ± 0.31%`.
+    """
+
+    def written(metric: Metric) -> str:
+        deviation = (deviations or {}).get(metric.name)
+        more = "" if deviation is None else f" ± {metric.written(deviation)}"
+        return f"{metric.name} {metric.written(metrics[metric.name])}{more}"
+
     return ", ".join(
-        f"{metric.name} {metric.written(metrics[metric.name])}"
+        written(metric)
         for metric in (*kind_of(recipe).HEADLINE, *map(own_metric, recipe.metrics))
         if metrics.get(metric.name) is not None
     )

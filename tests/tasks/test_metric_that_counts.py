@@ -1,7 +1,8 @@
 import pytest
 import tiny_task
 
-from cnn_jax import Checkpoints, UserError
+from cnn_jax import Checkpoints, Recipe, UserError
+from cnn_jax.tasks import headline
 
 
 def check(metric, classes, **examples):
@@ -28,3 +29,9 @@ def test_a_metric_that_cannot_differ_is_refused(metric, classes, said):
 def test_a_misspelt_metric_names_those_of_the_task():
     with pytest.raises(UserError, match=r"'acuracy'; did you mean 'accuracy'.*nll, top5"):
         check("acuracy", 3)
+
+
+def test_means_stand_with_their_deviations_in_the_form_of_the_metric():
+    means, deviations = {"accuracy": 0.8952, "nll": 0.306152}, {"accuracy": 0.0096, "nll": None}
+    assert headline(Recipe("x"), means, deviations) == "accuracy 89.52% ± 0.96%, nll 0.3062"
+    assert headline(Recipe("x"), means) == "accuracy 89.52%, nll 0.3062"
