@@ -166,6 +166,9 @@ def test_an_experiment_is_written_once_and_trained(tmp_path, monkeypatch, capsys
     main(["train", "my_experiment", *words])
     assert "test accuracy" in capsys.readouterr().out
     assert json.loads(Path("run/summary.json").read_text())["recipe"]["name"] == "my_experiment"
+    main(["train", "my_experiment", *words[:-1], "runs", "--seeds", "2"])
+    assert "mean ± deviation of 2: test accuracy " in capsys.readouterr().out
+    assert json.loads(Path("runs/seeds.json").read_text())["test accuracy"]["n"] == 2
 
 
 @pytest.mark.parametrize("task", list(TASKS))
