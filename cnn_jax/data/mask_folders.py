@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cnn_jax.data.files_below import below
 from cnn_jax.data.signatures import verdict
+from cnn_jax.data.utf8 import read_utf8
 from cnn_jax.errors import UserError
 
 _SPLITS = {
@@ -226,13 +227,7 @@ def _lists(top: Path, images: dict[str, Path]) -> dict[str, list[str]]:
             file = top / folder / f"{word}.txt"
             if part in found or not file.is_file():
                 continue
-            try:
-                text = file.read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{file} is not written in UTF-8 (byte {error.start}); save it as UTF-8"
-                ) from None
-            lines = [line.split() for line in text.splitlines()]
+            lines = [line.split() for line in read_utf8(file).splitlines()]
             words = [line[0] for line in lines if line]
             # A name may hold a dot, and have the ending of a file behind it or not.
             stems = [

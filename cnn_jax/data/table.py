@@ -17,6 +17,7 @@ from cnn_jax.data.files_below import below
 from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table_targets import TARGETS, by_number, check_several
 from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
+from cnn_jax.data.utf8 import read_utf8
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
@@ -164,14 +165,7 @@ class _Places:
 
 def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
     """The names of the columns, and the cells of every row."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{file} is not written in UTF-8 (byte {error.start}); save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise UserError(f"csv:{file} cannot be read: {error.strerror}") from None
+    text = read_utf8(file)
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
     try:
