@@ -25,7 +25,7 @@ from cnn_jax.models.unet import DoubleConv, as_patches, as_pixels
 COARSEST = 32
 """Maps of larger strides are not asked for."""
 _WIDEST = 16
-"""So many times the maps of the finest level has a level at most."""
+"""No level has more than so many times `width` maps."""
 
 
 class UNetOnBody(nn.Module):
