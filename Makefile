@@ -109,9 +109,22 @@ bench-layers: $(INSTALLED) ## measure what our layers on a CPU gain over XLA's o
 bench-shapes: $(INSTALLED) ## compare convolutions of all shapes with XLA's own on a CPU; ARGS='--minutes 3 --sides 1 2 4'
 	@$(RUN) -m benchmarks.shapes $(ARGS)
 
-.PHONY: bench-pixels
-bench-pixels: $(INSTALLED) $(TORCH) ## measure U-Net and FCN at 180x240 beside PyTorch's; ARGS='--nets unet32 --rounds 5'
-	@$(RUN) -m benchmarks.pixels --torch-python $(VENV_TORCH)/bin/python $(ARGS)
+# torchvision fits the common build of PyTorch alone, and not what a registry may offer for a CPU.
+VENV_TORCHVISION ?= .venv-torchvision
+TORCHVISION := $(VENV_TORCHVISION)/.installed-0.28
+
+.PHONY: bench-dense
+bench-dense: $(INSTALLED) $(TORCHVISION) ## measure nets for segmentation and detection beside PyTorch's; ARGS='--nets unet32 fcos --rounds 5'
+	@$(RUN) -m benchmarks.dense --torch-python $(VENV_TORCHVISION)/bin/python $(ARGS)
+
+$(TORCHVISION):
+	@python=$$($(MAKE) -s --no-print-directory oldest-python); \
+	  test -n "$$python" || { echo "error: no Python 3.11 was found" >&2; exit 2; }; \
+	  echo "making $(VENV_TORCHVISION) with $$python"; \
+	  "$$python" -m venv --clear $(VENV_TORCHVISION)
+	@$(VENV_TORCHVISION)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'torch===2.13.0' 'torchvision==0.28.0' 'numpy>=2.2'
+	@touch $@
 
 .PHONY: bench-profile
 bench-profile: $(INSTALLED) ## show where the time of a training step goes; ARGS='--net airbench94'
@@ -138,7 +151,7 @@ $(TENSORFLOW): $(INSTALLED)
 
 .PHONY: clean
 clean: ## remove the environment and caches; runs and data stay
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_TENSORFLOW) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_TORCHVISION) $(VENV_TENSORFLOW) .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 .PHONY: oldest-python
 oldest-python:

@@ -1,1 +1,0 @@
-"""The speed of nets that tell boxes, beside torchvision's."""

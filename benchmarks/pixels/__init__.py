@@ -1,1 +1,0 @@
-"""The speed of nets that tell a class of every pixel, beside PyTorch's."""
