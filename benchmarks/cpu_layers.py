@@ -2,6 +2,7 @@
 
     make bench-layers
     make bench-layers ARGS="--nets mobilenet_v2 --without normalisation --rounds 4"
+    make bench-layers ARGS="--nets resnet20 mobilenet_v2 --evaluate --without folding"
 
 Programs of the same step run in turn on the same batch: one with these layers, and for each kind of
 them one without it. Printed is the time a step of each and the ratio of the others to the first, as
@@ -11,23 +12,28 @@ median and spread over the rounds, and by how much losses differ after the first
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import optax
 import tyro
+from flax import linen as nn
 
 from benchmarks.case_step import case_step
+from cnn_jax.batch import Batch
 from cnn_jax.devices.compilation import compiler_options
 from cnn_jax.devices.mesh import make_mesh
 from cnn_jax.errors import shown_to_user
 from cnn_jax.layers.cpu.platform import layers_for
+from cnn_jax.state import TrainState
 from cnn_jax.tasks.classification import class_loss
 from cnn_jax.tasks.losses import CLASS_LOSSES
 from cnn_jax.training.step import make_train_step
 
-Kind = Literal["convolutions", "winograd", "normalisation", "onednn"]
+Kind = Literal["convolutions", "winograd", "normalisation", "folding", "onednn"]
 """Layers as `layers_for` names them, where convolutions are those of `winograd` too; or what
 `compiler_options` asks for."""
 
@@ -40,18 +46,22 @@ class Options:
     """Nets of `make bench`."""
     without: tuple[Kind, ...] = ("winograd", "convolutions", "normalisation")
     """What is left out, one at a time."""
+    evaluate: bool = False
+    """Evaluations, and not training steps."""
     rounds: int = 9
     """Steps of each program."""
     json: Path | None = None
     """Also write the numbers here."""
 
 
-def measure(net: str, without: tuple[Kind, ...], rounds: int) -> dict[str, Any]:
+def measure(net: str, without: tuple[Kind, ...], evaluate: bool, rounds: int) -> dict[str, Any]:
     """Times a step of a net with all layers, and without each kind of them."""
     model, optimizer, state, batch = case_step(net)
     steps = {}
     for kind in (None, *without):
         step = make_train_step(model, class_loss(CLASS_LOSSES["cross_entropy"]), optimizer)
+        if evaluate:
+            step = evaluation_of(model)
         with layers_for("cpu", **({} if kind in (None, "onednn") else {kind: False})):
             lowered = jax.jit(step).lower(state, batch)
         wanted = {} if kind == "onednn" else compiler_options(make_mesh(), lowered.as_text())
@@ -81,11 +91,21 @@ def measure(net: str, without: tuple[Kind, ...], rounds: int) -> dict[str, Any]:
     }
 
 
+def evaluation_of(model: nn.Module) -> Callable[[TrainState, Batch], Any]:
+    """What evaluates a batch, called and answering as a step is."""
+
+    def evaluated(state: TrainState, batch: Batch) -> Any:
+        logits = model.apply(state.variables, batch.inputs)
+        return state, {"loss": optax.softmax_cross_entropy(logits, batch.targets).mean()}
+
+    return evaluated
+
+
 def main(options: Options) -> None:
     """Measures every net and prints a line for each kind."""
     found = []
     for net in options.nets:
-        row = measure(net, options.without, options.rounds)
+        row = measure(net, options.without, options.evaluate, options.rounds)
         found.append(row)
         print(
             f"{net} b{row['batch']}: {row['ms']:.0f} ms a step (n={row['rounds']}; "

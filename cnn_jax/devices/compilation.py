@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from cnn_jax.devices.compilation_cache import unstored, watched
 from cnn_jax.devices.processes import is_first
+from cnn_jax.layers.cpu.folding import FEW
 from cnn_jax.layers.cpu.platform import layers_for
 
 _PRODUCT = re.compile(
@@ -24,8 +25,11 @@ _PRODUCT = re.compile(
 )
 """A forward convolution or a product of matrices in the text of a program."""
 
-_FEW = 16
-"""XLA's own convolutions on a CPU are made for more maps than this."""
+_GROUPS = re.compile(
+    r"feature_group_count = (?P<groups>\d+) : i64.*"
+    r" : \(tensor<[\dx]+x\w+>, tensor<\d+x\d+x(?P<each>\d+)x\d+x\w+>\)"
+)
+"""A convolution of groups of maps, so many `each`."""
 
 _SHARE = 1 / 8
 """Of all multiplications, from which on it matters how such convolutions are done."""
@@ -48,11 +52,11 @@ def compiler_options(mesh: Mesh, program: str) -> Options:
     """Options of XLA for programs with convolutions.
 
     On the CPU oneDNN's convolutions are several times as fast as XLA's own in bfloat16, and in
-    float32 faster where they give few maps (`make bench-layers ARGS="--without onednn"`).
-    Elsewhere they are no faster, and programs that call them cannot be kept in the compilation
-    cache. In bfloat16 YNNPACK is left products alone: what it fuses with
-    convolutions, sums and sums of products gives NaN in evaluations of residual nets (jaxlib
-    0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them.
+    float32 faster where they give few maps (`make bench-layers ARGS="--without onednn"`), and in
+    evaluation where they are depthwise. Elsewhere they are no faster, and programs that call them
+    cannot be kept in the compilation cache. In bfloat16 YNNPACK is left products alone: what it
+    fuses with convolutions, sums and sums of products gives NaN in evaluations of residual nets
+    (jaxlib 0.12.0). Older versions of jaxlib know the options and ignore them, or do not know them.
 
     Args:
       mesh: the devices.
@@ -63,9 +67,15 @@ def compiler_options(mesh: Mesh, program: str) -> Options:
         return {}
     if "bf16" in program:
         return _ONEDNN | {_YNNPACK: _PRODUCTS}
-    if _share_of_few(program) >= _SHARE:
+    if _has_depthwise(program) or _share_of_few(program) >= _SHARE:
         return _ONEDNN | {_YNNPACK: f"{_PRODUCTS},{_SUMS}"}
     return {}
+
+
+def _has_depthwise(program: str) -> bool:
+    """Whether a forward convolution is depthwise: in evaluation these are left to oneDNN."""
+    groups = _GROUPS.finditer(program)
+    return any(int(found["groups"]) > 1 == int(found["each"]) for found in groups)
 
 
 def _share_of_few(program: str) -> float:
@@ -80,7 +90,7 @@ def _share_of_few(program: str) -> float:
             continue
         count = math.prod(out) * math.prod(right[:3])
         total += count
-        if right[3] <= _FEW:
+        if right[3] <= FEW:
             few += count
     return few / total if total else 0.0
 

@@ -164,9 +164,7 @@ class BatchNorm(nn.BatchNorm):
         scale = self.param("scale", self.scale_init, shape) if self.use_scale else None
         bias = self.param("bias", self.bias_init, shape) if self.use_bias else None
         if running:
-            return self._normalised(
-                x, mean.value[None], variance.value[None], scale, bias, activation
-            )
+            return self.by_running(x, mean.value, variance.value, scale, bias, activation)
         if there is None:
             y, means, variances = self.by_batch(x, scale, bias, activation)
         else:
@@ -178,6 +176,21 @@ class BatchNorm(nn.BatchNorm):
                 moved = (1 - momentum) * mean_over_groups(found)
                 stored.value = momentum * stored.value + moved
         return y
+
+    def by_running(
+        self,
+        x: jax.Array,
+        mean: jax.Array,
+        variance: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+        activation: Activation | None,
+    ) -> jax.Array:
+        """(b, ..., c) normalised by running statistics (c,).
+
+        A method, so that a platform can have a way of its own.
+        """
+        return self._normalised(x, mean[None], variance[None], scale, bias, activation)
 
     def by_batch(
         self,
@@ -206,19 +219,28 @@ class BatchNorm(nn.BatchNorm):
         bias: jax.Array | None,
         activation: Activation | None,
     ) -> jax.Array:
-        factor = lax.rsqrt(variances + self.epsilon)
-        if scale is not None:
-            factor *= scale
+        factor, offset = self.line(means, variances, scale, bias)
         grouped = x.reshape(len(means), -1, *x.shape[1:])
         over = (slice(None), *(None,) * (x.ndim - 1), slice(None))
         # A product and a sum a value: nothing between is kept for the gradients, and theirs are a
         # product and a sum as well.
-        offset = -means * factor
-        if bias is not None:
-            offset += bias
         y = (grouped * factor[over] + offset[over]).reshape(x.shape)
         y = y.astype(self.dtype or x.dtype)
         return y if activation is None else activation(y)
+
+    def line(
+        self,
+        mean: jax.Array,
+        variance: jax.Array,
+        scale: jax.Array | None,
+        bias: jax.Array | None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """What values are multiplied by and what is added to them, both as `mean` (..., c)."""
+        factor = lax.rsqrt(variance + self.epsilon)
+        if scale is not None:
+            factor *= scale
+        offset = -mean * factor
+        return factor, offset if bias is None else offset + bias
 
 
 class Dropout(nn.Module):

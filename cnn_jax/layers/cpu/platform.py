@@ -6,10 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
-from cnn_jax.layers.basic import BatchNorm, Conv
+from cnn_jax.layers.basic import BatchNorm, Conv, convolve
+from cnn_jax.layers.blocks import ConvNorm
 from cnn_jax.layers.cpu.convolution import cpu_convolve, cpu_spread
+from cnn_jax.layers.cpu.folding import Folding
 from cnn_jax.layers.cpu.norm import cpu_normalise
 from cnn_jax.layers.cpu.regions import cpu_cut
 from cnn_jax.layers.cpu.volumes import cpu_convolve3d
@@ -27,6 +31,7 @@ def layers_for(
     convolutions: bool = True,
     winograd: bool = True,
     normalisation: bool = True,
+    folding: bool = True,
     words: bool = True,
 ) -> AbstractContextManager[Any]:
     """Within it models are traced with the layers that are fast on a platform.
@@ -40,15 +45,33 @@ def layers_for(
       convolutions: whether convolutions are among them.
       winograd: whether those of `winograd` are.
       normalisation: whether batch normalisation is.
+      folding: whether normalisation by running statistics is part of the convolution before it,
+        in float32; needs `convolutions`.
       words: whether convolutions over words are; only where one device has the whole batch.
     """
+
+    def convolved(x: jax.Array, kernel: jax.Array, layer: Conv) -> jax.Array:
+        return cpu_convolve(x, kernel, *layer.geometry, winograd=winograd, alone=devices == 1)
+
+    folded = Folding(convolved, lambda x, kernel, layer: convolve(x, kernel, *layer.geometry))
 
     def replace(
         method: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext
     ) -> Any:
         module, name, alone = context.module, context.method_name, devices == 1
+        if convolutions and folding and isinstance(module, ConvNorm) and name == "__call__":
+            evaluated = module.norm == "batch" and not kwargs.get("train", False)
+            if evaluated and jnp.dtype(module.dtype) == jnp.float32:
+                return folded.within(module, lambda: method(*args, **kwargs))
         if convolutions and isinstance(module, Conv) and name == "convolve":
-            return cpu_convolve(*args, *module.geometry, winograd=winograd, alone=alone, **kwargs)
+            if folding and folded.takes(module):
+                return folded.convolved(module, *args)
+            x, kernel = args
+            return convolved(x, kernel, module)
+        if folding and isinstance(module, BatchNorm) and name == "by_running":
+            y, *statistics, activation = args
+            together = folded.normalised(module, y, statistics, activation)
+            return method(*args, **kwargs) if together is None else together
         if convolutions and isinstance(module, TransposedConv) and name == "spread":
             x, kernel = args
             return cpu_spread(x, kernel, module.strides, winograd=winograd, alone=alone)
