@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from cnn_jax.commands.flags import flags
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.commands.swept_fields import full_name, short_name, with_fields
 from cnn_jax.errors import UserError
@@ -93,11 +95,24 @@ def read_space(base: Recipe, words: Sequence[str]) -> Space:
       UserError: a field is none, or a value is none that it takes.
     """
     found = _by_path("--space", parse_space("--space", words), base)
+    # A fraction's range may have whole ends, as 0..1.
+    broken = {each.path for each in flags(Recipe, base) if _is_fraction(each.value)}
+    found = {
+        name: dataclasses.replace(each, whole=False)
+        if isinstance(each, Range) and name in broken
+        else each
+        for name, each in found.items()
+    }
     for name, each in found.items():
         ends = (each.at(0.0), each.at(1.0)) if isinstance(each, Range) else each
         for value in ends:
             with_fields(base, {name: value})
     return found
+
+
+def _is_fraction(value: str) -> bool:
+    """Whether a flag with such a value takes fractions, and not perhaps whole numbers."""
+    return "FLOAT" in value and "INT" not in value
 
 
 def read_grid(base: Recipe, words: Sequence[str]) -> list[Values]:

@@ -12,6 +12,7 @@ import pytest
 from cnn_jax import UserError
 from cnn_jax.__main__ import main
 from cnn_jax.commands.swept_fields import full_name, with_fields
+from cnn_jax.commands.swept_trials import read_space
 from cnn_jax.json_values import to_json, write_json
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs import sweep as sweeping
@@ -337,6 +338,33 @@ def test_optuna_suggests_and_gives_up(tiny, tmp_path):
     more = go(15)  # the twelve are known
     assert len(more) == 3
     assert len({v["x"] for v in values}) == 15
+
+
+def test_optuna_is_given_the_same_space_again(tiny, tmp_path):
+    pytest.importorskip("optuna")
+    from cnn_jax.runs.optuna_search import Suggestions
+    from cnn_jax.tasks import metric_that_counts
+
+    def suggest(*words):
+        space = parse_space("--space", words)
+        return next(iter(Suggestions(space, 9, 0, metric_that_counts(tiny), tmp_path)))
+
+    suggest("x=0.1..1.5", "kind=a,b")
+    suggest("x=0.1..1.9", "n=1..4")  # another range is learnt from as well
+    with pytest.raises(
+        UserError, match=r"--space x: earlier trials .* a range of numbers 0.1..1.5"
+    ):
+        suggest("x=0.1,0.2")
+    with pytest.raises(UserError, match=r"from the list a,b, and .* for the list a,c"):
+        suggest("kind=a,c")
+    (tmp_path / "optuna.log").write_text("nothing that Optuna has written\n\n")
+    with pytest.raises(UserError, match=r"optuna.log is damaged"):
+        suggest("kind=a,b")
+
+
+def test_a_range_of_fractions_may_have_whole_ends(tiny):
+    space = read_space(tiny, ["lr=0..1", "batch_size=8..16"])
+    assert not space["optimizer.learning_rate"].whole and space["batch_size"].whole
 
 
 def test_trials_of_another_recipe_are_not_chosen_among(tiny, tmp_path):
