@@ -9,6 +9,7 @@ import scipy.stats
 
 from cnn_jax import UserError, json_values
 from cnn_jax.__main__ import main
+from cnn_jax.errors import unknown
 from cnn_jax.evaluation import significance
 from cnn_jax.evaluation.compared_runs import ComparedRun, in_groups
 from cnn_jax.evaluation.comparison import compare, sentences
@@ -271,3 +272,7 @@ def test_what_cannot_be_compared_is_said(run, tmp_path, monkeypatch, capsys, wor
     with pytest.raises(SystemExit) as stopped:
         main(words.split())
     assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_name_that_is_near_to_none_is_followed_by_those_that_are_valid():
+    assert str(unknown("metric", "zzz", ["nll"])) == "unknown metric 'zzz'. Valid: nll."
