@@ -33,6 +33,8 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
     message = f"unknown {what} {name!r}"
     if near:
         message += f"; did you mean {' or '.join(map(repr, near))}?"
+    else:
+        message += "."
     if len(names) <= 40:
         message += f" Valid: {', '.join(names)}."
     return UserError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,10 @@ class Compare:
         from cnn_jax.evaluation.compared_runs import in_groups
         from cnn_jax.evaluation.comparison import compare
 
+        if self.plot is not None:
+            from cnn_jax.report.learning_curves import check_png
+
+            check_png(self.plot)
         runs, notes = self._runs()
         field = None
         if self.group is not None:
@@ -62,9 +67,11 @@ class Compare:
         if self.plot is not None:
             self._draw(groups, found)
         if self.json:
-            print_json(_as_json(found, groups, runs))
+            print_json(_as_json(found, groups, runs, notes))
         elif self.format != "text":
             print(_document(found, self.format))
+            for note in notes:  # apart from the table, which may go to a file
+                print(note, file=sys.stderr)
         else:
             self._show(found, groups, runs, notes)
 
@@ -161,7 +168,10 @@ def _number(value: float) -> str:
 
 
 def _as_json(
-    found: Comparison, groups: Sequence[Group], runs: Sequence[ComparedRun]
+    found: Comparison,
+    groups: Sequence[Group],
+    runs: Sequence[ComparedRun],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     from cnn_jax.evaluation.compared_runs import differing
     from cnn_jax.evaluation.comparison import sentences
@@ -192,7 +202,7 @@ def _as_json(
         ],
         "rankings": [each._asdict() for each in found.rankings],
         "differing": differing(runs),
-        "said": sentences(found),
+        "said": [*notes, *sentences(found)],
     }
 
 

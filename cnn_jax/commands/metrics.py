@@ -63,6 +63,14 @@ class Metrics:
             raise UserError(f"--bootstrap {self.bootstrap} must be at least 0")
         if self.output is not None and (not self.ensemble and self.temperature is None):
             raise UserError("--output is for predictions of --ensemble or at a --temperature")
+        self._check_temperature()
+        if self.output is not None and not self.ensemble and len(self.runs) > 1:
+            raise UserError(
+                f"--output is one file, and {len(self.runs)} runs are given; "
+                "give one, or --ensemble"
+            )
+        if self.output is not None and self.output.exists():
+            raise UserError(f"--output {self.output} is there already; name another file")
         sources = [find_predictions(run, self.split) for run in self.runs]
         judged = [(str(each.place), each.predictions) for each in sources]
         if self.ensemble:
@@ -77,6 +85,22 @@ class Metrics:
             return
         for name, each, measured in found:
             self._show(name, each, measured)
+
+    def _check_temperature(self) -> None:
+        fitted_on = self.temperature
+        if fitted_on is None:
+            return
+        if fitted_on not in ("train", "validation", "test", "all"):
+            raise UserError(
+                f"--temperature {fitted_on} is no part of the data; a temperature is fitted on the "
+                "one that is named: --temperature validation"
+            )
+        if fitted_on == self.split:
+            raise UserError(
+                f"a temperature is not fitted on the {fitted_on} part, on which a model is then "
+                "judged: it would be judged by what it was fitted to. Fit it on validation, and "
+                "judge on another part"
+            )
 
     def _ensemble(self, sources: Sequence[Source]) -> tuple[str, Predictions]:
         from cnn_jax.evaluation.measured import ensemble
@@ -105,8 +129,6 @@ class Metrics:
 
     def _write(self, predictions: Predictions) -> None:
         assert self.output is not None
-        if self.output.exists():
-            raise UserError(f"--output {self.output} is there already; name another file")
         try:
             predictions.write(self.output)
         except OSError as error:
@@ -119,6 +141,8 @@ class Metrics:
             f"{name}: {step}{about['split']} part of {about['dataset']} "
             f"(data {about['data_hash']}), n={len(predictions):,}"
         )
+        if count := predictions.predicted(name).not_finite():
+            print(f"of {count:,} examples what is told is no finite number; metrics need it to be")
         rows = [
             {"metric": each, "value": _text(each, value), **_interval(measured, each)}
             for each, value in measured.metrics.items()

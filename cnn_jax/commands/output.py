@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,8 +19,16 @@ _WIDEST = 100
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as indented JSON."""
-    print(json.dumps(value, indent=2))
+    """Prints a value as indented JSON; a number that JSON cannot hold, as nan, is null."""
+    print(json.dumps(_held(value), indent=2, allow_nan=False))
+
+
+def _held(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _held(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_held(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_rows(

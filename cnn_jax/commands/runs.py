@@ -138,6 +138,16 @@ class Evaluate:
         for flag, given in (("RUN", self.run), ("--dataset", self.dataset)):
             if given is not None:
                 raise UserError(f"{flag} {given} and --weights are two things; give one of them")
+        of_runs = {
+            "--pictures": self.pictures,
+            "--records": self.records,
+            "--options": self.options,
+            "--code": self.code,
+        }
+        if no := [flag for flag, given in of_runs.items() if given]:
+            raise UserError(
+                f"{' and '.join(no)} {'are' if no[1:] else 'is'} for runs, not --weights"
+            )
         if self.model is None or not self.data.name:
             lacking = "--model NAME" if self.model is None else "--data.name SET"
             raise UserError(f"--weights {self.weights} needs {lacking} as well")

@@ -83,15 +83,21 @@ class Sweep:
         from rich.console import Console
 
         from cnn_jax.commands.sweep_table import show_sweep
-        from cnn_jax.commands.swept_trials import base_recipe
+        from cnn_jax.commands.swept_trials import base_recipe, check_apart
+        from cnn_jax.json_values import to_json
         from cnn_jax.runs.sweep_record import Record
-        from cnn_jax.tasks import metric_that_counts
+        from cnn_jax.tasks import metric_that_counts, resolved
 
         self._check()
         base = base_recipe(self.recipe, self.set)
+        flag, swept = ("--grid", self.grid) if self.grid else ("--space", self.space)
+        check_apart(base, self.set, flag, swept)
         top = self.workdir or Path("runs") / f"{base.name}-sweep"
         metric = metric_that_counts(base)
-        record, console = Record(top, metric), Console(file=sys.stderr if self.json else None)
+        record, console = (
+            Record(top, metric, to_json(resolved(base))),
+            Console(file=sys.stderr if self.json else None),
+        )
         suggestions = self._suggestions(base, top, metric)
         trials = self._trials(base, top, record, suggestions)
 
@@ -108,7 +114,9 @@ class Sweep:
             left = self._in_turn(trials, ended, console)
         outcomes = list({**record.outcomes, **{each.folder: each for each in left}}.values())
         elsewhere = self.cluster is not None
-        show_sweep(top, metric, outcomes, plot=self.plot, as_json=self.json, goes_on=elsewhere)
+        show_sweep(
+            top, metric, outcomes, base.seed, plot=self.plot, as_json=self.json, goes_on=elsewhere
+        )
         if left and not elsewhere:
             failed = UserError(
                 f"{len(left)} of {len(outcomes)} trials have no result; the same command tries "
@@ -207,7 +215,7 @@ class Sweep:
         self, base: Recipe, top: Path, record: Record, suggestions: Suggestions | None
     ) -> Iterator[Trial]:
         """The trials that are not known to have failed; those of Optuna when they are asked for."""
-        from cnn_jax.commands.swept_trials import make_trial, read_grid, read_space
+        from cnn_jax.commands.swept_trials import check_differ, make_trial, read_grid, read_space
         from cnn_jax.runs.search_space import drawn
         from cnn_jax.runs.sweep import by_program
 
@@ -219,12 +227,20 @@ class Sweep:
             each = read_grid(base, self.grid)
         else:
             each = drawn(read_space(base, self.space), self.random, self.draw)
-        for trial in by_program([make_trial(base, values, top) for values in each]):
+        trials = [make_trial(base, values, top) for values in each]
+        check_differ(trials)
+        for trial in trials:
+            trial.check(self.seeds)
+        for trial in by_program(trials):
             known = record.outcomes.get(trial.folder.name)
             if known is None or known.state == "finished":
                 yield trial
 
     def _check(self) -> None:
+        if self.plot is not None:
+            from cnn_jax.report.learning_curves import check_png
+
+            check_png(self.plot)
         if self.random is not None and self.optuna is not None:
             raise UserError("--random and --optuna are two ways of drawing; give one of them")
         drawn = self.random if self.optuna is None else self.optuna

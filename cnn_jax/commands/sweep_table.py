@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnn_jax.commands.found_runs import find_runs
 from cnn_jax.commands.output import metric_text, print_json, print_rows
 from cnn_jax.commands.swept_fields import short_name
 from cnn_jax.errors import UserError
@@ -18,6 +17,7 @@ def show_sweep(
     top: Path,
     metric: Metric,
     outcomes: Sequence[Outcome],
+    seed: int,
     *,
     plot: Path | None = None,
     as_json: bool = False,
@@ -28,6 +28,7 @@ def show_sweep(
     Args:
       top: the folder of the sweep.
       metric: that counts.
+      seed: the first of those that a trial runs.
       outcomes: of the trials; those that are not finished have no mean.
       plot: a PNG file to draw.
       as_json: print JSON instead.
@@ -39,16 +40,12 @@ def show_sweep(
     order = ranked(outcomes, metric)
     finished = [each for each in order if each.mean is not None]
     best = finished[0] if finished else None
-    if plot is not None and finished:
-        from cnn_jax.report.sweep_plot import draw_sweep
-
-        tried = [(each.values, each.mean) for each in finished if each.mean is not None]
-        draw_sweep(tried, metric.name, plot)
-    tests = [] if best is None else _tests(top / best.folder, metric.name)
+    tests = [] if best is None else _tests(top / best.folder, best.n, seed, metric.name)
     if as_json:
         trials = [each._asdict() for each in order]
         chosen = None if best is None else {**best._asdict(), "test": tests}
         print_json({"metric": metric.name, "trials": trials, "chosen": chosen})
+        _draw(finished, metric, plot)
         return
     _print_table(order, metric)
     if goes_on:
@@ -64,8 +61,19 @@ def show_sweep(
         print(f"its test {metric.name}: {told}")
     if best.n == 1 and len(order) > 1:
         print("of one seed each: trials that are near to one another may change places")
+    _draw(finished, metric, plot)
     if plot is not None:
         print(f"plot: {plot}")
+
+
+def _draw(finished: Sequence[Outcome], metric: Metric, plot: Path | None) -> None:
+    """Draws what was printed before, which a file that cannot be written does not hide."""
+    if plot is None or not finished:
+        return
+    from cnn_jax.report.sweep_plot import draw_sweep
+
+    tried = [(each.values, each.mean) for each in finished if each.mean is not None]
+    draw_sweep(tried, metric.name, plot)
 
 
 def _print_table(order: Sequence[Outcome], metric: Metric) -> None:
@@ -89,7 +97,8 @@ def _mean(each: Outcome, metric: Metric) -> str:
     return metric.written(each.mean) + more
 
 
-def _tests(folder: Path, metric: str) -> list[float]:
-    """The metric on the test part of each run of a trial."""
-    summaries = [RunFolder(path).summary() for path in find_runs(folder)]
+def _tests(folder: Path, count: int, seed: int, metric: str) -> list[float]:
+    """The metric on the test part of each run that the mean of a trial is over."""
+    every = [folder] if count == 1 else [folder / f"seed-{seed + i}" for i in range(count)]
+    summaries = [RunFolder(path).summary() for path in every]
     return [each["test"][metric] for each in summaries if each is not None and each["test"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 
 from cnn_jax.commands.experiment_line import read_launch
@@ -38,6 +39,11 @@ def full_name(flag: str, given: str, recipe: Recipe) -> str:
     if found is None and ends:
         raise UserError(f"{flag} {given} may be {' or '.join(ends)}; give one of them")
     if found is None:
+        lasts = {path.rpartition(".")[2]: path for path in paths}
+        near = difflib.get_close_matches(name, [*lasts, *aliases], n=1, cutoff=0.7)
+        if near and not difflib.get_close_matches(name, paths, n=1, cutoff=0.5):
+            path = lasts.get(near[0]) or aliases[near[0]]
+            raise UserError(f"unknown field of a recipe: {flag} {given!r}; did you mean {path!r}?")
         raise unknown(f"field of a recipe: {flag}", given, paths)
     if found.rpartition(".")[2] == _OPTIONS:
         raise UserError(f"{flag} {given}: name one of the options, as {found}.NAME=VALUE")

@@ -48,6 +48,11 @@ class ComparedRun:
         summary = RunFolder(path).summary()
         if summary is None:
             return None
+        if not isinstance(summary, dict) or not {"best", "test"} <= summary.keys():
+            raise UserError(
+                f"{path / 'summary.json'} is damaged: it does not say what came of the run; delete "
+                "it, and start the run again, which goes on from its last checkpoint"
+            )
         return cls(path, flat(read_json(path / "recipe.json")), summary)
 
     @property

@@ -111,7 +111,7 @@ def compare(groups: Sequence[Group], part: Part, names: Sequence[str] = ()) -> C
       UserError: runs count by different metrics or have none of these names; or one counts twice.
     """
     runs = [run for group in groups for run in group.runs]
-    names = list(names) or _names(runs, part)
+    names = list(dict.fromkeys(names)) or _names(runs, part)
     datasets = list(dict.fromkeys(run.dataset for run in runs))
     rows = [
         Row(group.label, dataset, {name: _spread(group, dataset, name, part) for name in names})
@@ -119,7 +119,11 @@ def compare(groups: Sequence[Group], part: Part, names: Sequence[str] = ()) -> C
         for dataset in datasets
         if group.on(dataset)
     ]
-    notes: list[str] = []
+    notes = [
+        f"{other.label} is not compared with {groups[0].label}: they have no data set in common"
+        for other in groups[1:]
+        if not any(groups[0].on(dataset) and other.on(dataset) for dataset in datasets)
+    ]
     pairs = [
         _pair(groups[0], other, dataset, names[0], part, notes)
         for other in groups[1:]
@@ -245,6 +249,12 @@ def sentences(comparison: Comparison) -> list[str]:
 
 
 def _of_pair(pair: Pair, metric: Metric) -> list[str]:
+    if not math.isfinite(pair.difference.spread.mean):
+        return [
+            f"{pair.metric} is no finite number in some runs of {pair.first} or {pair.second}, so "
+            "that nothing can be concluded from it; leave these runs out, or name another --metric",
+            *_met(pair),
+        ]
     mean, low, high = (
         _signed(getattr(pair.difference.spread, each), metric) for each in ("mean", "low", "high")
     )
@@ -267,13 +277,17 @@ def _of_pair(pair: Pair, metric: Metric) -> list[str]:
         lines.append(f"{what} [{low} to {high}], {how}, t test p = {p:.2g}; {shown}")
         if spread.n == 2:
             lines.append("of two differences the interval is so wide that it shows little")
-    for key, met in pair.disagreements:
-        lines.append(
-            f"{key}{': ' * bool(key)}{met.first:,} examples are told right by {pair.first} alone, "
-            f"{met.second:,} by {pair.second} alone; McNemar's exact p = {met.p:.2g}, of these two "
-            "nets and not of their recipes"
-        )
-    return lines
+    return lines + _met(pair)
+
+
+def _met(pair: Pair) -> list[str]:
+    """What McNemar's test says of the predictions of two groups."""
+    return [
+        f"{key}{': ' * bool(key)}{met.first:,} examples are told right by {pair.first} alone, "
+        f"{met.second:,} by {pair.second} alone; McNemar's exact p = {met.p:.2g}, of these two "
+        "nets and not of their recipes"
+        for key, met in pair.disagreements
+    ]
 
 
 def _signed(value: float, metric: Metric) -> str:

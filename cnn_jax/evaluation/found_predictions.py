@@ -42,7 +42,7 @@ def find_predictions(place: Path, split: str) -> Source:
     folder = RunFolder(place)
     dataset = str(folder.recipe().data.name)
     summary = folder.summary()
-    if summary is not None:
+    if summary is not None and "tested" in summary:
         tested = folder.predictions / f"{file_name(dataset, split, summary['tested'])}.parquet"
         if tested.is_file():
             return Source(place, tested, Predictions.read(tested))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -101,11 +102,12 @@ def ensemble(sources: Sequence[Source]) -> Predictions:
       sources: of the members, at least two.
 
     Raises:
-      UserError: they are not of the same examples, or tell other things.
+      UserError: they are not of the same examples, or tell other things; or one is given twice.
     """
     if len(sources) < 2:
         raise UserError("an ensemble has at least two members; give several runs")
     first = sources[0].predictions
+    _check_others(sources)
     order = [np.arange(len(first))]
     for other in sources[1:]:
         order.append(same_examples(sources[0], other))
@@ -119,7 +121,7 @@ def ensemble(sources: Sequence[Source]) -> Predictions:
     return first.with_columns(
         told.averaged(others),
         name=f"ensemble of {len(sources)}",
-        model=" ".join(dict.fromkeys(each.about["model"] for each in members)),
+        model=" ".join(dict.fromkeys(str(each.about.get("model")) for each in members)),
         run="",
         step=0,
         seed=None,
@@ -144,10 +146,11 @@ def same_examples(one: Source, other: Source) -> np.ndarray:
             f"{one.place} and {other.place} tell other things of examples: {_kinds(a, b)}"
         )
     if len(a) == len(b):
-        mine, theirs = np.argsort(a.ids, kind="stable"), np.argsort(b.ids, kind="stable")
+        mine, theirs = _order(a), _order(b)
         if np.array_equal(a.ids[mine], b.ids[theirs]):
             places = np.empty(len(a), np.int64)
             places[mine] = theirs
+            _check_truth(one, other, places)
             return places
         same = all(a.about[each] == b.about[each] for each in ("dataset", "split"))
         if same and np.array_equal(a.columns["truth"], b.columns["truth"]):
@@ -156,6 +159,39 @@ def same_examples(one: Source, other: Source) -> np.ndarray:
         f"{one.place} and {other.place} are of other examples: {len(a):,} ({a.what}) and "
         f"{len(b):,} ({b.what}); evaluate both on the same part of the same data"
     )
+
+
+def _order(each: Predictions) -> np.ndarray:
+    """The places of examples by what they hold, equal ones by what is true of them."""
+    truth = each.columns.get("truth")
+    keys = [] if truth is None else list(truth.reshape(len(each), -1).T)
+    return np.lexsort([*keys, each.ids])
+
+
+def _check_truth(one: Source, other: Source, places: np.ndarray) -> None:
+    """Refuses examples that have been labelled anew between two evaluations."""
+    mine, theirs = (each.predictions.columns.get("truth") for each in (one, other))
+    if mine is None or theirs is None:
+        return
+    pairs = (each.reshape(len(places), -1) for each in (mine, theirs[places]))
+    if count := int((np.not_equal(*pairs)).any(axis=-1).sum()):
+        raise UserError(
+            f"{one.place} and {other.place} are of the same examples, but of {count:,} of them "
+            "another truth is known; evaluate both on the same data"
+        )
+
+
+def _check_others(sources: Sequence[Source]) -> None:
+    """Refuses a model that is given twice, which would count twice."""
+    for one, other in itertools.combinations(sources, 2):
+        told = [each.predictions.columns for each in (one, other)]
+        if told[0].keys() == told[1].keys() and all(
+            np.array_equal(column, told[1][name]) for name, column in told[0].items()
+        ):
+            raise UserError(
+                f"{one.place} and {other.place} tell the same of every example, as one model that "
+                "is given twice does, which would count twice; give one of them"
+            )
 
 
 def _kinds(a: Predictions, b: Predictions) -> str:

@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 _KEY, _SHAPE = b"cnn_jax", b"shape"
+_NEEDED = (
+    "name",
+    "dataset",
+    "split",
+    "step",
+    "task",
+    "predicted",
+    "class_names",
+    "options",
+)
+"""What a file must say that it is of, for metrics to be made of it."""
 
 
 def why_none(recipe: Recipe) -> str:
@@ -111,7 +122,7 @@ class Predictions:
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:
             with partial.open("wb") as out:
-                parquet.write_table(table, out, compression="zstd")
+                parquet.write_table(table, out, compression="zstd", write_page_checksum=True)
                 out.flush()
                 os.fsync(out.fileno())
             partial.replace(file)
@@ -130,7 +141,7 @@ class Predictions:
 
         try:
             with file.open("rb") as given:
-                table = parquet.read_table(given)
+                table = parquet.read_table(given, page_checksum_verification=True)
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
         except pa.ArrowException as error:
@@ -143,7 +154,25 @@ class Predictions:
             for field in table.schema
             if field.name != "id"
         }
-        return cls(np.array(table.column("id").to_pylist()), columns, json.loads(about))
+        found = cls(np.array(table.column("id").to_pylist()), columns, _about(about, file))
+        kind = KINDS.get(found.about["predicted"])
+        fault = None if kind is None else found.predicted(str(file)).fault()
+        if fault is not None:
+            raise UserError(f"{file} is damaged: {fault}")
+        return found
+
+
+def _about(text: bytes, file: Path) -> Mapping[str, Any]:
+    """What a file says that it is of."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    told = found if isinstance(found, dict) else {}
+    lacking = [name for name in _NEEDED if name not in told]
+    if lacking:
+        raise UserError(f"{file} is damaged: it does not say its {', '.join(lacking)}")
+    return told
 
 
 def _field(name: str, array: np.ndarray) -> pyarrow.Field:

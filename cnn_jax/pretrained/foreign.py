@@ -81,7 +81,8 @@ def evaluate_weights(
     if predictions is None:
         notes.append(why_none(recipe))
     else:
-        file = folder / f"{recipe.name}-{file_name(name, part, 0)}.parquet"
+        views = None if recipe.views == "none" else recipe.views
+        file = folder / f"{recipe.name}-{file_name(name, part, 0, views)}.parquet"
         try:
             predictions.write(file)
             found["predictions"] = str(file)

@@ -52,6 +52,18 @@ def draw_curves(groups: Mapping[str, Sequence[Curve]], metric: str, file: Path) 
         axes.legend(frameon=False)
 
 
+def check_png(file: Path) -> None:
+    """Checks that a picture which is written as PNG is called so: another file is not its place.
+
+    Raises:
+      UserError: the name of the file has another ending, or it is a folder.
+    """
+    if file.suffix.lower() != ".png":
+        raise UserError(f"{file} is written as PNG; give it a name that ends in .png")
+    if file.is_dir():
+        raise UserError(f"{file} cannot be written: it is a folder")
+
+
 @contextlib.contextmanager
 def figure(file: Path, count: int = 1, *, shared: bool = True) -> Iterator[Sequence[Any]]:
     """The axes of a picture that is drawn within it, and then written to a PNG file.
@@ -64,6 +76,7 @@ def figure(file: Path, count: int = 1, *, shared: bool = True) -> Iterator[Seque
     Raises:
       UserError: matplotlib is not installed, or the file cannot be written.
     """
+    check_png(file)
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -93,7 +93,8 @@ def executor(cluster: Cluster, options: Mapping[str, Any], top: Path) -> Any:
     try:
         found.update_parameters(**{"timeout_min": _WITHOUT_LIMIT, "name": top.name, **given})
     except (AssertionError, NameError, TypeError, ValueError) as error:
-        raise UserError(f"--cluster-options: {error}") from None
+        said = str(error).partition("\n")[0]
+        raise UserError(f"--cluster-options: {said}") from None
     return found
 
 

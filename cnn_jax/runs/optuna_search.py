@@ -34,19 +34,26 @@ class Suggestions:
       left: how many trials there still are.
 
     Raises:
-      UserError: Optuna is not installed.
+      UserError: Optuna is not installed; its journal is damaged; or earlier trials in this folder
+        were suggested from other lists, or from ranges where these are lists.
     """
 
     def __init__(self, space: Space, count: int, seed: int, metric: Metric, folder: Path) -> None:
         optuna = _optuna()
         folder.mkdir(parents=True, exist_ok=True)
         self._space, self._state = space, optuna.trial.TrialState
-        self._study = study = optuna.create_study(
-            storage=_journal(folder),
-            study_name=_NAME,
-            direction="maximize" if metric.higher else "minimize",
-            load_if_exists=True,
-        )
+        try:
+            self._study = study = optuna.create_study(
+                storage=_journal(folder),
+                study_name=_NAME,
+                direction="maximize" if metric.higher else "minimize",
+                load_if_exists=True,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{folder / 'optuna.log'} is damaged ({error}); choose another --workdir"
+            ) from None
+        self._check(folder)
         # What a start was stopped in is gone on with.
         for left in study.get_trials(states=(self._state.RUNNING,)):
             study.enqueue_trial(left.params)
@@ -57,6 +64,21 @@ class Suggestions:
         study.sampler = optuna.samplers.TPESampler(
             seed=seed + len(study.trials), constant_liar=True
         )
+
+    def _check(self, folder: Path) -> None:
+        """Checks that all trials are suggested from values that Optuna takes for one field."""
+        distributions: Any = importlib.import_module("optuna.distributions")
+        for trial in self._study.get_trials(deepcopy=False):
+            for name in set(self._space) & set(trial.distributions):
+                old, new = trial.distributions[name], _distribution(self._space[name])
+                try:
+                    distributions.check_distribution_compatibility(old, new)
+                except ValueError:
+                    raise UserError(
+                        f"--space {name}: earlier trials in {folder} were suggested from "
+                        f"{_in_words(old)}, and Optuna learns nothing from these for "
+                        f"{_in_words(new)}; give what was given then, or choose another --workdir"
+                    ) from None
 
     def __iter__(self) -> Iterator[tuple[int, Values]]:
         """The number of a trial and its values, suggested when they are asked for."""
@@ -127,6 +149,22 @@ def _journal(folder: Path) -> Any:
     storages: Any = importlib.import_module("optuna.storages")
     file = str(folder / "optuna.log")
     return storages.JournalStorage(storages.journal.JournalFileBackend(file))
+
+
+def _distribution(each: tuple[str, ...] | Range) -> Any:
+    """What values are suggested from, as Optuna has it."""
+    distributions: Any = importlib.import_module("optuna.distributions")
+    if not isinstance(each, Range):
+        return distributions.CategoricalDistribution(each)
+    if each.whole:
+        return distributions.IntDistribution(int(each.low), int(each.high), log=each.log)
+    return distributions.FloatDistribution(each.low, each.high, log=each.log)
+
+
+def _in_words(distribution: Any) -> str:
+    if hasattr(distribution, "choices"):
+        return f"the list {','.join(map(str, distribution.choices))}"
+    return f"a range of numbers {distribution.low:g}..{distribution.high:g}"
 
 
 def _suggested(trial: Any, name: str, each: tuple[str, ...] | Range) -> str:

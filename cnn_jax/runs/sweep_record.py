@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnn_jax.errors import UserError
 from cnn_jax.file_lock import lock_file
-from cnn_jax.json_values import read_json, write_json
+from cnn_jax.json_values import differences, read_json, write_json
 from cnn_jax.tasks.contract import Metric
 
 
@@ -48,13 +48,16 @@ class Record:
     Args:
       folder: of the sweep.
       metric: that counts.
+      recipe: what the trials have in common, as `to_json` gives it: trials of another are not
+        chosen among. Without it that is not checked.
 
     Raises:
-      UserError: the sweep in this folder chose by another metric, or the file is damaged.
+      UserError: the sweep in this folder chose by another metric, or finished trials of another
+        recipe; or the file is damaged.
     """
 
-    def __init__(self, folder: Path, metric: Metric) -> None:
-        self._folder, self._metric = folder, metric
+    def __init__(self, folder: Path, metric: Metric, recipe: Any = None) -> None:
+        self._folder, self._metric, self._recipe = folder, metric, recipe
         self._file = folder / "sweep.json"
         self.outcomes: dict[str, Outcome] = {}
         self._read()
@@ -63,13 +66,28 @@ class Record:
         if not self._file.exists():
             return
         stored = read_json(self._file)
-        if stored["metric"] != self._metric.name:
+        try:
+            metric, recipe = stored["metric"], stored.get("recipe")
+            found = {each["folder"]: Outcome(**each) for each in stored["trials"]}
+        except (AttributeError, KeyError, TypeError):
             raise UserError(
-                f"the sweep in {self._folder} chooses by {stored['metric']}, and this one by "
+                f"{self._file} is damaged; delete it, and the same command makes it anew from the "
+                "trials, which are kept"
+            ) from None
+        if metric != self._metric.name:
+            raise UserError(
+                f"the sweep in {self._folder} chooses by {metric}, and this one by "
                 f"{self._metric.name}; choose another --workdir"
             )
-        for each in stored["trials"]:
-            self.outcomes[each["folder"]] = Outcome(**each)
+        both = recipe is not None and self._recipe is not None
+        if both and (lines := differences(recipe, self._recipe)):
+            if any(each.state == "finished" for each in found.values()):
+                raise UserError(
+                    f"the sweep in {self._folder} has trials of another recipe, which cannot be "
+                    "compared:\n  " + "\n  ".join(lines) + "\nChoose another --workdir."
+                )
+            return  # why trials of another recipe failed says nothing of these
+        self.outcomes |= found
 
     def add(self, outcome: Outcome) -> Outcome:
         """Stores what came of one more, or anew of one, beside what other processes have stored."""
@@ -79,5 +97,6 @@ class Record:
             self._read()
             self.outcomes[outcome.folder] = outcome
             trials = [each._asdict() for each in self.outcomes.values()]
-            write_json(self._file, {"metric": self._metric.name, "trials": trials})
+            told = {"metric": self._metric.name, "recipe": self._recipe, "trials": trials}
+            write_json(self._file, told)
         return outcome

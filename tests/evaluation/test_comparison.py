@@ -9,6 +9,7 @@ import scipy.stats
 
 from cnn_jax import UserError, json_values
 from cnn_jax.__main__ import main
+from cnn_jax.errors import unknown
 from cnn_jax.evaluation import significance
 from cnn_jax.evaluation.compared_runs import ComparedRun, in_groups
 from cnn_jax.evaluation.comparison import compare, sentences
@@ -219,6 +220,42 @@ def test_the_command_prints_what_was_found(run, tmp_path, capsys):
     main(["compare", top, "--split", "validation", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"][0]["difference"]["n"] == 3 and found["part"] == "validation"
+    assert "left out, not finished" in found["said"][0]
+    main(["compare", top, "--format", "csv"])
+    said = capsys.readouterr()
+    assert "left out" in said.err and "left out" not in said.out
+
+
+def test_a_metric_that_is_no_number_is_said_to_be_none(run):
+    paths = [run(a, {"seed": s}) for s, a in enumerate(A)]
+    paths += [run(math.nan if s == 1 else b, {"seed": s, RATE: 0.2}) for s, b in enumerate(B)]
+    said = " ".join(sentences(compare(groups_of(paths), "test")))
+    assert "accuracy is no finite number in some runs of learning_rate=0.05 or learning" in said
+    assert "Train at least three" not in said
+
+
+def test_groups_without_a_data_set_in_common_are_told(run):
+    groups = groups_of([run(0.9), run(0.8, {"data.name": "mnist"})])
+    found = compare(groups, "test", ["accuracy", "accuracy"])
+    assert [metric.name for metric in found.metrics] == ["accuracy"]
+    assert "they have no data set in common" in " ".join(sentences(found))
+
+
+def test_a_summary_that_says_nothing_is_refused(run):
+    path = run(0.9)
+    for damaged in ({}, []):
+        json_values.write_json(path / "summary.json", damaged)
+        with pytest.raises(UserError, match=r"summary.json is damaged"):
+            ComparedRun.of(path)
+
+
+def test_a_picture_is_not_written_over_another_file(run, tmp_path, capsys):
+    recipe = run(0.9) / "recipe.json"
+    before = recipe.read_text()
+    with pytest.raises(SystemExit):
+        main(["compare", str(recipe.parent), "--plot", str(recipe)])
+    assert "give it a name that ends in .png" in capsys.readouterr().err
+    assert recipe.read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -235,3 +272,7 @@ def test_what_cannot_be_compared_is_said(run, tmp_path, monkeypatch, capsys, wor
     with pytest.raises(SystemExit) as stopped:
         main(words.split())
     assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_name_that_is_near_to_none_is_followed_by_those_that_are_valid():
+    assert str(unknown("metric", "zzz", ["nll"])) == "unknown metric 'zzz'. Valid: nll."

@@ -1,10 +1,12 @@
 """Intervals, temperatures and ensembles of stored predictions."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from cnn_jax import UserError
 from cnn_jax.__main__ import main
@@ -110,12 +112,17 @@ def test_the_command_judges_runs_ensembles_and_temperatures(trained, place, caps
     columns = {**found.predictions.columns, "logits": logits}
     found.predictions.with_columns(columns).write(found.file)
     words = (
-        "metrics run run --ensemble --temperature validation --bootstrap 20 --output all.parquet"
+        "metrics run other --ensemble --temperature validation --bootstrap 20 --output all.parquet"
     )
+    shutil.copytree("run", "other")
+    for split in ("validation", "test"):  # as sure as half of the other, so that it is not the same
+        one = find_predictions(Path("other"), split)
+        columns = {**one.predictions.columns, "logits": one.predictions.columns["logits"] / 2}
+        one.predictions.with_columns(columns).write(one.file)
     main([*words.split(), "--json"])
     found = json.loads(capsys.readouterr().out)
     names = [each["predictions"].partition(" at temperature ")[0] for each in found]
-    assert names == ["run", "run", "ensemble of 2"] * 2
+    assert names == ["run", "other", "ensemble of 2"] * 2
     for before, after in zip(found[:3], found[3:], strict=True):
         assert before["metrics"]["accuracy"] == trained[1]["test"]["accuracy"]
         assert after["metrics"]["accuracy"] == before["metrics"]["accuracy"]
@@ -138,6 +145,10 @@ def test_the_command_judges_runs_ensembles_and_temperatures(trained, place, caps
         ("", "no run is given: cnn-jax metrics RUN..."),
         ("run --temperature test", "a temperature is not fitted on the test part"),
         ("run --temperature train", "cnn-jax evaluate run --split train"),
+        ("run --temperature 2", "--temperature 2 is no part of the data"),
+        ("run --temperature validation --split validation", "judge on another part"),
+        ("run run --ensemble", "run and run tell the same of every example"),
+        ("run run --temperature validation --output a.parquet", "one file, and 2 runs are given"),
         ("run --ensemble", "at least two members"),
         ("run --output a.parquet", "--output is for predictions of --ensemble or"),
         ("run --bootstrap -1", "--bootstrap -1 must be at least 0"),
@@ -149,3 +160,90 @@ def test_what_cannot_be_done_is_said(place, capsys, words, message):
         main(["metrics", *words.split()])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def written(place, columns=None, **about):
+    """A file of predictions, with what has been changed in it."""
+    told = toy()
+    changed = told.with_columns({**told.columns, **(columns or {})}, **about)
+    file = place / "told.parquet"
+    changed.write(file)
+    return file
+
+
+def rewritten(file, change):
+    table = parquet.read_table(file)
+    parquet.write_table(change(table), file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(["logits"]), "is damaged: the columns logits are lacking"),
+        (lambda table: table.slice(0, 0), "is damaged: there is no example"),
+        (
+            lambda table: table.replace_schema_metadata({b"cnn_jax": b"{bad"}),
+            "is damaged: it does not say its name, dataset",
+        ),
+        (
+            lambda table: table.replace_schema_metadata({b"cnn_jax": b"[]"}),
+            "is damaged: it does not say its name, dataset",
+        ),
+    ],
+)
+def test_a_file_that_was_changed_is_refused_by_its_name(tmp_path, change, message):
+    file = written(tmp_path)
+    rewritten(file, change)
+    with pytest.raises(UserError, match=f"told.parquet {message}"):
+        Predictions.read(file)
+
+
+def test_a_file_whose_columns_do_not_fit_its_classes_is_refused(tmp_path):
+    with pytest.raises(UserError, match="logits has 2 a row, of 3 names"):
+        Predictions.read(written(tmp_path, {"logits": np.zeros((50, 2), np.float32)}))
+    with pytest.raises(UserError, match="a truth is the place of none of the 3 classes"):
+        Predictions.read(written(tmp_path, {"truth": np.full(50, 3, np.int32)}))
+
+
+def test_a_byte_that_has_changed_on_disk_is_noticed(tmp_path):
+    file = written(tmp_path)
+    whole = bytearray(file.read_bytes())
+    for place in range(40, 44):
+        whole[place] ^= 0xFF
+    file.write_bytes(whole)
+    with pytest.raises(UserError, match=r"told\.parquet"):
+        Predictions.read(file)
+
+
+def test_examples_that_were_labelled_anew_are_not_taken_for_the_same():
+    one, two = toy(), toy(seed=1)
+    truth = two.columns["truth"].copy()
+    truth[[3, 4]] = (truth[[3, 4]] + 1) % 3
+    other = two.with_columns({**two.columns, "truth": truth})
+    with pytest.raises(UserError, match="of 2 of them another truth is known"):
+        same_examples(source(one), source(other, "two"))
+
+
+def test_equal_examples_of_two_truths_are_matched_by_these():
+    one = toy()
+    ids = one.ids.copy()
+    ids[:2] = ids[0]
+    order = np.array([1, 0, *range(2, 50)])
+    same = Predictions(ids, one.columns, one.about)
+    turned = Predictions(
+        ids[order], {name: each[order] for name, each in one.columns.items()}, one.about
+    )
+    np.testing.assert_array_equal(same_examples(source(same), source(turned)), order)
+
+
+def test_what_is_no_number_is_told_and_is_null_in_json(tmp_path, capsys):
+    logits = toy().columns["logits"].copy()
+    logits[:3] = np.nan
+    file = written(tmp_path, {"logits": logits})
+    main(["metrics", str(file), "--bootstrap", "5"])
+    assert "of 3 examples what is told is no finite number" in capsys.readouterr().out
+    main(["metrics", str(file), "--bootstrap", "5", "--json"])
+    (found,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["metrics"]["nll"] is None
+    with pytest.raises(UserError, match="of 3 of 50 examples what the model tells is no finite"):
+        fitted_temperature(Predictions.read(file))

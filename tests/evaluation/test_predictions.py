@@ -75,7 +75,9 @@ def test_what_would_be_too_large_is_left_out_and_said(trained, place, monkeypatc
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int32", "uint64", "bool"])
 def test_arrays_come_back_as_they_were(tmp_path, shape, dtype):
     values = np.random.default_rng(0).integers(0, 100, (5, *shape)).astype(dtype)
-    written = Predictions(np.array(list("abcde")), {"x": values}, {"step": 1, "é": [None, 0.5]})
+    of = ("name", "dataset", "split", "task", "predicted")
+    about = {**dict.fromkeys(of, "own"), "class_names": [], "options": {}, "step": 1}
+    written = Predictions(np.array(list("abcde")), {"x": values}, {**about, "é": [None, 0.5]})
     written.write(tmp_path / "new" / "any.parquet")
     found = Predictions.read(tmp_path / "new" / "any.parquet")
     assert found.columns["x"].dtype == values.dtype
@@ -107,6 +109,10 @@ def test_weights_from_elsewhere_are_evaluated_without_a_run(trained, place, caps
     kept = Predictions.read(Path(found["predictions"]))
     assert kept.about["run"] == "w.safetensors" and len(kept) == 6
     assert kept.ids.tolist() == find_predictions(Path("run"), "test").predictions.ids.tolist()
+    main([*(word.replace("hidden=", "hidden=()") for word in words), "--views", "mirror", "--json"])
+    other = json.loads(capsys.readouterr().out)
+    assert other["predictions"] != found["predictions"]
+    assert Predictions.read(Path(found["predictions"])).about["views"] == "none"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +123,10 @@ def test_weights_from_elsewhere_are_evaluated_without_a_run(trained, place, caps
         ("evaluate --weights w.pth --data.name digits", "needs --model NAME as well"),
         ("evaluate run --model vgg11", "--model are for --weights; a run has its own"),
         ("evaluate run --data.name digits", r"--data\.\* are for --weights"),
+        (
+            "evaluate --weights w.pth --model vgg11 --data.name digits --records a --code a.py",
+            "--records and --code are for runs, not --weights",
+        ),
         ("evaluate run --weights w.pth --model vgg11", "RUN run and --weights are two things"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from cnn_jax import UserError
 from cnn_jax.__main__ import main
 from cnn_jax.commands.swept_fields import full_name, with_fields
+from cnn_jax.commands.swept_trials import read_space
 from cnn_jax.json_values import to_json, write_json
 from cnn_jax.run_folder import RunFolder
 from cnn_jax.runs import sweep as sweeping
@@ -110,6 +111,37 @@ def test_the_rate_that_a_step_is_given_does_what_one_built_in_does(grid, tiny):
         assert plain["test"][name] == pytest.approx(folder.summary()["test"][name], rel=1e-3)
 
 
+def test_a_place_that_a_later_trial_cannot_have_is_said_before_the_first(grid, capsys):
+    top, _ = grid
+    with pytest.raises(SystemExit):
+        run(top, capsys, "--grid", "lr=0.3,0.2", "--set", "batch_size=4")
+    assert "batch_size" in capsys.readouterr().err
+    (top / "sw" / "learning_rate=0.4").write_text("")
+    with pytest.raises(SystemExit):
+        run(top, capsys, "--grid", "lr=0.3,0.4")
+    assert "learning_rate=0.4 is a file" in capsys.readouterr().err
+    (top / "sw" / "learning_rate=0.4").unlink()
+    assert not (top / "sw" / "learning_rate=0.3").exists()
+
+
+def test_only_the_runs_of_the_mean_are_shown_of_the_best(grid, capsys):
+    top, _ = grid
+    shutil.copytree(top / "sw" / "learning_rate=0.2", top / "sw" / "learning_rate=0.2" / "seed-0")
+    again = run(top, capsys, "--grid", "lr=1e-9,0.2,1e9")
+    assert len(again["chosen"]["test"]) == 1
+    shutil.rmtree(top / "sw" / "learning_rate=0.2" / "seed-0")
+
+
+def test_a_picture_that_cannot_be_written_does_not_hide_the_table(grid, capsys):
+    top, found = grid
+    words = ["sweep", str(top / "tiny.json"), "--workdir", str(top / "sw"), "--json"]
+    with pytest.raises(SystemExit):
+        main([*words, "--grid", "lr=1e-9,0.2,1e9", "--plot", str(top / "tiny.json" / "a.png")])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["chosen"] == found["chosen"]
+    assert "cannot be written" in said.err
+
+
 def test_a_trial_in_a_process_of_its_own_does_what_one_in_turn_does(grid, capsys):
     top, found = grid
     name, now = "learning_rate=0.2", signal.getsignal(signal.SIGUSR2)
@@ -161,6 +193,13 @@ def test_a_sweep_without_validation_is_refused(swept, tmp_path, capsys):
         ("--grid lr=0.1 --seeds 0", "--seeds 0 must be at least 1"),
         ("--grid optimizer.name=sdg", "did you mean 'sgd'"),
         ("--set lr=1,2 --grid batch_size=16", "--set lr has several values"),
+        ("--set learning_rate=1 --grid lr=2,3", "optimizer.learning_rate is in --set and in"),
+        ("--set lr=1 --space learning_rate=2,3 --random 1", "is in --set and in --space"),
+        ("--grid lr=1,2 learning_rate=3", "--grid lr and learning_rate are one field"),
+        ("--set lr=1 learning_rate=3 --grid batch_size=16", "--set lr and learning_rate are one"),
+        ("--grid lr=0.1,0.10", "=0.1 and optimizer.learning_rate=0.10 are one recipe"),
+        ("--grid lrr=0.1,0.2", "unknown field of a recipe: --grid 'lrr'; did you mean"),
+        ("--grid lr=0.1 --plot curves.jpg", "give it a name that ends in .png"),
         ("--grid lr=0.1 --devices-per-trial 0", "--devices-per-trial 0 must be at least 1"),
         ("--grid lr=0.1 --again", "--again is for jobs of a cluster: give --cluster as well"),
         ("--grid lr=0.1 --cluster-options a=1", "--cluster-options is for jobs of a cluster"),
@@ -299,3 +338,47 @@ def test_optuna_suggests_and_gives_up(tiny, tmp_path):
     more = go(15)  # the twelve are known
     assert len(more) == 3
     assert len({v["x"] for v in values}) == 15
+
+
+def test_optuna_is_given_the_same_space_again(tiny, tmp_path):
+    pytest.importorskip("optuna")
+    from cnn_jax.runs.optuna_search import Suggestions
+    from cnn_jax.tasks import metric_that_counts
+
+    def suggest(*words):
+        space = parse_space("--space", words)
+        return next(iter(Suggestions(space, 9, 0, metric_that_counts(tiny), tmp_path)))
+
+    suggest("x=0.1..1.5", "kind=a,b")
+    suggest("x=0.1..1.9", "n=1..4")  # another range is learnt from as well
+    with pytest.raises(
+        UserError, match=r"--space x: earlier trials .* a range of numbers 0.1..1.5"
+    ):
+        suggest("x=0.1,0.2")
+    with pytest.raises(UserError, match=r"from the list a,b, and .* for the list a,c"):
+        suggest("kind=a,c")
+    (tmp_path / "optuna.log").write_text("nothing that Optuna has written\n\n")
+    with pytest.raises(UserError, match=r"optuna.log is damaged"):
+        suggest("kind=a,b")
+
+
+def test_a_range_of_fractions_may_have_whole_ends(tiny):
+    space = read_space(tiny, ["lr=0..1", "batch_size=8..16"])
+    assert not space["optimizer.learning_rate"].whole and space["batch_size"].whole
+
+
+def test_trials_of_another_recipe_are_not_chosen_among(tiny, tmp_path):
+    from cnn_jax.runs.sweep_record import Record
+    from cnn_jax.tasks import metric_that_counts
+
+    metric, done = metric_that_counts(tiny), Outcome("a", {"lr": "1"}, "failed: loss")
+    Record(tmp_path, metric, {"batch_size": 8}).add(done)
+    assert Record(tmp_path, metric, {"batch_size": 8}).outcomes == {"a": done}
+    assert Record(tmp_path, metric, {"batch_size": 16}).outcomes == {}
+    Record(tmp_path, metric, {"batch_size": 16}).add(done._replace(state="finished", mean=0.5))
+    with pytest.raises(UserError, match="batch_size: 16 stored, 8 now\nChoose another --workdir"):
+        Record(tmp_path, metric, {"batch_size": 8})
+    for damaged in ({}, [], {"metric": "accuracy", "trials": [{"folder": "a"}]}):
+        write_json(tmp_path / "sweep.json", damaged)
+        with pytest.raises(UserError, match=r"sweep.json is damaged; delete it"):
+            Record(tmp_path, metric)

@@ -241,7 +241,22 @@ def test_an_ensemble_has_the_mean_of_the_probabilities(classes, binaries, tags, 
 def test_a_logit_that_is_no_number_makes_an_example_wrong(classes):
     logits = classes.columns["logits"].copy()
     logits[:5] = np.nan
-    assert not Classes({**classes.columns, "logits": logits}, NAMES, {}).right()[:5].any()
+    told = Classes({**classes.columns, "logits": logits}, NAMES, {})
+    assert not told.right()[:5].any()
+    # In no table is it found, not even in the row of the first class.
+    assert np.trace(told.confusion()) == told.right().sum() and told.confusion().sum() == N - 5
+    assert [row["support"] for row in told.by_name()] == np.bincount(
+        told.truth, minlength=K
+    ).tolist()
+    nothing = Classes({**classes.columns, "logits": np.full_like(logits, np.nan)}, NAMES, {})
+    assert nothing.metrics()["accuracy"] == nothing.metrics()["balanced_accuracy"] == 0
+
+
+def test_an_ensemble_of_nets_that_are_very_sure_has_finite_logits(classes, binaries):
+    for one, name in ((classes, "logits"), (binaries, "score")):
+        sure = type(one)({**one.columns, name: one.columns[name] * 1000}, one.names, {})
+        assert np.isfinite(sure.averaged([sure])[name]).all()
+        np.testing.assert_array_equal(np.isfinite(one.averaged([sure])[name]), True)
 
 
 def test_every_metric_has_a_direction_and_a_form(classes, binaries, tags, numbers):

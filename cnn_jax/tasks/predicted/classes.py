@@ -51,7 +51,19 @@ class Classes(Predicted):
         *RANKED,
         Metric("aurc"),
     )
+    COLUMNS = ("logits", "truth")
     HEADLINE = ("accuracy", "nll", "ece")
+
+    def fault(self) -> str | None:
+        """See `Predicted`."""
+        found = super().fault()
+        if found is None and not ((self.truth >= 0) & (self.truth < len(self.names))).all():
+            found = f"a truth is the place of none of the {len(self.names)} classes"
+        return found
+
+    def told(self) -> np.ndarray:
+        """See `Predicted`."""
+        return self.columns[self.COLUMNS[0]]
 
     @property
     def truth(self) -> np.ndarray:
@@ -65,7 +77,8 @@ class Classes(Predicted):
     def log_probabilities(self) -> np.ndarray:
         """(n, k), of the classes."""
         logits = self.logits()
-        apart = logits - logits.max(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # of an infinite one nothing can be told
+            apart = logits - logits.max(axis=-1, keepdims=True)
         return apart - np.log(np.sum(np.exp(apart), axis=-1, keepdims=True))
 
     def values(self) -> dict[str, np.ndarray]:
@@ -74,15 +87,17 @@ class Classes(Predicted):
         probabilities = np.exp(logs)
         rows = np.arange(len(truth))
         own = probabilities[rows, truth]
+        nothing = np.isnan(logs).any(axis=-1)
         told = np.argmax(logs, axis=-1)
         # Of equal probabilities the class that comes first ranks first, as in an evaluation.
         ahead = (probabilities > own[:, None]) | (
             (probabilities == own[:, None]) & (np.arange(logs.shape[1]) < truth[:, None])
         )
-        rank = np.where(np.isnan(logs).any(axis=-1), logs.shape[1], ahead.sum(axis=-1))
+        rank = np.where(nothing, logs.shape[1], ahead.sum(axis=-1))
         return {
             "truth": truth,
             "told": told,
+            "nothing": nothing,
             "right": rank < 1,
             "top5": rank < 5,
             "nll": -logs[rows, truth],
@@ -104,7 +119,7 @@ class Classes(Predicted):
             ("adaptive_ece", calibration.equal_count),
         ):
             found[name] = calibration.calibration_error(confidence, right, bins(confidence))
-        return found | _macro(_confusion(values, len(self.names)))
+        return found | _macro(values, len(self.names))
 
     def rankings(self) -> dict[str, float]:
         """See `Predicted`: means over the classes that are there and not the only one, each told
@@ -130,7 +145,7 @@ class Classes(Predicted):
 
     def by_name(self) -> list[dict[str, Any]]:
         """See `Predicted`."""
-        each = _each(_confusion(self.values(), len(self.names)))
+        each = _each(self.values(), len(self.names))
         return [
             {"class": name, **{what: values[place].item() for what, values in each.items()}}
             for place, name in enumerate(self.names)
@@ -149,15 +164,16 @@ class Classes(Predicted):
         return {**self.columns, "logits": self._mean_logs(others)}
 
     def _mean_logs(self, others: Sequence[Predicted]) -> np.ndarray:
-        total = np.exp(self.log_probabilities())
+        total = self.log_probabilities()
         for each in others:
             assert isinstance(each, Classes)
-            total += np.exp(each.log_probabilities())
-        with np.errstate(divide="ignore"):
-            return np.log(total / (len(others) + 1))
+            # Of logarithms, so that what is all but impossible is not quite so.
+            total = np.logaddexp(total, each.log_probabilities())
+        return total - np.log(len(others) + 1)
 
     def temperature(self) -> float:
         """See `Predicted`."""
+        self.check_finite()
         return calibration.best_temperature(calibration.class_slope(self.logits(), self.truth))
 
     def at_temperature(self, temperature: float) -> dict[str, np.ndarray]:
@@ -174,6 +190,7 @@ class Binaries(Classes):
         Metric("recall", higher=True),
         Metric("f1", higher=True),
     )
+    COLUMNS = ("score", "truth")
     HEADLINE = ("accuracy", "auroc", "nll")
 
     def logits(self) -> np.ndarray:
@@ -183,7 +200,7 @@ class Binaries(Classes):
 
     def statistics(self, values: Columns) -> dict[str, float]:
         """See `Classes`; precision, recall and F1 are those of the second class."""
-        each = _each(_confusion(values, 2))
+        each = _each(values, 2)
         own = {name: float(each[name][1]) for name in ("precision", "recall", "f1")}
         return {**super().statistics(values), **own}
 
@@ -207,13 +224,17 @@ class Binaries(Classes):
 
 
 def _confusion(values: Columns, classes: int) -> np.ndarray:
-    pairs = values["truth"] * classes + values["told"]
+    # Where logits are no numbers no class is told: such an example is of its class, and not found.
+    some = ~values["nothing"]
+    pairs = values["truth"][some] * classes + values["told"][some]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _each(confusion: np.ndarray) -> dict[str, np.ndarray]:
+def _each(values: Columns, classes: int) -> dict[str, np.ndarray]:
     """Precision, recall, F1 and count (k,) of each class; what would divide by zero is zero."""
-    hits, there, told = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    confusion = _confusion(values, classes)
+    hits, told = np.diag(confusion), confusion.sum(axis=0)
+    there = np.bincount(values["truth"], minlength=classes)
     return {
         "precision": hits / np.maximum(told, 1),
         "recall": hits / np.maximum(there, 1),
@@ -222,10 +243,10 @@ def _each(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _macro(confusion: np.ndarray) -> dict[str, float]:
-    each, told = _each(confusion), confusion.sum(axis=0)
+def _macro(values: Columns, classes: int) -> dict[str, float]:
+    each = _each(values, classes)
     there = each["support"] > 0
-    met = there | (told > 0)
+    met = there | np.isin(np.arange(classes), values["told"][~values["nothing"]])
     return {
         "balanced_accuracy": _mean(each["recall"][there]),
         **{f"macro_{name}": _mean(each[name][met]) for name in ("precision", "recall", "f1")},

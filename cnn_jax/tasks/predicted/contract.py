@@ -27,12 +27,34 @@ class Predicted(ABC):
     """
 
     METRICS: ClassVar[tuple[Metric, ...]] = ()
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    """Those that must be there."""
     HEADLINE: ClassVar[tuple[str, ...]] = ()
     """The metrics that a comparison shows, the one that counts first."""
 
     columns: Columns
     names: tuple[str, ...]
     options: Mapping[str, Any]
+
+    def fault(self) -> str | None:
+        """Why no metrics can be made of the columns, such as of a damaged file; None if they can.
+
+        Classes that check more ask this first.
+        """
+        lacking = [name for name in self.COLUMNS if name not in self.columns]
+        if lacking:
+            return f"the columns {' and '.join(lacking)} are lacking"
+        if not len(self.columns[self.COLUMNS[0]]):
+            return "there is no example"
+        wide = [name for name in self.COLUMNS if self.columns[name].ndim > 1]
+        for name in wide:
+            if self.columns[name].shape[1] != len(self.names):
+                return f"{name} has {self.columns[name].shape[1]} a row, of {len(self.names)} names"
+        return None
+
+    @abstractmethod
+    def told(self) -> np.ndarray:
+        """The numbers that the model gave, (n, ...)."""
 
     @abstractmethod
     def values(self) -> dict[str, np.ndarray]:
@@ -65,6 +87,23 @@ class Predicted(ABC):
     @abstractmethod
     def averaged(self, others: Sequence[Predicted]) -> dict[str, np.ndarray]:
         """The columns of an ensemble of these and others, of the same examples in one order."""
+
+    def not_finite(self) -> int:
+        """Of how many examples what is told is not all finite numbers."""
+        told = self.told()
+        return int((~np.isfinite(told.reshape(len(told), -1)).all(axis=-1)).sum())
+
+    def check_finite(self) -> None:
+        """Checks that no temperature is fitted to what is no number.
+
+        Raises:
+          UserError: there is such.
+        """
+        if count := self.not_finite():
+            raise UserError(
+                f"no temperature is fitted: of {count:,} of {len(self.told()):,} examples what the "
+                "model tells is no finite number"
+            )
 
     def temperature(self) -> float:
         """What the logits are divided by so that the negative log-likelihood is least.

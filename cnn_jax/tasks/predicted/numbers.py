@@ -21,11 +21,16 @@ class Numbers(Predicted):
         Metric("bias", form="{:.4g}"),
         Metric("r2", higher=True),
     )
+    COLUMNS = ("told", "truth")
     HEADLINE = ("mae", "rmse", "r2")
 
     @property
     def _angle(self) -> bool:
         return bool(self.options.get("angle", False))
+
+    def told(self) -> np.ndarray:
+        """See `Predicted`."""
+        return self.columns["told"]
 
     def values(self) -> dict[str, np.ndarray]:
         """See `Predicted`."""

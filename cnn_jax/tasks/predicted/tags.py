@@ -34,12 +34,17 @@ class Tags(Predicted):
         ECE,
         ADAPTIVE_ECE,
     )
+    COLUMNS = ("scores", "truth", "known")
     HEADLINE = ("map", "f1_macro", "ece")
 
     @property
     def known(self) -> np.ndarray:
         """(n, k) bool."""
         return self.columns["known"].astype(bool)
+
+    def told(self) -> np.ndarray:
+        """See `Predicted`."""
+        return self.columns["scores"]
 
     def values(self) -> dict[str, np.ndarray]:
         """See `Predicted`."""
@@ -125,6 +130,7 @@ class Tags(Predicted):
 
     def temperature(self) -> float:
         """See `Predicted`: one for all tags."""
+        self.check_finite()
         known, score = self.known, self.columns["scores"].astype(np.float64)
         slope = calibration.tag_slope(score[known], self.columns["truth"].astype(bool)[known])
         return calibration.best_temperature(slope)
