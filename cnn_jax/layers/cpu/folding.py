@@ -93,7 +93,7 @@ class Folding:
         depthwise = last.kernel.shape[2] == 1 < last.layer.groups
         self._all_plain |= self._onednn and depthwise
         self._few |= y.shape[-1] <= FEW
-        pays = self._all_plain or (self._few and last.kernel.size <= LARGEST * y.size)
+        pays = last.kernel.size <= LARGEST * y.size and (self._all_plain or self._few)
         if not pays:
             again = self._ours(last.x, last.kernel, last.layer)
             return norm.by_running(again, *statistics, activation)
