@@ -26,6 +26,10 @@ part of a pass that is made anyway."""
 LARGEST = 1 / 8
 """Of the output's numbers: to multiply kernels of more takes longer than it saves."""
 
+MANY_IMAGES = 16
+"""From so many on depthwise convolutions are left to oneDNN. Programs that call it are compiled at
+every start, which takes longer than it saves of a few images."""
+
 
 def has_onednn() -> bool:
     """Whether XLA's convolutions on this CPU can be oneDNN's."""
@@ -91,7 +95,7 @@ class Folding:
         # A program with a plain depthwise convolution is compiled with oneDNN, which then does
         # the others as well.
         depthwise = last.kernel.shape[2] == 1 < last.layer.groups
-        self._all_plain |= self._onednn and depthwise
+        self._all_plain |= self._onednn and depthwise and len(y) >= MANY_IMAGES
         self._few |= y.shape[-1] <= FEW
         pays = last.kernel.size <= LARGEST * y.size and (self._all_plain or self._few)
         if not pays:
