@@ -27,7 +27,7 @@ TOP = Path(__file__).parent.parent
 RUNS = TOP / "runs" / "results"
 _FEW = 1000
 """Test examples; of so few the table says how many."""
-_HEAD = "| experiment | parameters | test accuracy, % | beside | time of a run |"
+_HEAD = "| experiment | parameters | test accuracy, % | compared with | time of a run |"
 
 
 @dataclass(frozen=True)

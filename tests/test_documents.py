@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import importlib
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -34,6 +35,7 @@ from cnn_jax.commands.names import COMMANDS, Command
 from cnn_jax.commands.recipe_file import read_recipe
 from cnn_jax.commands.train import experiment_file
 from cnn_jax.defaults.recipes import DEFAULTS
+from cnn_jax.errors import UserError
 from cnn_jax.launch import Launch
 from cnn_jax.launch import main as launch
 from cnn_jax.models import registry
@@ -53,7 +55,8 @@ EXECUTED = (
 )
 TIME = re.compile(r"\b\d+(\.\d+)? (s|min|h)\b|\bminutes\b|\bhours?\b|\bnot (run here|timed)\b")
 # Of others, which are not looked into.
-OTHERS_FLAGS = {"backend-store-uri", "only"}
+OTHERS_FLAGS = {"backend-store-uri", "logdir", "only"}
+PLACEHOLDER = re.compile(r"^[A-Z]+\b|\.py\b")
 FOREIGN = {"export", "gcloud", "kubectl", "pip", "pre-commit", "sbatch"}
 
 
@@ -231,6 +234,20 @@ def test_flags_names_and_files_exist(page):
     files = [code for code in inline_code(page) if code.startswith(rooms) and " " not in code]
     lost = [file for file in files if "NAME" not in file and not (ROOT / file).exists()]
     assert not lost, lost
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_flags_of_a_training_take_the_values_beside_them(page, capsys):
+    wrong = []
+    for code in inline_code(page):
+        first, *after = shlex.split(code) if code.startswith("--") else [""]
+        if not after or first not in FLAGS or any(map(PLACEHOLDER.search, after)):
+            continue
+        try:
+            parse(Launch, default=Launch(Recipe("any")), arguments=[first, *after])
+        except (SystemExit, UserError) as error:
+            wrong.append(f"{code}: {error} {capsys.readouterr().err}")
+    assert not wrong, "\n".join(wrong)
 
 
 def resolves(dotted):

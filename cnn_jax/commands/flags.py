@@ -164,16 +164,23 @@ def written(value: Any) -> str:
 
 
 def check_flags(kind: type[Any], words: Sequence[str]) -> None:
-    """Checks that a dataclass has the flags that are given.
+    """Checks that a dataclass has the flags that are given, and that switches have no value.
 
     Raises:
-      UserError: one is unknown; it names the nearest.
+      UserError: one is unknown; it names the nearest. Or a switch is told True or False.
     """
-    known = {name for flag in flags(kind) if not flag.positional for name in flag.names}
-    for word in words:
+    named = [flag for flag in flags(kind) if not flag.positional]
+    known = {name for flag in named for name in flag.names}
+    switches = {name: flag for flag in named if not flag.value for name in flag.names}
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
         if word == "--":
             return
-        given = word.partition("=")[0].replace("_", "-")
+        given, equals, value = word.partition("=")
+        given = given.replace("_", "-")
+        value = value if equals else after
+        if given in switches and value.lower() in ("true", "false"):
+            names = " or ".join(switches[given].names)
+            raise UserError(f"{given} takes no value, but {value} follows it; give {names} alone")
         if given.startswith("--") and given not in known:
             near = nearest(given, known)
             meant = f"; did you mean {' or '.join(near)}?" if near else "."

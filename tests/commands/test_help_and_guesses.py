@@ -123,6 +123,14 @@ def test_what_is_no_misspelling_is_taken():
 
 
 @pytest.mark.parametrize(
+    "words", [["--init.body", "True"], ["--init.body=False"], ["--init.no-body", "true"]]
+)
+def test_a_switch_with_a_value_says_how_it_is_given(words):
+    with pytest.raises(UserError, match=r"give --init\.body or --init\.no-body alone"):
+        read(*words)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["trian"], "unknown command of cnn-jax: 'trian'; did you mean 'train'"),
