@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 import sys
@@ -17,6 +16,7 @@ from cnn_jax.defaults.facts import Chosen
 from cnn_jax.defaults.recipes import DEFAULTS, Default
 from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
+from cnn_jax.json_values import differences, to_json
 from cnn_jax.output_streams import forgiving_output
 from cnn_jax.recipe import Data, Model, Recipe
 from cnn_jax.runs.launch_options import Launch
@@ -119,9 +119,20 @@ def default_launch(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
         _check_weights(launch.recipe)
-    if dataclasses.replace(launch.recipe, data=found.recipe.data) != found.recipe:
-        found = found._replace(why=f"{found.why}. Flags given change it")
+    if changed_fields := _changed(found.recipe, launch.recipe):
+        told = ", ".join(changed_fields)
+        found = found._replace(why=f"{found.why}. Flags given change it: {told}")
     return launch, found
+
+
+def _changed(default: Recipe, given: Recipe) -> list[str]:
+    """The fields that flags give another value than a default recipe, such as `model.name`.
+
+    Those of data are left out: the recipe was chosen with them.
+    """
+    lines = differences(to_json(default), to_json(given))
+    paths = (line.partition(":")[0].split(".") for line in lines)
+    return list(dict.fromkeys(".".join(path[:2]) for path in paths if path[0] != "data"))
 
 
 def _published(model: Model, body: bool) -> bool:

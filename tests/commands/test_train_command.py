@@ -128,7 +128,7 @@ def test_a_task_is_trained_on_a_folder(pictures, tmp_path, capsys):
           "--data.test", "0", *words])  # fmt: skip
     said = capsys.readouterr().out
     assert "default recipe for 30 grey pictures of 8 pixels a side: simple_cnn from random" in said
-    assert "Classes are uneven" in said and "Flags given change it" in said
+    assert "Classes are uneven" in said and "Flags given change it: duration, model.options\n" in said
     assert "there is no test part: --data.test 0" in said
     summary = json.loads((work / "summary.json").read_text())
     assert summary["test"] is None and summary["steps"] == 4
