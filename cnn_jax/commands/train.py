@@ -126,7 +126,7 @@ def default_launch(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
         weights = first.recipe.init.source is not None
     with importing():
         from cnn_jax.tasks import target_kind
-    facts = default.facts(data, target_kind(plain.recipe), first.data_dir)
+    facts = default.facts(data, target_kind(first.recipe), first.data_dir)
     found = default.choose(task, _run_name(task, data.name), Data(data.name), facts, weights)
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
