@@ -187,6 +187,47 @@ def check_flags(kind: type[Any], words: Sequence[str]) -> None:
             raise UserError(f"unknown flag {word.partition('=')[0]}{meant} --help lists all")
 
 
+class StrayWord(UserError):
+    """A word stands where a command takes none.
+
+    Attributes:
+      word: the first of such words.
+      near: the flag that was probably meant; empty if none is like it.
+    """
+
+    def __init__(self, message: str, word: str, near: str) -> None:
+        super().__init__(message)
+        self.word = word
+        self.near = near
+
+
+def stray_word(kind: type[Any], words: Sequence[str], name: str) -> StrayWord:
+    """The error for words that neither belong to a flag nor have a place without one.
+
+    Args:
+      kind: the dataclass of the command.
+      words: those words, one at least.
+      name: of the command, such as `cnn-jax data info`.
+    """
+    word, found = words[0], list(flags(kind))
+    known = {each for flag in found if not flag.positional for each in flag.names}
+    if word.startswith("-"):
+        return StrayWord(f"unknown flag {word}. --help lists all", word, "")
+    # Such as `epochs=5`, or the name of a flag without its dashes.
+    given = f"--{word.partition('=')[0].replace('_', '-')}"
+    near = given if given in known else ""
+    places = [flag for flag in found if flag.positional]
+    takes = ", ".join(flag.names[0] for flag in places)
+    text = f"unexpected word {word!r}: {name} takes {takes}{' and ' * bool(takes)}flags"
+    if near:
+        text += f"; did you mean {near}?"
+    elif any(flag.value.endswith("...") for flag in places):
+        text += f", and all {places[-1].names[0]} stand together; put them before the flags"
+    else:
+        text += " only; leave it out, or give the flag that it belongs to (--help lists all)"
+    return StrayWord(text, word, near)
+
+
 def nearest(flag: str, known: set[str]) -> list[str]:
     """Flags that may have been meant, at most three: those that end alike, then those like it."""
     tail = flag.removeprefix("--").rpartition(".")[2]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cnn_jax.commands.command_line import quiet_libraries
 from cnn_jax.commands.experiment_line import read_launch, run_experiment
+from cnn_jax.commands.flags import StrayWord
 from cnn_jax.commands.output import show
 from cnn_jax.commands.recipe_file import read_experiment
 from cnn_jax.defaults.facts import Chosen
@@ -30,6 +31,12 @@ _KINDS = (
     "video:PATH, masks:PATH, coco:PATH, voc:PATH, yolo:PATH, or the name of a set (cnn-jax data "
     "list)"
 )
+
+_FILES = {
+    "folder": {".csv": "csv", ".tsv": "csv", ".npz": "npz"},
+    "voc": {".json": "coco", ".yaml": "yolo", ".yml": "yolo"},
+}
+"""What stands before the colon for files of these endings, where it is not as for a folder."""
 
 
 def train(words: Sequence[str]) -> None:
@@ -98,12 +105,17 @@ def default_launch(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
       words: what follows it.
 
     Raises:
-      UserError: data are not given or cannot be read, or the weights cannot be had.
+      UserError: data are not given or cannot be read, a word has no place, or the weights cannot
+        be had.
     """
     default, name = DEFAULTS[task], f"cnn-jax train {task}"
     plain = default.choose(task, task, Data(""), None, None)
     about = _about(task, default)
-    data = (first := read_launch(plain.recipe, words, name=name, about=about)).recipe.data
+    try:
+        first = read_launch(plain.recipe, words, name=name, about=about)
+    except StrayWord as error:
+        raise _without_flag(error, default, name) from None
+    data = first.recipe.data
     if not data.name:
         raise UserError(_KINDS)
     # None: it is left to the facts of the data.
@@ -114,7 +126,7 @@ def default_launch(task: str, words: Sequence[str]) -> tuple[Launch, Chosen]:
         weights = first.recipe.init.source is not None
     with importing():
         from cnn_jax.tasks import target_kind
-    facts = default.facts(data, target_kind(plain.recipe), first.data_dir)
+    facts = default.facts(data, target_kind(first.recipe), first.data_dir)
     found = default.choose(task, _run_name(task, data.name), Data(data.name), facts, weights)
     launch = read_launch(found.recipe, words, name=name, about=about)
     if launch.recipe.init.source == "imagenet":
@@ -133,6 +145,20 @@ def _changed(default: Recipe, given: Recipe) -> list[str]:
     lines = differences(to_json(default), to_json(given))
     paths = (line.partition(":")[0].split(".") for line in lines)
     return list(dict.fromkeys(".".join(path[:2]) for path in paths if path[0] != "data"))
+
+
+def _without_flag(error: StrayWord, default: Default, name: str) -> UserError:
+    """The error for a word behind a task: most often data, which have a flag."""
+    if error.near or error.word.startswith("-"):
+        return error
+    form, word = default.data.partition(":")[0], error.word
+    form = _FILES.get(form, {}).get(Path(word).suffix.lower(), form)
+    such = word if ":" in word else f"{form}:{word}"
+    if re.fullmatch(r"\w+", word) and not user_path(word).exists():
+        such += f", or {word} if that is a set which cnn-jax data list names"
+    return UserError(
+        f"unexpected word {word!r}: {name} takes flags only; give data as --data.name {such}"
+    )
 
 
 def _published(model: Model, body: bool) -> bool:

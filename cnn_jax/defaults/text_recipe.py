@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.defaults.facts import FEWER, OPERATIONS, Chosen, class_shares, uneven
+from cnn_jax.defaults.file_facts import TARGETS, TASKS
 from cnn_jax.duration import epochs
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import (
@@ -32,7 +33,7 @@ class TextFacts(NamedTuple):
     """What the choice of a recipe depends on.
 
     Attributes:
-      kind: `class` or `number`, what is told of a text.
+      kind: `class`, `tags` or `number`, what is told of a text.
       examples: to learn from, a validation part included.
       targets: how many classes or numbers there are.
       length: words of the longest, as it is read.
@@ -119,29 +120,28 @@ def choose_for_texts(
     affordable = int(OPERATIONS / (facts.examples * (facts.length + 9) * _PER_WORD))
     rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, affordable))
     batch = min(50, 2 ** int(math.log2(max(2, facts.examples / 8))))
-    classes = facts.kind == "class"
+    numbers = facts.kind == "number"
     recipe = Recipe(
         name=name,
         data=dataclasses.replace(data, validation=0.1),
-        task=Task("classification" if classes else "regression"),
+        task=Task(TASKS[facts.kind]),
         model=Model("text_cnn"),
-        optimizer=Optimizer(
+        optimizer=Optimizer("adam", learning_rate=1e-3)
+        if numbers
+        else Optimizer(
             "adadelta",
             learning_rate=1.0,
             options={"rho": 0.95, "eps": 1e-6},
             max_norm=("^head/kernel$=1.5",),
-        )
-        if classes
-        else Optimizer("adam", learning_rate=1e-3),
-        schedule=Schedule("constant" if classes else "cosine"),
+        ),
+        schedule=Schedule("cosine" if numbers else "constant"),
         batch_size=batch,
         duration=epochs(rounds),
     )
-    told = "classes" if classes else "numbers"
     why = (
         f"default recipe for {facts.examples:,} texts of up to {facts.length:,} words, "
-        f"{facts.targets} {told}: text_cnn with random vectors of {facts.words:,} words, "
-        f"{recipe.duration}"
+        f"{facts.targets} {TARGETS[facts.kind]}: text_cnn with random vectors of {facts.words:,} "
+        f"words, {recipe.duration}"
     )
     if rounds < _ROUNDS:
         why += f", fewer than for a smaller set, {FEWER}"

@@ -1,6 +1,7 @@
 """Help pages, short names, and what is said of a misspelt word; none of it waits for JAX."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -152,6 +153,38 @@ def test_a_misspelt_word_names_the_nearest(words, said, capsys):
         main(words)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "train segmentation photos",
+            "'photos': .* takes flags only; .* --data.name masks:photos$",
+        ),
+        (
+            "train classification digits --epochs 2",
+            "--data.name folder:digits, or digits if that is a set",
+        ),
+        ("train detection a/b.json", "--data.name coco:a/b.json$"),
+        ("train text text:a.tsv", "--data.name text:a.tsv$"),
+        ("train series epochs=2", "'epochs=2': .* did you mean --epochs\\?$"),
+        ("train segmentation -e 2", "unknown flag -e. --help lists all$"),
+        ("data info digits extra", "'extra': cnn-jax data info takes NAME and flags only"),
+        ("evaluate a b", "'b': cnn-jax evaluate takes RUN and flags only"),
+        ("predict a b.png --json c.png", "'c.png': .* all IMAGES stand together"),
+    ],
+)
+def test_a_word_too_many_is_named_in_one_line(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert re.search(said, told.strip()), told
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
 
 
 def test_help_and_wrong_words_import_no_jax():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cnn_jax import Data, UserError, epochs
 from cnn_jax.__main__ import main
-from cnn_jax.commands.train import experiment_file
+from cnn_jax.commands.train import default_launch, experiment_file
 from cnn_jax.defaults.facts import ImageFacts
 from cnn_jax.defaults.image_facts import image_facts
 from cnn_jax.defaults.recipes import DEFAULTS, choose_for_images
@@ -128,7 +128,9 @@ def test_a_task_is_trained_on_a_folder(pictures, tmp_path, capsys):
           "--data.test", "0", *words])  # fmt: skip
     said = capsys.readouterr().out
     assert "default recipe for 30 grey pictures of 8 pixels a side: simple_cnn from random" in said
-    assert "Classes are uneven" in said and "Flags given change it: duration, model.options\n" in said
+    assert (
+        "Classes are uneven" in said and "Flags given change it: duration, model.options\n" in said
+    )
     assert "there is no test part: --data.test 0" in said
     summary = json.loads((work / "summary.json").read_text())
     assert summary["test"] is None and summary["steps"] == 4
@@ -190,3 +192,32 @@ def test_names_that_are_none_are_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="did you mean mine"):
         experiment_file("mne")
     assert "defines no `recipe`" in refused(capsys, "train", "mine")
+
+
+def test_the_default_for_texts_follows_the_task_that_is_given(tmp_path):
+    file = tmp_path / "set.csv"
+    rows = [f"word {i},{'x;y' if i % 2 else 'x'}" for i in range(20)]
+    file.write_text("\n".join(["text,tags", *rows]))
+    words = ["--data.name", f"text:{file}", "--task.name", "tagging"]
+    launch, chosen = default_launch("text", words)
+    assert launch.recipe.task.name == "tagging"
+    assert launch.recipe.optimizer.name == "adadelta"
+    assert " 2 tags: " in chosen.why
+
+
+@pytest.mark.parametrize(
+    ("task", "cell", "what"), [("tagging", "{t}", "tags"), ("regression", "{i}.5", "numbers")]
+)
+def test_the_default_for_sounds_follows_the_task_that_is_given(task, cell, what, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    rows = ["file,target"]
+    for i in range(12):
+        soundfile.write(tmp_path / f"{i}.wav", np.zeros(4000), 8000)
+        rows.append(f"{i}.wav,{cell.format(i=i, t=('', 'rain', 'rain;wind')[i % 3])}")
+    (tmp_path / "set.csv").write_text("\n".join(rows))
+    launch, chosen = default_launch(
+        "sound", ["--data.name", f"sound:{tmp_path / 'set.csv'}", "--task.name", task]
+    )
+    assert launch.recipe.task.name == task
+    assert launch.recipe.augment.mixup == 0
+    assert f" {what}: " in chosen.why
