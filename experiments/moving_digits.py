@@ -8,8 +8,8 @@ right in a quarter of the cases; nets with kernels in time can. All can tell whi
 Command: python experiments/moving_digits.py
 Command: python experiments/moving_digits.py --model.name frame_cnn --model.options body=simple_cnn
 Hardware and time: two CPU cores, a minute a run
-Result (n=1): by direction r3d_18 100 %, frame_cnn 26.7 % (chance 25 %). How well both tell the digit,
-and by what command, is in docs/video.md.
+Result (n=1): by direction r3d_18 100 %, frame_cnn 26.7 % (chance 25 %). docs/video.md has
+commands and results for telling the digit.
 """
 
 from cnn_jax import (
