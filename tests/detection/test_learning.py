@@ -12,7 +12,7 @@ from cnn_jax.models.cost import shapes
 from cnn_jax.tasks.box_records import BoxRecords
 from cnn_jax.tasks.coco_numbers import coco_numbers
 
-SIDE, IMAGES, STEPS = 96, 4, 150
+SIDE, IMAGES, STEPS = 96, 4, 250
 SHARED = {"body": "resnet18", "body_options": {"depths": (1, 1, 1), "width": 16}, "channels": 32}
 NETS = {
     "retinanet": {"at": (8, 16), "extra_levels": 1, "head_depth": 1, "anchor_scale": 2.0},
