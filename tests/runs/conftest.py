@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cnn_jax import Callback, steps, train
+from cnn_jax import Augment, Callback, steps, train
 from cnn_jax.__main__ import main
 from cnn_jax.json_values import to_json, write_json
 from cnn_jax.runs.experiment import Experiment
@@ -124,3 +124,40 @@ def stand_in(tiny, tmp_path, capsys, monkeypatch):
         return status, capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def idle(tiny, changed):
+    """A recipe that learns nothing, and is quickly compiled. How long it is is not compiled."""
+    return changed(
+        tiny,
+        {
+            "optimizer.learning_rate": 0.0,
+            "schedule.name": "constant",
+            "ema": None,
+            "augment": Augment(),
+            "model.options": {"widths": (4,), "hidden": ()},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def idle_experiment(idle):
+    return Experiment.of(idle)
+
+
+@pytest.fixture
+def stop_when():
+    """Lets a signal come once so many steps have been started."""
+
+    def stop_when(experiment, step, monkeypatch):
+        plain, made = experiment.program.train_step, []
+
+        def counted(state, *rest):
+            made.append(state)
+            return plain(state, *rest)
+
+        monkeypatch.setattr(experiment.program, "train_step", counted, raising=True)
+        monkeypatch.setattr(StopRequest, "__call__", lambda self: len(made) >= step)
+
+    return stop_when

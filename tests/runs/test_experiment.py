@@ -37,26 +37,6 @@ def finished(tiny, experiment, tmp_path_factory):
     return train(tiny, path, console=QUIET, experiment=experiment), path
 
 
-@pytest.fixture(scope="module")
-def idle(tiny, changed):
-    """A recipe that learns nothing, and is quickly compiled. How long it is is not compiled."""
-    return changed(
-        tiny,
-        {
-            "optimizer.learning_rate": 0.0,
-            "schedule.name": "constant",
-            "ema": None,
-            "augment": Augment(),
-            "model.options": {"widths": (4,), "hidden": ()},
-        },
-    )
-
-
-@pytest.fixture(scope="module")
-def idle_experiment(idle):
-    return Experiment.of(idle)
-
-
 def lines(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
@@ -120,7 +100,7 @@ def test_the_same_recipe_gives_the_same_bits(tiny, experiment, finished, tmp_pat
 
 
 def test_a_run_stopped_again_and_again_goes_on_to_the_same_bits(
-    tiny, experiment, finished, tmp_path, monkeypatch
+    tiny, experiment, finished, tmp_path, monkeypatch, stop_when
 ):
     """Stops before the first step, at a step, at a validation (19), and at a step after it."""
     path, made = tmp_path / "run", 0
@@ -140,7 +120,7 @@ def test_a_run_stopped_again_and_again_goes_on_to_the_same_bits(
 
 
 def test_all_examples_are_learnt_from_and_the_last_state_is_tested(
-    tiny, changed, tmp_path, monkeypatch
+    tiny, changed, tmp_path, monkeypatch, stop_when
 ):
     recipe = changed(
         tiny,
@@ -184,20 +164,6 @@ def test_all_examples_are_learnt_from_and_the_last_state_is_tested(
     jax.tree.map(np.testing.assert_array_equal, params(path), params(whole))
 
 
-def stop_when(experiment, step, monkeypatch):
-    """Lets a signal come once so many steps have been started."""
-    from cnn_jax.training import stop
-
-    plain, made = experiment.program.train_step, []
-
-    def counted(state, *rest):
-        made.append(state)
-        return plain(state, *rest)
-
-    monkeypatch.setattr(experiment.program, "train_step", counted, raising=True)
-    monkeypatch.setattr(stop.StopRequest, "__call__", lambda self: len(made) >= step)
-
-
 def test_another_recipe_is_refused_unless_allowed(
     idle, idle_experiment, changed, sharing, tmp_path
 ):
@@ -238,21 +204,6 @@ def test_another_model_leaves_the_run_as_it_was(tiny, idle, idle_experiment, fin
     with pytest.raises(UserError, match="of another model"):
         train(idle, path, console=QUIET, allow_change=True, experiment=idle_experiment)
     assert train(tiny, path, console=QUIET) == finished[0]
-
-
-def test_another_metric_starts_patience_anew(idle, idle_experiment, changed, sharing, tmp_path):
-    path = tmp_path / "run"
-    # Three validations that bring nothing are one too many, of whichever metric.
-    fields = {"early_stopping.patience": 3, "validate_every": steps(5)}
-    recipe = changed(idle, {**fields, "duration": steps(15)})
-    experiment = sharing(idle_experiment, recipe)
-    # The first sets the mark, and two bring nothing.
-    assert train(recipe, path, console=QUIET, experiment=experiment)["stopped"] == "end"
-    recipe = changed(idle, {**fields, "checkpoints.metric": "loss"})
-    experiment = sharing(idle_experiment, recipe)
-    summary = train(recipe, path, console=QUIET, experiment=experiment, allow_change=True)
-    # By the loss the next sets the mark anew, and three bring nothing.
-    assert (summary["steps"], summary["stopped"]) == (35, "early")
 
 
 def test_stopped_seeds_go_on_with_the_next(tiny, experiment, finished, tmp_path, monkeypatch):
@@ -299,29 +250,6 @@ def test_seeds_share_a_program_and_equal_single_runs(tiny, finished, tmp_path):
     assert found["n"] == 2
 
 
-def test_patience_stops_early(idle, idle_experiment, changed, sharing, tmp_path, monkeypatch):
-    recipe = changed(idle, {"early_stopping.patience": 2, "validate_every": steps(5)})
-    shown, experiment = io.StringIO(), sharing(idle_experiment, recipe)
-    console = Console(file=shown, width=300)
-    summary = train(recipe, tmp_path / "run", console=console, experiment=experiment)
-    assert summary["steps"] == 15  # the first validation sets the mark, two bring nothing
-    assert summary["best"]["step"] == 15  # of equals the last
-    assert summary["stopped"] == read_json(tmp_path / "run" / "summary.json")["stopped"] == "early"
-    [said] = [line for line in shown.getvalue().splitlines() if line.startswith("stopped early")]
-    assert said.startswith(
-        "stopped early after step 15 of 39: the validation accuracy has not improved in "
-        "2 validations (--early-stopping.patience 2); the best was "
-    )
-
-    # The validations that brought nothing are counted over a stop in their midst.
-    stop_when(experiment, 12, monkeypatch)
-    with pytest.raises(Stopped, match="stopped at step 12 of 39"):
-        train(recipe, tmp_path / "stopped", console=QUIET, experiment=experiment)
-    monkeypatch.undo()
-    again = train(recipe, tmp_path / "stopped", console=QUIET, experiment=experiment)
-    assert again["steps"] == 15 and again["stopped"] == "early"
-
-
 def test_first_lines_come_before_anything_is_compiled(tiny, experiment, tmp_path, monkeypatch):
     shown = io.StringIO()
 
@@ -350,7 +278,9 @@ def test_output_that_cannot_be_written_is_not_the_run_folders_fault(tiny, experi
     assert summary["steps"] == 39
 
 
-def test_damaged_lines_of_metrics_are_left_out_and_said(tiny, experiment, tmp_path, monkeypatch):
+def test_damaged_lines_of_metrics_are_left_out_and_said(
+    tiny, experiment, tmp_path, monkeypatch, stop_when
+):
     path, shown = tmp_path / "run", io.StringIO()
     stop_when(experiment, 25, monkeypatch)
     with pytest.raises(Stopped):
@@ -393,34 +323,6 @@ def test_a_program_of_another_recipe_is_refused(tiny, changed, experiment, tmp_p
     with pytest.raises(UserError, match=r"(?s)made for another recipe.*ema: 0\.9 stored, 0\.5 now"):
         train(changed(tiny, {"ema": 0.5}), tmp_path / "run", console=QUIET, experiment=experiment)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(("least", "made", "best"), [(0.0, 25, 20), (0.02, 15, 15), (0.06, 10, 10)])
-def test_a_change_that_is_too_small_is_none(
-    least, made, best, idle, idle_experiment, changed, sharing, tmp_path, monkeypatch
-):
-    """The accuracy rises by 0.05, 0.01, 0.03 and then falls: patience is 1."""
-    accuracies = iter([0.2, 0.25, 0.26, 0.29, 0.2, 0.2, 0.2, 0.2])
-    recipe = changed(
-        idle,
-        {
-            "early_stopping.patience": 1,
-            "early_stopping.min_change": least,
-            "validate_every": steps(5),
-        },
-    )
-    experiment = sharing(idle_experiment, recipe)
-    plain = experiment.program.evaluate
-
-    def evaluate(variables, split, *stop, **choosing):
-        found = plain(variables, split, *stop)
-        if len(split) == 200:
-            found["accuracy"] = next(accuracies)
-        return found
-
-    monkeypatch.setattr(experiment.program, "evaluate", evaluate)
-    summary = train(recipe, tmp_path / "run", console=QUIET, experiment=experiment)
-    assert (summary["steps"], summary["best"]["step"]) == (made, best)
 
 
 def test_norms_are_written_on_request(tiny, changed, tmp_path):
