@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from cnn_jax.commands.flags import check_flags, flags, stray_word
+from cnn_jax.commands.flags import flags
+from cnn_jax.commands.given_words import check_words, stray_word
 from cnn_jax.commands.help_page import print_help
 from cnn_jax.duration import Duration
 from cnn_jax.errors import UserError, forget_closed_loops
@@ -168,7 +169,8 @@ def parse(
       most_used: paths of fields that its help names first.
 
     Raises:
-      UserError: a flag is unknown, or a word has no place: a `StrayWord`.
+      UserError: a flag is unknown or has no such value, a word is missing, or a word has no
+        place: a `StrayWord`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     before = words[: words.index("--")] if "--" in words else words
@@ -181,14 +183,15 @@ def parse(
             most_used=most_used,
         )
         sys.exit(0)
-    check_flags(kind, before)
+    program = name or Path(sys.argv[0]).name
+    check_words(kind, words, program)
     # Usage lines and descriptions come from tyro in one piece.
     fitted: Any = Fitted(sys.stdout, shutil.get_terminal_size().columns)
     given: dict[str, Any] = {} if default is None else {"default": default}
     with _registry, contextlib.redirect_stdout(fitted):
         found, left = tyro.cli(kind, prog=name, args=words, return_unknown_args=True, **given)
     if left:
-        raise stray_word(kind, left, name or Path(sys.argv[0]).name)
+        raise stray_word(kind, left, program)
     return found
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import functools
 import itertools
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
 from cnn_jax.duration import Duration
-from cnn_jax.errors import UserError
 
 _POSITIONAL = tyro.conf.Positional[int].__metadata__[0]  # type: ignore[attr-defined]
 _NO_PAIR = tyro.conf.FlagCreatePairsOff
@@ -33,6 +31,8 @@ class Flag(NamedTuple):
       default: in words; empty where there is none.
       says: what the field means.
       positional: whether it stands without a flag.
+      required: whether it must be given.
+      hint: the type of its value.
       group: the field that holds it, such as `optimizer`, and what that one means.
     """
 
@@ -42,6 +42,8 @@ class Flag(NamedTuple):
     default: str
     says: str
     positional: bool
+    required: bool
+    hint: Any
     group: tuple[str, str]
 
 
@@ -86,7 +88,8 @@ def flags(
         # Where nothing is the default anyway, how to ask for it need not be told.
         metavar += "|none" * (type(None) in get_args(hint) and value is not None)
         says = meanings.get(each.name, "")
-        yield Flag(path, names, metavar, text, says, positional, group)
+        required = value is dataclasses.MISSING
+        yield Flag(path, names, metavar, text, says, positional, required, hint, group)
 
 
 def _value_of(field: dataclasses.Field[Any]) -> Any:
@@ -161,80 +164,3 @@ def written(value: Any) -> str:
         case tuple() | list():
             return " ".join(map(written, value))
     return str(value)
-
-
-def check_flags(kind: type[Any], words: Sequence[str]) -> None:
-    """Checks that a dataclass has the flags that are given, and that switches have no value.
-
-    Raises:
-      UserError: one is unknown; it names the nearest. Or a switch is told True or False.
-    """
-    named = [flag for flag in flags(kind) if not flag.positional]
-    known = {name for flag in named for name in flag.names}
-    switches = {name: flag for flag in named if not flag.value for name in flag.names}
-    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
-        if word == "--":
-            return
-        given, equals, value = word.partition("=")
-        given = given.replace("_", "-")
-        value = value if equals else after
-        if given in switches and value.lower() in ("true", "false"):
-            names = " or ".join(switches[given].names)
-            raise UserError(f"{given} takes no value, but {value} follows it; give {names} alone")
-        if given.startswith("--") and given not in known:
-            near = nearest(given, known)
-            meant = f"; did you mean {' or '.join(near)}?" if near else "."
-            raise UserError(f"unknown flag {word.partition('=')[0]}{meant} --help lists all")
-
-
-class StrayWord(UserError):
-    """A word stands where a command takes none.
-
-    Attributes:
-      word: the first of such words.
-      near: the flag that was probably meant; empty if none is like it.
-    """
-
-    def __init__(self, message: str, word: str, near: str) -> None:
-        super().__init__(message)
-        self.word = word
-        self.near = near
-
-
-def stray_word(kind: type[Any], words: Sequence[str], name: str) -> StrayWord:
-    """The error for words that neither belong to a flag nor have a place without one.
-
-    Args:
-      kind: the dataclass of the command.
-      words: those words, one at least.
-      name: of the command, such as `cnn-jax data info`.
-    """
-    word, found = words[0], list(flags(kind))
-    known = {each for flag in found if not flag.positional for each in flag.names}
-    if word.startswith("-"):
-        return StrayWord(f"unknown flag {word}. --help lists all", word, "")
-    # Such as `epochs=5`, or the name of a flag without its dashes.
-    given = f"--{word.partition('=')[0].replace('_', '-')}"
-    near = given if given in known else ""
-    places = [flag for flag in found if flag.positional]
-    takes = ", ".join(flag.names[0] for flag in places)
-    text = f"unexpected word {word!r}: {name} takes {takes}{' and ' * bool(takes)}flags"
-    if near:
-        text += f"; did you mean {near}?"
-    elif any(flag.value.endswith("...") for flag in places):
-        text += f", and all {places[-1].names[0]} stand together; put them before the flags"
-    else:
-        text += " only; leave it out, or give the flag that it belongs to (--help lists all)"
-    return StrayWord(text, word, near)
-
-
-def nearest(flag: str, known: set[str]) -> list[str]:
-    """Flags that may have been meant, at most three: those that end alike, then those like it."""
-    tail = flag.removeprefix("--").rpartition(".")[2]
-    names = sorted(known)
-    ends = [name for name in names if name.endswith(f".{tail}")]
-    alike = difflib.get_close_matches(flag, names, n=3, cutoff=0.6)
-    tails = {name.removeprefix("--").rpartition(".")[2]: name for name in names}
-    close = [tails[each] for each in difflib.get_close_matches(tail, tails, n=2, cutoff=0.75)]
-    best = close + alike if "." not in flag else alike + close
-    return list(dict.fromkeys((ends + best) if len(ends) <= 3 else best or ends))[:3]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnn_jax.commands.command_line import quiet_libraries
 from cnn_jax.commands.experiment_line import read_launch, run_experiment
-from cnn_jax.commands.flags import StrayWord
+from cnn_jax.commands.given_words import StrayWord
 from cnn_jax.commands.output import show
 from cnn_jax.commands.recipe_file import read_experiment
 from cnn_jax.defaults.facts import Chosen

@@ -158,6 +158,42 @@ def test_a_misspelt_word_names_the_nearest(words, said, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("--lr abc", "--lr needs a number, not 'abc'"),
+        ("--lr", "--lr needs a number after it"),
+        ("--lr --seed 1", "--lr needs a number after it"),
+        ("--batch=4.5", "--batch needs a whole number, not '4.5'"),
+        ("--data.image_size 3,4", "--data.image-size needs a whole number or none, not '3,4'"),
+        ("--ema high", "--ema needs a number or none, not 'high'"),
+        ("--epochs", "--epochs needs a duration, such as 10epochs or 500steps, after it"),
+        ("--epochs many", "'many' is no duration; valid are for instance 10, '10 epochs', "
+         "500steps, '1e6 examples', 5%"),
+        ("--augment.mirror randm", "unknown value of --augment.mirror: 'randm'; did you mean "
+         "'random'? Valid: alternating, none, random."),
+        ("--preprocess.mean 0.5 x", "--preprocess.mean needs numbers or none, not '0.5 x'"),
+        ("--augment.crop-scale 0.5", "--augment.crop-scale needs 2 numbers or none, not '0.5'"),
+        ("--workdir", "--workdir needs a path or none after it"),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_flag_does_not_take_is_told_in_one_line(words, said):
+    with pytest.raises(UserError) as error:
+        read(*words.split())
+    assert str(error.value) == said
+
+
+def test_values_that_flags_take():
+    words = "--lr -1 --seed 3 --augment.crop-scale 0.5 1 --model.options widths=4, a=1 --ema=none"
+    recipe = read(*words.split()).recipe
+    assert (recipe.optimizer.learning_rate, recipe.seed, recipe.ema) == (-1, 3, None)
+    assert recipe.augment.crop_scale == (0.5, 1)
+    assert recipe.model.options == {"widths": (4,), "a": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("export", "no RUN is given: cnn-jax export RUN, where RUN is a run folder"),
+        ("data show --output x.png", "no NAME is given: cnn-jax data show NAME, where NAME is"),
+        ("predict --csv x.csv", "no RUN is given: cnn-jax predict RUN, where RUN is a run"),
         (
             "train segmentation photos",
             "'photos': .* takes flags only; .* --data.name masks:photos$",
