@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from cnn_jax.errors import UserError, unknown
-from cnn_jax.evaluation.found_predictions import Source, find_predictions
+from cnn_jax.evaluation.found_predictions import Source, find_predictions, kept_file
+from cnn_jax.evaluation.predictions import read_about
 from cnn_jax.json_values import flat, read_json
 from cnn_jax.run_folder import RunFolder
 
@@ -84,6 +85,15 @@ class ComparedRun:
         if part not in self._sources:
             self._sources[part] = find_predictions(self.path, part)
         return self._sources[part]
+
+    def data(self, part: Part) -> str | None:
+        """A digest of a part's examples and of what is true of them; None if none has been kept.
+
+        Raises:
+          UserError: the file of its predictions cannot be read.
+        """
+        file = kept_file(self.path, part)
+        return None if file is None else read_about(file).get("data_hash")
 
     @functools.cached_property
     def _measured(self) -> dict[str, dict[str, float]]:
@@ -172,6 +182,28 @@ def differing(runs: Sequence[ComparedRun], but: Sequence[str] = NO_RECIPE) -> di
     names = dict.fromkeys(name for run in runs for name in run.fields if name not in but)
     found = {name: [run.fields.get(name) for run in runs] for name in names}
     return {name: values for name, values in found.items() if any(v != values[0] for v in values)}
+
+
+def of_other_data(runs: Sequence[ComparedRun], part: Part) -> list[str]:
+    """What is said where runs with one recipe of their data were evaluated on different data.
+
+    The files of a folder may have been changed between two runs. Where the recipes have other
+    fields of `data`, these are named anyway.
+
+    Raises:
+      UserError: a file of predictions cannot be read.
+    """
+    by_recipe: dict[str, dict[str, Path]] = {}
+    for run in runs:
+        fields = {name: value for name, value in run.fields.items() if name.startswith("data.")}
+        if (data := run.data(part)) is not None:
+            by_recipe.setdefault(json.dumps(fields), {}).setdefault(data, run.path)
+    return [
+        f"the {part} part is not the same in {' and '.join(map(str, held.values()))}: the data "
+        "have changed between these runs, and differences may come of that"
+        for held in by_recipe.values()
+        if len(held) > 1
+    ]
 
 
 def in_groups(runs: Sequence[ComparedRun], field: str | None = None) -> list[Group]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation import significance
-from cnn_jax.evaluation.compared_runs import ComparedRun, Group, Part
+from cnn_jax.evaluation.compared_runs import ComparedRun, Group, Part, of_other_data
 from cnn_jax.evaluation.measured import same_examples
 from cnn_jax.evaluation.significance import Difference, Disagreement, Spread
 from cnn_jax.tasks import kind_of, metric_named
@@ -119,7 +119,8 @@ def compare(groups: Sequence[Group], part: Part, names: Sequence[str] = ()) -> C
         for dataset in datasets
         if group.on(dataset)
     ]
-    notes = [
+    notes = of_other_data(runs, part)
+    notes += [
         f"{other.label} is not compared with {groups[0].label}: they have no data set in common"
         for other in groups[1:]
         if not any(groups[0].on(dataset) and other.on(dataset) for dataset in datasets)

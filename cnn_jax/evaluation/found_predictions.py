@@ -39,19 +39,24 @@ def find_predictions(place: Path, split: str) -> Source:
     """
     if place.is_file():
         return Source(place, place, Predictions.read(place))
+    file = kept_file(place, split)
+    if file is None:
+        raise UserError(
+            f"{place} has no predictions of its {split} part; cnn-jax evaluate {place} --split "
+            f"{split} writes them"
+        )
+    return Source(place, file, Predictions.read(file))
+
+
+def kept_file(place: Path, split: str) -> Path | None:
+    """The file of a run's predictions for a split, as of `find_predictions`; None without one."""
     folder = RunFolder(place)
     dataset = str(folder.recipe().data.name)
     summary = folder.summary()
     if summary is not None and "tested" in summary:
         tested = folder.predictions / f"{file_name(dataset, split, summary['tested'])}.parquet"
         if tested.is_file():
-            return Source(place, tested, Predictions.read(tested))
+            return tested
     found = folder.predictions.glob(f"{file_name(dataset, split, 0)[:-1]}*.parquet")
     steps = {step: file for file in found if (step := file.stem.rpartition("step")[2]).isdigit()}
-    if not steps:
-        raise UserError(
-            f"{place} has no predictions of its {split} part; cnn-jax evaluate {place} --split "
-            f"{split} writes them"
-        )
-    file = steps[max(steps, key=int)]
-    return Source(place, file, Predictions.read(file))
+    return steps[max(steps, key=int)] if steps else None

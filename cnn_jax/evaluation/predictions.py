@@ -162,6 +162,26 @@ class Predictions:
         return found
 
 
+def read_about(file: Path) -> Mapping[str, Any]:
+    """What predictions are of, without reading them: see `Predictions.about`.
+
+    Raises:
+      UserError: it cannot be read, or is another file.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        about = (parquet.read_metadata(file).metadata or {}).get(_KEY)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
+    except pa.ArrowException as error:
+        raise UserError(f"{file} is no Parquet file: {error}") from None
+    if about is None:
+        raise UserError(f"{file} holds no predictions that cnn-jax evaluate has written")
+    return _about(about, file)
+
+
 def _about(text: bytes, file: Path) -> Mapping[str, Any]:
     """What a file says that it is of."""
     try:

@@ -59,7 +59,7 @@ def run(tiny, changed, tmp_path):
     """`run(accuracy, fields)`: a finished run, as it would lie in a folder."""
     count = iter(range(100))
 
-    def make(accuracy, fields=None, right=None, **summary):
+    def make(accuracy, fields=None, right=None, data="d", **summary):
         recipe = changed(tiny, fields or {})
         path = tmp_path / "runs" / f"{next(count)}"
         (path / "predictions").mkdir(parents=True)
@@ -79,6 +79,7 @@ def run(tiny, changed, tmp_path):
             about = {
                 "predicted": "class", "class_names": ["a", "b"], "options": {}, "step": 7,
                 "dataset": "digits", "split": "test", "task": "classification", "name": "tiny",
+                "data_hash": data,
             }  # fmt: skip
             Predictions(
                 np.array([f"{i:02d}" for i in range(20)]), {"truth": truth, "logits": logits}, about
@@ -119,6 +120,21 @@ def test_with_one_seed_a_side_nothing_is_concluded_but_of_the_two_nets(run):
     assert "With one run a side nothing can be concluded about the recipes" in said
     assert "seed 0: 3 examples are told right by learning_rate=0.05 alone, 3 by" in said
     assert "McNemar's exact p = 1, of these two nets" in said
+
+
+def test_data_that_changed_between_runs_are_told(run):
+    right = np.arange(20) < 16
+    paths = [run(0.8, {"seed": s}, right, data=data) for s, data in enumerate("aab")]
+    found = compare(groups_of(paths), "test")
+    [said] = sentences(found)
+    assert said.startswith(f"the test part is not the same in {paths[0]} and {paths[2]}: ")
+    assert sentences(compare(groups_of(paths[:2]), "test")) == []
+    # With other fields of `data` they need not be the same.
+    other = run(0.8, {"data.image_size": 9}, right, data="c")
+    said = sentences(compare(groups_of([*paths[:2], other], "seed"), "test"))
+    assert "the test part is not the same" not in " ".join(said)
+    # A run without predictions is not known to be of other data.
+    assert sentences(compare(groups_of([*paths[:2], run(0.7, {"seed": 9})]), "test")) == []
 
 
 def test_seeds_that_only_one_side_has_are_told(run):
