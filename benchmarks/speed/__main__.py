@@ -26,7 +26,7 @@ from benchmarks.speed.cases import CASES
 from benchmarks.speed.measure import Limits, measure
 from benchmarks.speed.plot import draw
 from benchmarks.speed.processes import ROOT
-from benchmarks.speed.summary import disagreements, tables
+from benchmarks.speed.summary import disagreements, measured, tables
 from cnn_jax.errors import UserError, shown_to_user, unknown
 
 IMPLEMENTATIONS = ("ours", "torch", "compiled", "flax")
@@ -185,9 +185,12 @@ def main() -> None:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(results, indent=1) + "\n")
         print(tables(results))
-        draw(results, options.plot)
+        written = str(options.json)
+        if measured(results["rows"]):
+            draw(results, options.plot)
+            written += f", {options.plot}"
         if not options.table:
-            print(f"\n{results['seconds'] / 60:.1f} minutes; {options.json}, {options.plot}")
+            print(f"\n{results['seconds'] / 60:.1f} minutes; {written}")
         if wrong := disagreements(results["rows"]):
             raise UserError(
                 "these do not do the same work, so that their speeds say nothing:\n"
