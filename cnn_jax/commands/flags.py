@@ -33,7 +33,9 @@ class Flag(NamedTuple):
       default: in words; empty where there is none.
       says: what the field means.
       positional: whether it stands without a flag.
-      group: the field that holds it, such as `optimizer`, and what that one means.
+      optional: whether it may be left out.
+      group: the field that holds it, such as `optimizer`, and what that one means: the string
+        below it, else the docstring of its dataclass.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Flag(NamedTuple):
     default: str
     says: str
     positional: bool
+    optional: bool
     group: tuple[str, str]
 
 
@@ -66,7 +69,8 @@ def flags(
         path = prefix + name
         value = _value_of(each) if default is None else getattr(default, each.name)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint not in _METAVARS:
-            inside = (path, _joined(hint.__doc__ or "")) if path else group
+            about = meanings.get(each.name) or _joined(hint.__doc__ or "")
+            inside = (path, about) if path else group
             yield from flags(
                 hint, None if value is dataclasses.MISSING else value, f"{path}." * bool(path),
                 inside,
@@ -85,8 +89,8 @@ def flags(
         metavar = "" if hint is bool else metavar_of(hint)
         # Where nothing is the default anyway, how to ask for it need not be told.
         metavar += "|none" * (type(None) in get_args(hint) and value is not None)
-        says = meanings.get(each.name, "")
-        yield Flag(path, names, metavar, text, says, positional, group)
+        says, optional = meanings.get(each.name, ""), value is not dataclasses.MISSING
+        yield Flag(path, names, metavar, text, says, positional, optional, group)
 
 
 def _value_of(field: dataclasses.Field[Any]) -> Any:
