@@ -157,7 +157,8 @@ class Model(Part):
     size divided by the number of devices gives each device its own statistics."""
     options: Options = field(default_factory=dict)
     """Further options of the model as name=value, such as widths=32,64 dropout=0.5; `cnn-jax models
-    NAME --json` lists them. On a command line they are added to those of the recipe."""
+    NAME --json` lists them. On a command line they are added to those of the recipe, if that has
+    the same model."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class Task(Part):
     line."""
     options: Options = field(default_factory=dict)
     """Further options of the task as name=value, such as angle=True for regression of angles in
-    degrees."""
+    degrees. On a command line they replace those of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,8 @@ class Loss(Part):
     1."""
     options: Options = field(default_factory=dict)
     """Further arguments of the loss as name=value, such as delta=0.5 for huber, or
-    weights=median_frequency for segmentation, which gives rare classes more weight."""
+    weights=median_frequency for segmentation, which gives rare classes more weight. On a command
+    line they replace those of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class Optimizer(Part):
     so it need not change with the number of devices."""
     options: Options = field(default_factory=dict)
     """Further arguments of the optimizer as name=value, such as momentum=0.9 nesterov=True. On a
-    command line they are added to those of the recipe."""
+    command line they are added to those of the recipe, if that has the same optimizer."""
     weight_decay: float = 0.0
     """Weight decay. It is decoupled if the optimizer has it built in (adamw, lamb, lion, muon),
     else it is added to the gradient."""

@@ -44,16 +44,16 @@ Seen = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Options:
-    """What is run."""
+    """What to run."""
 
     data: tyro.conf.Positional[str]
-    """voc:PATH, coco:PATH or yolo:PATH."""
+    """The data: voc:PATH, coco:PATH or yolo:PATH."""
     side: int = 240
-    """Pixels of the square that images are brought to."""
+    """Images are resized to a square of this many pixels a side."""
     regions: int = 100
-    """Of an image."""
+    """Number of regions that are proposed for each image."""
     size: int = 64
-    """Pixels of the square that regions are brought to."""
+    """Regions are resized to a square of this many pixels a side."""
 
 
 def proposed(image: np.ndarray, count: int) -> np.ndarray:
