@@ -14,7 +14,7 @@ with importing():
     from cnn_jax.output_streams import forgiving_output
     from cnn_jax.terminal import never_fail
 
-_ABOUT = "Train convolutional networks, and look at what came of it."
+_ABOUT = "Train convolutional networks, evaluate them and look inside."
 _HELP = ("-h", "--help")
 
 
@@ -79,7 +79,7 @@ def _print_commands(name: str, known: Mapping[str, Any]) -> None:
             ("", ""),
             *(("", f"  {word:<{widest}}  {says}") for word, says in does.items()),
             ("", ""),
-            ("", f"`{name} COMMAND --help` tells its flags."),
+            ("", f"`{name} COMMAND --help` lists the flags of a command."),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What an experiment script calls: the recipe's fields as flags, then the training."""
+"""What an experiment script calls: it reads the recipe's fields as flags, then trains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(
     *,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Trains the recipe as the command line changes it; ends the process on an error.
+    """Trains the recipe, changed by the flags of the command line; ends the process on an error.
 
     Args:
       recipe: the experiment.

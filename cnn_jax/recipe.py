@@ -36,141 +36,160 @@ name, see `cnn_jax.own.values`."""
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What is done to every image, in training and evaluation alike."""
+    """How every image is prepared, in training and evaluation alike."""
 
     size: int | None = None
-    """Side in pixels of the model's input; by default the images stay as they are."""
+    """Bring every image to a square of this many pixels a side, as `fit` says. By default images
+    keep their size. Not for images with masks or boxes: use `data.image_size` there."""
     fit: Literal["resize", "pad"] = "resize"
-    """Reach `size` by resizing (bilinear, antialiased) or by padding with zeros."""
+    """How images get to `size`: `resize` (bilinear, antialiased, whatever the proportions) or `pad`
+    with zeros on all sides."""
     mean: tuple[float, ...] | None = None
-    """Channel means that are subtracted, on the scale 0 to 1; by default those of the
-    training images."""
+    """Mean to subtract from each channel, on a scale from 0 to 1, such as 0.485 0.456 0.406. By
+    default the mean that the initial weights were trained with, if known, else that of the training
+    images."""
     std: tuple[float, ...] | None = None
-    """Channel deviations that are divided by, on the scale 0 to 1; by default those of the
-    training images."""
+    """Standard deviation to divide each channel by, on a scale from 0 to 1, such as 0.229 0.224
+    0.225. The default is found as that of `mean`."""
 
 
 @dataclass(frozen=True)
 class Augment(Part):
-    """Random changes to training images; zero or `none` leaves a change out."""
+    """Random changes to training images (augmentation); 0 or `none` switches a change off."""
 
     pad_crop: int = 0
-    """Pad by so many pixels, then crop the old size at a random place."""
+    """Pad each image by this many pixels on every side, then crop it to its old size at a random
+    place."""
     pad_mode: Literal["zero", "reflect"] = "zero"
-    """What `pad_crop` pads with."""
+    """What `pad_crop` pads with: `zero`, or the image reflected at its border."""
     crop_size: tuple[int, int] | None = None
-    """Learn from a part of this height and width, at a random place of each image, where masks or
-    boxes are told; beyond the image it shows the mean colour, of which nothing is told."""
+    """Train on crops of this height and width in pixels, at a random place of each image. Only for
+    images with masks or boxes. What lies outside the image has the mean colour, and is void in
+    masks."""
     crop_scale: tuple[float, float] | None = None
-    """Resize by a factor between these two, drawn anew for each image, before `crop_size` is cut
-    or, without one, the size of the images."""
+    """Resize each image by a random factor between these two, such as 0.6 1.6, then crop it to
+    `crop_size`, or to its old size if that is not given. Only for images with masks or boxes."""
     mosaic: float = 0.0
-    """Probability that four images are shown as one, each in another size, where boxes are told
-    (https://arxiv.org/abs/2004.10934); before all other changes."""
+    """Probability, from 0 to 1, of combining four images into one, each at another size
+    (https://arxiv.org/abs/2004.10934). Comes before all other changes. Only for images with
+    boxes."""
     mirror: Literal["none", "random", "alternating"] = "none"
-    """Mirror left-right at random, or at random in the first epoch and in turn thereafter
+    """Flip images left to right: `random` flips half of them, drawn anew each time; `alternating`
+    does so in the first epoch, and then flips each image in every other epoch
     (https://arxiv.org/abs/2404.00498, section 3.6)."""
     rotation: float = 0.0
-    """Rotate by up to so many degrees either way."""
+    """Rotate each image by a random angle of up to this many degrees, in either direction."""
     translation: float = 0.0
-    """Shift by up to so large a part of the side, each way."""
+    """Shift each image at random by up to this part of its height and width: 0.1 is a tenth, in any
+    direction."""
     scale: float = 0.0
-    """Change the size by a factor of up to 1 + this, larger or smaller."""
+    """Enlarge or shrink each image at random by a factor of up to 1 + this: 0.1 is from 1/1.1 to
+    1.1."""
     brightness: float = 0.0
-    """Multiply pixel values by a factor in 1 ± this."""
+    """Multiply pixel values by a random factor in 1 ± this: 0.2 is from 0.8 to 1.2. At most 1."""
     contrast: float = 0.0
-    """Multiply the distance from the image's mean grey by a factor in 1 ± this."""
+    """Multiply the distance of pixels from the mean grey of their image by a random factor in 1 ±
+    this. At most 1."""
     saturation: float = 0.0
-    """Multiply the distance from each pixel's grey by a factor in 1 ± this."""
+    """Multiply the distance of pixels from their own grey by a random factor in 1 ± this. At most
+    1. Only for images with three channels."""
     rand_augment: int = 0
-    """Apply so many operations to each image, drawn for each one by one, such as rotate, equalize
-    or posterize (https://arxiv.org/abs/1909.13719)."""
+    """RandAugment: apply this many random operations, such as rotate, equalize or posterize, to
+    each image (https://arxiv.org/abs/1909.13719)."""
     rand_magnitude: float = 9.0
-    """How strong the operations of `rand_augment` are, from 0 to 10, as in timm; torchvision
-    counts to 30, and its 9 is 3 here."""
+    """Strength of the operations of `rand_augment`, from 0 to 10, as in timm. The scale of
+    torchvision goes to 30: its 9 is 3 here."""
     rand_magnitude_std: float = 0.0
-    """Draw the magnitude of each operation of `rand_augment` around `rand_magnitude` with this
-    standard deviation."""
+    """Standard deviation of the strength: each operation of `rand_augment` draws its own around
+    `rand_magnitude`."""
     rand_probability: float = 1.0
-    """Probability that an operation which `rand_augment` has drawn is applied; 0.5 in timm."""
+    """Probability, from 0 to 1, that an operation drawn by `rand_augment` is applied; timm uses
+    0.5."""
     rand_ranges: Literal["torchvision", "timm", "timm_increasing"] = "torchvision"
-    """Which operations `rand_augment` draws from, and what a magnitude means: the 14 of the paper
-    as in torchvision, or 15 as in timm, all growing stronger with the magnitude (`inc1`) or not.
-    timm's `rand-m6-mstd0.5-inc1` is two operations, 6, 0.5, 0.5 and `timm_increasing`."""
+    """What `rand_augment` draws from: `torchvision`, 14 operations; `timm`, 15, some of which get
+    weaker with the magnitude, as in the original; `timm_increasing` (timm's `inc1`), where all get
+    stronger. timm's `rand-m6-mstd0.5-inc1` is 2 operations, 6, 0.5, 0.5 and `timm_increasing`."""
     trivial_augment: bool = False
-    """Apply one operation to each image, its magnitude drawn from wide ranges
-    (https://arxiv.org/abs/2103.10158)."""
+    """TrivialAugment: apply one random operation of random strength to each image
+    (https://arxiv.org/abs/2103.10158). Not together with `rand_augment`."""
     fill: Literal["grey", "mean", "black"] = "grey"
-    """What `rand_augment` and `trivial_augment` show where an image does not reach: a grey of
-    128/255, the channel means that are subtracted, or zeros."""
+    """Colour of the areas that `rand_augment` and `trivial_augment` leave empty: a grey of 128/255,
+    the channel means, or black."""
     cutout: int = 0
-    """Blank a square of so many pixels a side at a random place
+    """Cover a square of this many pixels a side, at a random place, with the mean colour
     (https://arxiv.org/abs/1708.04552)."""
     erase: float = 0.0
-    """Probability with which a rectangle of an image is erased
+    """Probability, from 0 to 1, of erasing a random rectangle of an image
     (https://arxiv.org/abs/1708.04896)."""
     erase_area: tuple[float, float] = (0.02, 0.33)
-    """Least and greatest part of the image that `erase` takes."""
+    """Smallest and largest area of the rectangle of `erase`, as a part of the image."""
     erase_aspect: tuple[float, float] = (0.3, 3.3)
-    """Least and greatest ratio of height to width of what `erase` takes."""
+    """Smallest and largest ratio of height to width of the rectangle of `erase`."""
     erase_value: Literal["zero", "noise"] = "zero"
-    """What `erase` leaves: zero, which is the mean of the data, or normal noise in every pixel."""
+    """What `erase` fills the rectangle with: `zero`, which is the mean colour, or `noise`, a normal
+    random number in every pixel and channel."""
     mixup: float = 0.0
-    """Blend pairs of examples with weights from Beta(this, this)
-    (https://arxiv.org/abs/1710.09412)."""
+    """Blend each image and its target with another of the batch, with a weight drawn from
+    Beta(this, this), such as 0.2; 0 is off (https://arxiv.org/abs/1710.09412)."""
     cutmix: float = 0.0
-    """Paste a rectangle of another example, its area from Beta(this, this)
-    (https://arxiv.org/abs/1905.04899). Together with mixup one of the two is drawn a step."""
+    """Paste a random rectangle of another image, with a share of its target; the area is drawn from
+    Beta(this, this) (https://arxiv.org/abs/1905.04899). With mixup as well, each step uses one of
+    the two at random."""
     own: Code = None
-    """A pure function (key, images (b, h, w, c) float32 from 0 to 1) -> images of that shape, which
-    comes after all changes that stand before the normalisation."""
+    """Your own function (key, images) -> images, images being (b, h, w, c) float32 from 0 to 1; on
+    a command line FILE.py:NAME. It must be pure. It runs after the changes of colour, and before
+    normalisation, cutout, erase, mixup and cutmix."""
 
 
 @dataclass(frozen=True)
 class Model(Part):
-    """Which network."""
+    """The network."""
 
     name: str = "lenet5_relu"
-    """A name of the registry; `cnn-jax models` lists them. In Python also a class of your own, as
-    `cnn_jax.models.contract` says."""
+    """Name of a model, such as resnet18; `cnn-jax models` lists all. Or a class of your own, see
+    `cnn_jax.models.contract`: the class in Python, FILE.py:NAME on a command line."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the network computes in; parameters and batch statistics stay float32."""
+    """Number type that the network computes in. Parameters and batch statistics are always
+    float32."""
     norm_examples: int | None = None
-    """Batch normalisations take their statistics over groups of so many examples (ghost batches,
-    https://arxiv.org/abs/1705.08741), by default over the whole batch; batch size divided by
-    devices gives each device statistics of its own, as in frameworks that do not synchronise."""
+    """Batch normalisation takes its statistics over groups of this many examples (ghost batches,
+    https://arxiv.org/abs/1705.08741). By default over the whole batch, on all devices. The batch
+    size divided by the number of devices gives each device its own statistics."""
     options: Options = field(default_factory=dict)
-    """Further fields of the model, as `name=value`, such as `widths=32,64 dropout=0.5`; a command
-    line adds to those of the recipe."""
+    """Further options of the model as name=value, such as widths=32,64 dropout=0.5; `cnn-jax models
+    NAME --json` lists them. On a command line they are added to those of the recipe, if that has
+    the same model."""
 
 
 @dataclass(frozen=True)
 class Init:
-    """What the parameters start from."""
+    """The initial parameters."""
 
     source: Annotated[str | None, tyro.conf.arg(aliases=["--init-from"])] = None
-    """By default random values, on a command line `none`. Else the model of a run folder, of a
-    `.safetensors` file, of a PyTorch state dict (`.pth`, `.pt`, `.th`, `.bin`) or of a folder that
-    Orbax wrote for another program, or `imagenet`: weights that are published for the model."""
+    """Where the initial weights come from: a run folder, a `.safetensors` file, a PyTorch state
+    dict (`.pth`, `.pt`, `.th`, `.bin`), a folder written by Orbax, or `imagenet` for the published
+    weights of the model. By default they are random; `none` on a command line."""
     names: str | None = None
-    """A JSON file that says how the source names the parts of the model, where it does so
-    neither as we do nor as torchvision or timm: `{"names": [["fc", "head"], ...]}`, patterns of
-    its modules with our paths."""
+    """A JSON file that maps the names of the source to ours: `{"names": [["fc", "head"], ...]}`.
+    Only needed if the source uses neither our names nor those of torchvision or timm."""
     body: bool = False
-    """The source is a net that classifies images; take it for the body of the model, which has one
-    of that name, and leave the rest at its random values."""
+    """The source is an image classifier: load it into the body (backbone) of the model, and leave
+    the rest random."""
     new_head: bool = False
-    """Begin the layer that gives the logits anew, its kernel at zero: for other classes."""
+    """Do not load the last layer, which gives the logits: for data with other classes. Its kernel
+    starts at zero."""
     matching: bool = False
-    """Take only the arrays that fit by name and shape, and leave the rest at their random values;
-    both are listed. By default whatever does not fit is refused."""
+    """Load only the arrays whose name and shape fit, and leave the rest random; both are listed. By
+    default arrays that do not fit are an error."""
     checkpoint: str = "best"
-    """Of a run folder: best, latest, or a step."""
+    """If the source is a run folder: which checkpoint, best, latest, or a step such as 500."""
     code: tuple[str, ...] = ()
-    """Of a run folder: files to use for code of its own that has changed, moved or gone since."""
+    """If the source is a run folder: files with its own code, to use if that has changed, moved or
+    been deleted since."""
     words: str | None = None
-    """A file of word vectors, in the text of GloVe or word2vec or as word2vec's `.bin`: words that
-    it has begin with its vectors, others at random. Their length is `embedding` of the model."""
+    """A file of word vectors: text of GloVe or word2vec, or word2vec's `.bin`. Words in it start
+    with their vectors, all others at random. Set the `embedding` option of the model to their
+    length."""
 
 
 @dataclass(frozen=True)
@@ -178,30 +197,34 @@ class Task(Part):
     """What the model is trained for."""
 
     name: str = "classification"
-    """classification (one class of several), binary (one of two, by one logit), tagging (any
+    """classification (one of several classes), binary (one of two classes, one logit), tagging (any
     number of tags), regression (numbers), segmentation (the class of each pixel) or detection
-    (boxes with classes). In Python also a class of your own, such as one derived from these."""
+    (boxes with classes). Or a class of your own: the class in Python, FILE.py:NAME on a command
+    line."""
     options: Options = field(default_factory=dict)
-    """Further fields of the task, as `name=value`, such as `angle=True` of regression."""
+    """Further options of the task as name=value, such as angle=True for regression of angles in
+    degrees. On a command line they replace those of the recipe."""
 
 
 @dataclass(frozen=True)
 class Loss(Part):
-    """What is minimised."""
+    """The loss that training minimises."""
 
     name: str | None = None
-    """By default the task's own. Classification: cross_entropy, binary_cross_entropy (summed over
-    classes), squared_error (half, summed over classes), or map, the maximum a posteriori criterion
-    of LeCun et al. 1998, eq. 9. Binary: binary_cross_entropy. Tagging: binary_cross_entropy or
-    asymmetric. Regression: squared_error (half), absolute_error, huber or bins. Segmentation:
-    cross_entropy, focal, dice, lovasz, or cross_entropy_dice and cross_entropy_lovasz, which are
-    sums of two. A detector has losses of its own. In Python also a function of your own, of the
-    arguments that these have (`cnn_jax.tasks.losses`)."""
+    """By default that of the task. Classification: cross_entropy, binary_cross_entropy,
+    squared_error, or map (LeCun et al. 1998, eq. 9). Binary: binary_cross_entropy. Tagging:
+    binary_cross_entropy or asymmetric. Regression: squared_error (half the square), absolute_error,
+    huber or bins. Segmentation: cross_entropy, focal, dice, lovasz, or the sums cross_entropy_dice
+    and cross_entropy_lovasz. Detectors have their own. Or a function of your own, with the
+    arguments of those in `cnn_jax.tasks.losses`: the function in Python, FILE.py:NAME on a command
+    line."""
     label_smoothing: float = 0.0
-    """Part of the target probability that is spread evenly over all classes."""
+    """Part of the target probability that is spread evenly over all classes, such as 0.1; below
+    1."""
     options: Options = field(default_factory=dict)
-    """Further arguments of the loss, as `name=value`, such as `delta=0.5` of huber, or
-    `weights=median_frequency` of segmentation."""
+    """Further arguments of the loss as name=value, such as delta=0.5 for huber, or
+    weights=median_frequency for segmentation, which gives rare classes more weight. On a command
+    line they replace those of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -209,68 +232,73 @@ class Optimizer(Part):
     """How parameters are updated."""
 
     name: str = "sgd"
-    """An optimizer of optax or optax.contrib that takes a learning rate. In Python also a function
-    of the learning rate, such as `lambda rate: optax.chain(...)`."""
+    """Name of an optimizer of optax or optax.contrib that takes a learning rate, such as sgd, adamw
+    or muon. Or a function of the learning rate, such as `lambda rate: optax.chain(...)`: the
+    function in Python, FILE.py:NAME on a command line."""
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 0.1
-    """Peak learning rate, in terms of the mean loss of the global batch."""
+    """Peak learning rate, which `schedule` multiplies. The loss is the mean over the whole batch,
+    so it need not change with the number of devices."""
     options: Options = field(default_factory=dict)
-    """Further arguments of the optimizer, as `name=value`, such as `momentum=0.9
-    nesterov=True`; a command line adds to those of the recipe."""
+    """Further arguments of the optimizer as name=value, such as momentum=0.9 nesterov=True. On a
+    command line they are added to those of the recipe, if that has the same optimizer."""
     weight_decay: float = 0.0
-    """Decoupled where the optimizer has it built in (adamw, lamb, lion, muon), else added to
-    the gradient."""
+    """Weight decay. It is decoupled if the optimizer has it built in (adamw, lamb, lion, muon),
+    else it is added to the gradient."""
     decay: str = "kernel$"
-    """Regular expression that finds the parameter paths which weight decay applies to."""
+    """Regular expression for the paths of the parameters that have weight decay; by default kernels
+    only. `.` means all."""
     decay_factors: tuple[str, ...] = ()
-    """Factors of the weight decay of those paths as `pattern=factor`, such as `/bias$=0.1`; of
-    several patterns that are found in a path the first counts."""
+    """Multiply the weight decay of some of the parameters that `decay` finds, as pattern=factor,
+    such as `^head/=0.1`. The first pattern that is found in a path counts."""
     freeze: str | None = None
-    """Regular expression that finds the paths of parameters which stay as they are; a batch
-    normalisation that is frozen keeps its running statistics and normalises by them.
-    `^(?!head/)` trains the last layer alone: a linear probe."""
+    """Regular expression for the paths of parameters that are not trained. Their batch
+    normalisation uses and keeps its running statistics. `^(?!head/)` trains only the last layer (a
+    linear probe)."""
     until: tuple[str, ...] = ()
-    """What is trained in the first part of the run only, as `pattern=duration`, such as
-    `^stem/=3epochs`: after it these parameters are not updated, so that neither momentum nor
-    decay moves them. Of several patterns that are found in a path the first counts."""
-    factors: tuple[str, ...] = ()
-    """Factors of the learning rate as `pattern=factor`, such as `^head/=10 ^stem/=0.1`; of
-    several patterns that are found in a path the first counts."""
-    layer_decay: float | None = None
-    """Multiply the learning rate by this for every part of the model between a parameter and
-    the last layer: early parts change less (https://arxiv.org/abs/1801.06146, section 3.2). Parts
-    are what stands first in the paths, such as stem, stage1."""
-    max_norm: tuple[str, ...] = ()
-    """Greatest norm of the weights that lead to an output, as `pattern=norm`, such as
-    `^head/kernel$=3`: what is longer after an update is scaled down to it
-    (https://arxiv.org/abs/1207.0580). Of several patterns that are found in a path the first
+    """Train some parameters only in the first part of the run, as pattern=duration, such as
+    `^stem/=3epochs`; after that they do not change. The first pattern that is found in a path
     counts."""
+    factors: tuple[str, ...] = ()
+    """Multiply the learning rate of some parameters, as pattern=factor, such as `^head/=10
+    ^stem/=0.1`. The first pattern that is found in a path counts."""
+    layer_decay: float | None = None
+    """Multiply the learning rate by this, such as 0.8, once for every part of the model between a
+    parameter and the last layer (https://arxiv.org/abs/1801.06146, section 3.2). Parts are the
+    first words of paths, such as stem, stage1."""
+    max_norm: tuple[str, ...] = ()
+    """Largest norm of the weights that lead to one output, as pattern=norm, such as
+    `^head/kernel$=3`; longer ones are scaled down after each update
+    (https://arxiv.org/abs/1207.0580). The first pattern that is found in a path counts."""
     clip_norm: float | None = None
-    """Scale the gradient down to this global norm where it is larger."""
+    """Gradient clipping: if the norm of the whole gradient is larger than this, scale it down to
+    it."""
     accumulate: int = 1
-    """Compute the gradient of a batch in so many parts, one after the other, to save memory."""
+    """Compute the gradient of a batch in this many parts, one after the other, to save memory."""
 
 
 @dataclass(frozen=True)
 class Schedule(Part):
-    """The learning rate over the training, as a factor of its peak."""
+    """The learning rate over the run, as a factor of its peak."""
 
     name: Literal["constant", "step", "cosine", "linear", "one_cycle", "own"] = "cosine"
-    """Stay; fall by `factor` at each of `boundaries`; fall to `final` as half a cosine or
-    linearly; or rise and fall as cosines (one-cycle), the rise taking `warmup`. `own` is a function
-    that is given in Python: of the step, which gives the learning rate itself; or of the peak
-    learning rate and the number of steps, which gives such a function."""
+    """`constant`; `step`: multiply by `factor` at each of `boundaries`; `cosine` or `linear`: fall
+    to `final`; `one_cycle`: rise during `warmup`, then fall to `final`, both as cosines; `own`: a
+    function of yours."""
     warmup: Duration = percent(0)
-    """Linear rise from `initial` at the start (one-cycle: cosine rise)."""
+    """Warm-up: the rate rises linearly from `initial` to the peak in this time, such as 5% or
+    3epochs; for one_cycle it rises as a cosine."""
     initial: float = 0.0
-    """Factor at the start of the warm-up."""
+    """Factor of the peak at the start of the warm-up."""
     final: float = 0.0
-    """Factor at the end of cosine, linear and one-cycle."""
+    """Factor of the peak at the end of cosine, linear and one_cycle."""
     boundaries: tuple[Duration, ...] = (percent(50), percent(75))
-    """When the schedule `step` falls."""
+    """When the schedule `step` multiplies the rate, such as 50% 75%, counted from the start."""
     factor: float = 0.1
-    """What the schedule `step` multiplies by."""
+    """Factor that the schedule `step` multiplies by at each boundary."""
     own: Code = None
-    """The function of the schedule `own`."""
+    """The function of the schedule `own`: of the step, giving the learning rate; or of the peak and
+    the number of steps, giving such a function. Schedule(FUNCTION) in Python, FILE.py:NAME on a
+    command line."""
 
     def __post_init__(self) -> None:
         """Takes a function that is given first for `own`."""
@@ -282,19 +310,21 @@ class Schedule(Part):
 
 @dataclass(frozen=True)
 class Lookahead:
-    """A slow copy of parameters and batch statistics, to which training is set back.
+    """Set training back, every few steps, to a slow copy of the parameters (lookahead).
 
-    At each multiple of `every` steps the copy moves towards them and they become the copy; after
-    the last step of the run they become it whatever the step (https://arxiv.org/abs/1907.08610).
+    Every `every` steps the copy moves towards the parameters and batch statistics, which then take
+    the values of the copy. After the last step of the run they take its values in any case
+    (https://arxiv.org/abs/1907.08610).
     """
 
     every: int | None = None
-    """So many steps apart; by default there is no copy."""
+    """Number of steps between updates of the slow copy; by default there is none."""
     decay: float = 0.5
-    """Part of itself that the copy keeps at the end of the run."""
+    """Share of itself that the slow copy keeps at an update, from 0 to below 1: this is its value
+    at the end of the run."""
     power: float = 0.0
-    """The part that it keeps before is `decay` times this power of the part of the run that is
-    done: 0 keeps it constant, 3 averages little at first (https://arxiv.org/abs/2404.00498)."""
+    """Before that, the share is `decay` times (the part of the run that is done) to this power: 0
+    keeps it constant, 3 averages little at first (https://arxiv.org/abs/2404.00498)."""
 
 
 @dataclass(frozen=True)
@@ -302,25 +332,27 @@ class EarlyStopping:
     """When to stop before the end."""
 
     patience: int | None = None
-    """Stop after so many validations without improvement; by default never."""
+    """Stop after this many validations in a row in which `checkpoints.metric` has not improved; by
+    default never."""
     min_change: float = 0.0
     """Smallest change of the metric that counts as an improvement."""
 
 
 @dataclass(frozen=True)
 class Checkpoints(Part):
-    """What is kept of a run."""
+    """Which checkpoints of a run are kept."""
 
     every: Duration = epochs(1)
-    """How often the state is saved for resuming."""
+    """How often the state is saved, to resume from, such as 2epochs or 500steps. It is also saved
+    after every validation."""
     keep_latest: int = 2
-    """How many of the newest are kept."""
+    """How many of the newest checkpoints are kept."""
     keep_best: int = 1
-    """How many of the best by `metric` are kept."""
+    """How many of the best checkpoints by `metric` are kept."""
     metric: str | None = None
-    """The validation metric that says which is best, by default the task's own: accuracy of
-    classification, map of tagging, mae of regression, mean_iou of segmentation, ap of detection.
-    One of your own by its function's name."""
+    """Validation metric that decides which checkpoint is the best. By default that of the task:
+    accuracy (classification), auroc (binary), map (tagging), mae (regression), mean_iou
+    (segmentation), ap (detection). A metric of your own has the name of its function."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +360,7 @@ class Recipe(Part):
     """One experiment: everything that decides its result."""
 
     name: str
-    """Name of the experiment, and by default of its run folder."""
+    """Name of the experiment; by default also of its run folder, runs/NAME."""
     data: Data = field(default_factory=Data)
     task: Task = field(default_factory=Task)
     preprocess: Preprocess = Preprocess()
@@ -345,30 +377,30 @@ class Recipe(Part):
     checkpoints: Checkpoints = Checkpoints()
     early_stopping: EarlyStopping = EarlyStopping()
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = 128
-    """Examples in a step, over all devices."""
+    """Number of examples in a training step, on all devices together."""
     duration: Annotated[Duration, tyro.conf.arg(aliases=["--epochs"])] = epochs(10)
-    """How long to train: epochs, or for instance `500steps`, `1e6examples`."""
+    """How long to train: a number of epochs such as 20, or 500steps, or 1e6examples."""
     validate_every: Duration = epochs(1)
-    """How often the validation part is evaluated."""
+    """How often the model is evaluated on the validation part, such as 2epochs or 10%."""
     views: Views = "none"
-    """What every evaluation averages the logits of, validation and prediction included: the image
-    alone; with its mirror image; or with both shifted by one pixel along a diagonal, either way,
-    each with half the weight (https://arxiv.org/abs/2404.00498, section 3.5)."""
+    """Average the logits of several views of each image in every evaluation and prediction:
+    `mirror` is the image and its mirror image; `six` adds both shifted by one pixel along a
+    diagonal, each way, with half the weight (https://arxiv.org/abs/2404.00498, section 3.5)."""
     log_every: Duration = steps(50)
-    """How often training metrics are written."""
+    """How often training metrics are written, such as 50steps."""
     log_norms: bool = False
-    """Write gradient and update norms of every layer, to see vanishing and exploding
-    gradients."""
+    """Also write the norms of gradients and updates of every layer, to see whether gradients vanish
+    or explode."""
     ema: float | None = None
-    """Decay per step of an exponential moving average of the parameters, which evaluation
-    then uses; after n steps at most (1 + n) / (10 + n), so that also a short run forgets the
-    parameters it began with."""
+    """Evaluate an exponential moving average of the parameters that keeps this share of itself at
+    each step, such as 0.999. After n steps it keeps at most (1 + n) / (10 + n), so that a short run
+    forgets its initial parameters."""
     seed: int = 0
     """Seed of the initial parameters, the order of examples, augmentation and dropout."""
     metrics: tuple[str, ...] = ()
-    """Further metrics: functions of your own (outputs, targets as the loss has them) -> (b,), of
-    which evaluation takes the mean. One with an attribute `higher = True` is better if larger. On
-    a command line each is written FILE.py:NAME, as any code of your own."""
+    """Metrics of your own: functions (outputs, targets) -> (b,), whose mean is evaluated; targets
+    are those of the loss. Set `higher = True` on a function if larger is better. In Python the
+    functions, on a command line FILE.py:NAME for each."""
 
     def __post_init__(self) -> None:
         """Takes the first value of a part for the part: `model=MyNet`, `data=(x, y)`."""

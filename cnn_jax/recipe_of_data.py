@@ -13,208 +13,216 @@ Resizer = Literal["pillow", "simd"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of `csv:FILE`, or of tables of `text:`, `series:`, `sound:` and
-    `video:`, hold what.
-    """
+    """Which columns of a table hold what: of csv:, text:, series:, sound: and video: data."""
 
     targets: tuple[str, ...] = ()
-    """What is to be told of an example; by default every column that is nothing else (of series
-    the first, or one called label, class, target or y). Tags stand in one column, or each has a
-    column of 1, 0, or nothing where it is unknown."""
+    """Columns with the targets, such as age height. By default all other columns; for the class of
+    a sound, video, text or series the one called label, class or the like. Tags are in one column
+    (cat;sofa), or each has a column of 1, 0, or nothing if unknown."""
     file: str | None = None
-    """The image files, named from the table's folder or from one beside it; by default the column
-    that is called file, path, image or the like."""
+    """Column with the image, sound or video files, as paths from the folder of the table or one
+    beside it. By default the one called file, path, image, audio, video or the like."""
     split: str | None = None
-    """train, validation or test; by default the column that is called split or part. Without one
-    parts are cut."""
+    """Column that says train, validation or test. By default the one called split or part; without
+    one, the parts are cut from the rows."""
     group: str | None = None
-    """Examples of one value, such as a person, stay in one part."""
+    """Column of groups, such as a person: examples with the same value stay in one part. By default
+    none."""
     fold: str | None = None
-    """Of `sound:FILE` and `video:FILE`, the fold that each belongs to, a number or a word; by
-    default the column that is called fold."""
+    """Column with the fold of each row, a number or a word, for sound:FILE and video:FILE. By
+    default the one called fold."""
     names: str | None = None
-    """A file with a name a line: the classes or tags in this order. Tags that are not in it are
-    left out."""
+    """A file with one class or tag in each line, in their order. Tags that it lacks are left out; a
+    class that it lacks is an error. By default all are taken, sorted."""
     text: str | None = None
-    """Of `text:PATH`, the text; by default the column that is called text, sentence or the like, or
-    the one with the longest cells."""
+    """Column with the text, for text:PATH. By default the one called text, sentence or the like, or
+    else the one with the longest cells."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """How the texts of `text:PATH` become words."""
+    """How texts of text:PATH are split into words."""
 
     encoding: str = "utf-8"
-    """How the files are written: utf-8, latin-1, cp1252, or another that Python knows."""
+    """Encoding of the files: utf-8, latin-1, cp1252, or any other that Python knows."""
     cleaning: Literal["words", "blanks"] = "words"
-    """What words are. `words` keeps letters, digits and ( ) , ! ? ' `, each of these signs a word,
-    and parts n't, 's, 've, 're, 'd, 'll from what they end, as Kim (2014) does
-    (https://arxiv.org/abs/1408.5882); `blanks` takes what stands between blanks as it is."""
+    """`words` keeps letters, digits and ( ) , ! ? ' `, and splits off ( ) , ! ? and endings such as
+    n't and 's as words of their own, as Kim 2014 does (https://arxiv.org/abs/1408.5882). `blanks`
+    only splits at spaces."""
     lower_case: bool = True
-    """Take THE and the for one word."""
+    """Treat upper and lower case as the same: The and the are one word."""
     longest: int = 400
-    """Texts are cut after so many words; how many are is said."""
+    """Cut texts after this many words; the number of texts that are cut is printed."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """How the masks of `masks:PATH` are read."""
+    """How the masks of masks:PATH are read."""
 
     classes: str | None = None
-    """A file that names the classes, and perhaps their values and colours; by default classes.txt,
-    classes.csv or classes.json beside the masks."""
+    """A file with the names of the classes, and perhaps their values and colours. By default
+    classes.txt, classes.csv or classes.json beside the masks."""
     ignore: tuple[int, ...] | None = None
-    """Values of pixels that are left out of loss and score; by default 255, and those of classes
-    that are called void, unlabeled or ignore."""
+    """Pixel values that are void: they count neither in the loss nor in the score. By default 255,
+    unless it is a class, and the classes called void, unlabeled, unknown or ignore."""
 
 
 @dataclass(frozen=True)
 class Data(Part):
-    """What is learnt from."""
+    """The data, and how they are read and cut into parts."""
 
     name: str = "mnist"
-    """A data set: a TFDS catalog name, `digits`, `shapes`, `folder:PATH`, `csv:FILE`, `npz:FILE`,
-    `series:PATH`, `ucr:NAME`, `text:PATH`, `sound:PATH`, `video:PATH`, `masks:PATH`, `coco:PATH`,
-    `voc:PATH` or `yolo:PATH`. In Python also arrays (images, targets), or a function that returns
-    such a pair or what `cnn_jax.from_arrays` makes."""
+    """A name of the TFDS catalog such as cifar10 (see `cnn-jax data list`), digits, shapes,
+    folder:PATH, csv:FILE, npz:FILE, series:PATH, ucr:NAME, text:PATH, sound:PATH, video:PATH,
+    masks:PATH, coco:PATH, voc:PATH or yolo:PATH. In Python also arrays (images, targets), a data
+    set of `cnn_jax.from_arrays`, or a function that returns one of these (FILE.py:NAME on a command
+    line)."""
     columns: Columns = Columns()
     validation: float = 0.1
-    """Part of the training examples held out for validation: a fraction below 1, or a count. 0
-    trains on all: nothing is validated, no checkpoint is best, and the last state is tested.
-    Not used where the set has a validation part of its own."""
+    """Size of the validation part that is cut from the training examples: a fraction below 1, or a
+    number of examples. With 0 nothing is validated, and the last state is tested. Not used if the
+    data have a validation part."""
     test: float | None = None
-    """Part of the training examples cut for test where the set has no test part: a fraction below
-    1, or a count; by default a tenth. 0 learns from all: then nothing is tested."""
+    """Size of the test part that is cut from the training examples: a fraction below 1, or a number
+    of examples. By default a tenth, or the last fold of sounds and videos that have folds. With 0
+    nothing is tested. Not used if the data have a test part."""
     folds: int | None = None
-    """Deal the examples into so many folds, classes in proportion and groups whole, of which one is
-    the test part; for sets without one. Sounds and videos that come with folds are tested on these.
-    `--folds` of the command line runs them all."""
+    """Split the examples into this many folds, one of which is the test part: classes in
+    proportion, groups whole. Sounds and videos with folds of their own use those. Not for data with
+    a test or validation part. `--folds` runs all folds."""
     fold: int = 1
-    """Which of the folds is the test part, from 1."""
+    """Which of the `folds` is the test part, from 1."""
     examples: int | None = None
-    """Learn from so many of the training examples only, chosen by a fixed rule with the classes
-    in proportion; by default from all."""
+    """Train on this many of the training examples, chosen by a fixed rule with classes in
+    proportion. By default all."""
     image_size: int | None = None
-    """Side in pixels to which every image is resized when it is read; needed for sets whose
-    images differ in size. Of sets of boxes the side of a square, by default 320. Of
-    `masks:PATH` the longer side of the size that images are scaled to fit."""
+    """Resize images to a square of this side in pixels when they are read. Needed if they differ in
+    size. Images with boxes: by default 320. Images with masks keep their proportions, and this is
+    the longer side."""
     fit: Literal["letterbox", "stretch"] = "letterbox"
-    """How images of sets of boxes come to a square: whole and filled up at the bottom or the right,
-    or stretched. Boxes are told in pixels of the files all the same."""
+    """How images with boxes become square: `letterbox` keeps their proportions and pads them at the
+    bottom or right, `stretch` does not. Predicted boxes are in pixels of the files either way."""
     skip_bad: bool = False
-    """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    """Leave out image, sound and video files that cannot be read, and images without a mask,
+    instead of stopping with an error."""
     grey_range: tuple[int, int] | None = None
-    """The values of 16-bit grey images of `folder:PATH` that are black and white: 0 4095 for 12
-    bits. By default 0 and the greatest value of as many bits as the training images need."""
+    """Which values of 16-bit grey images become black and white, such as 0 4095 for 12 bits; for
+    folder:, csv: and masks:. By default 0 and the largest value of as many bits as the training
+    images need."""
     full_depth: bool = False
-    """Keep all values of 16-bit PNG files, grey or RGB, instead of scaling them to 8 bits. TIFF
-    files always keep theirs: 8 or 16 bits or floats, of any number of channels."""
+    """Keep all values of 16-bit PNG files, instead of scaling them to 8 bits. TIFF files always
+    keep theirs: 8 or 16 bits or floats, with any number of channels."""
     streaming: bool | None = None
-    """Read images from disk while the training runs, in processes that decode them, instead of
-    holding the set in memory. By default where one of the following three is given, or the pixels
-    are 8 GB or more."""
+    """Read images from disk while training, in worker processes, instead of holding all in memory.
+    By default if `random_crop`, `central_crop` or `evaluation_size` is given, or from 8 GB of
+    pixels on. Only for the TFDS catalog, folder:PATH and csv:FILE."""
     random_crop: tuple[float, float] | None = None
-    """Learn from a random part of each image, of an area between these two parts of the whole,
-    resized to `image_size`: 0.08 1 as in Inception (https://arxiv.org/abs/1409.4842)."""
+    """Train on a random part of each image, resized to `image_size`. The two numbers are the
+    smallest and largest part of its area: 0.08 1 as for Inception
+    (https://arxiv.org/abs/1409.4842)."""
     random_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Least and greatest width over height of `random_crop`."""
+    """Smallest and largest ratio of width to height of `random_crop`."""
     central_crop: float | None = None
-    """Evaluate the square in the middle of each image, its side this part of the shorter side:
-    0.875 is 224 pixels of 256. By default the whole image, whatever its proportions; `random_crop`
-    comes before it in training."""
+    """Evaluate the middle of each image, a square whose side is this part of the shorter side:
+    0.875 is 224 of 256 pixels. Training does the same unless `random_crop` is given. By default the
+    whole image, whatever its proportions."""
     evaluation_size: int | None = None
-    """Side in pixels of images in evaluation, by default `image_size`."""
+    """Side in pixels of the images in evaluation. By default `image_size`."""
     interpolation: Interpolation = "bilinear"
-    """How images that stream are resized; always antialiased."""
+    """How streamed images are resized, always with antialiasing."""
     resizer: Resizer = "pillow"
-    """What resizes images of 8 bits that stream. `simd`, of `pip install "cnn-jax[simd]"`, takes a
-    third of Pillow's time; its values differ from Pillow's by one of 255 at most. It is for
-    `bilinear` alone."""
+    """What resizes streamed 8-bit images. `simd` is faster, and its values differ from those of
+    Pillow by at most 1 of 255. It needs `pip install "cnn-jax[simd]"` and bilinear
+    interpolation."""
     fill_missing: Literal["none", "linear"] = "none"
-    """What is done about values of `series:PATH` that are missing before the end of a series:
-    refuse them, or draw a line from one neighbour to the other."""
+    """What to do if a value within a series is missing: `none` stops with an error, `linear` draws
+    a line between its neighbours."""
     text: Text = Text()
     rate: int | None = None
-    """Samples a second to which the sounds of `sound:PATH` are brought; by default the rate that
-    most of those to learn from have."""
+    """Resample sounds to this many samples a second, such as 16000. By default the rate that most
+    training files have."""
     frames: int | None = None
-    """Of a video of `video:PATH` with more frames every second, third and so on is kept, so that
-    there are no more than these; by default all are."""
+    """Keep at most this many frames of each video: of a longer one only every second, every third
+    and so on. By default all."""
     masks: Masks = Masks()
 
 
 @dataclass(frozen=True)
 class Series:
-    """What is done to every series of numbers, in training and evaluation alike."""
+    """How every series of numbers is prepared, in training and evaluation alike."""
 
     standardise: Literal["train", "each", "none"] = "train"
-    """Subtract a mean and divide by a deviation of each channel: those of all training series,
-    which keeps what series differ by in level and size; those of each series, as papers do with
-    sets that are not so already; or neither."""
+    """Subtract the mean and divide by the standard deviation, in each channel: of all training
+    series (`train`, which keeps differences of level between series), of the series itself
+    (`each`), or not at all (`none`)."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What is made of every sound, and random changes in training; zero leaves a change out."""
+    """What the model gets of a sound, and random changes in training; 0 switches a change off."""
 
     window: float | None = None
-    """Seconds that a model is given at once: a random part of a longer sound in training, and in
-    evaluation all such windows, over which the outputs are averaged. A shorter sound is followed
-    by silence. By default the length of the longest."""
+    """Length in seconds that the model gets at once. Training takes a random window of each sound;
+    evaluation averages the outputs of windows that cover it. Shorter sounds are padded with
+    silence. By default the length of the longest sound."""
     overlap: float = 0.5
-    """Part of a window by which the next one overlaps it in evaluation, at least."""
+    """In evaluation, neighbouring windows overlap by at least this part of a window."""
     picture: Literal["log_mel", "none"] = "log_mel"
-    """What a model is given: a picture of the power in bands of the mel scale over time, in
-    decibels (time, bands, 1), which any net for images takes; or the samples themselves."""
+    """What the model gets: a `log_mel` picture (time, bands, 1) in decibels, which any model for
+    images takes; or with `none` the samples themselves."""
     fft: int = 512
-    """Samples of a frame, under a Hann window."""
+    """Samples in one frame of the picture, which is weighted by a Hann window; even."""
     hop: int = 160
     """Samples from one frame to the next."""
     bands: int = 64
-    """How many mel bands there are."""
+    """Number of mel bands."""
     low: float = 50.0
-    """Hertz where the lowest band begins."""
+    """Lowest frequency of the bands, in hertz."""
     high: float | None = None
-    """Hertz where the highest band ends; by default half of the rate."""
+    """Highest frequency of the bands, in hertz. By default half the sample rate."""
     floor: float = 80.0
-    """Decibels below the loudest value of a picture at which all that is quieter is cut off."""
+    """Values more than this many decibels below the loudest of a picture are raised to that
+    level."""
     deltas: bool = False
-    """Add a second channel, how fast each band changes, over nine frames."""
+    """Add a second channel: how fast each band changes, measured over nine frames."""
     standardise: Literal["each", "bands", "none"] = "each"
-    """Subtract the mean and divide by the deviation of each picture, or of each window of samples;
-    of each band of a picture, which takes away what a room or a microphone adds to all; or leave
-    all as it is."""
+    """Subtract the mean and divide by the standard deviation of each picture or window of samples
+    (`each`); of each band of a picture (`bands`), which removes what a room or a microphone adds;
+    or not at all (`none`)."""
     shift: float = 0.0
-    """Move a sound by up to so many seconds, earlier or later."""
+    """Shift each sound at random by up to this many seconds, earlier or later."""
     gain: float = 0.0
-    """Make it louder or softer by up to so many decibels."""
+    """Make each sound louder or softer at random by up to this many decibels."""
     stretch: float = 0.0
-    """Play it faster or slower by a factor of up to 1 + this, which also changes its pitch."""
+    """Play each sound faster or slower at random by a factor of up to 1 + this, which also changes
+    its pitch."""
     time_masks: int = 0
-    """Blank so many stripes of time of each picture (https://arxiv.org/abs/1904.08779)."""
+    """SpecAugment: blank this many random stripes of time in each picture
+    (https://arxiv.org/abs/1904.08779)."""
     time_width: int = 32
-    """Frames that such a stripe covers at most."""
+    """Largest width of such a stripe of time, in frames."""
     band_masks: int = 0
-    """Blank so many stripes of bands."""
+    """SpecAugment: blank this many random stripes of mel bands in each picture."""
     band_width: int = 8
-    """Bands that such a stripe covers at most."""
+    """Largest width of such a stripe of bands, in bands."""
     between_class: bool = False
-    """Learn from sums of two sounds of different classes, as loud as one, and from the share of
-    each (https://arxiv.org/abs/1711.10282); each is weighted so that the share is heard."""
+    """Train on mixtures of two sounds of different classes, to predict the share of each
+    (https://arxiv.org/abs/1711.10282). They are weighted by loudness, and the mixture is as loud as
+    one sound."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """Which frames of a video a model is given. Of one that is too short the frames come again."""
+    """Which frames of a video the model gets. If a video is too short, its frames are repeated."""
 
     frames: int = 8
-    """How many at once."""
+    """Number of frames that the model gets at once."""
     sampling: Literal["segments", "dense"] = "segments"
-    """A frame of each of as many equal parts of the video, a random one in training and the middle
-    one in evaluation (https://arxiv.org/abs/1608.00859); or frames that lie `step` apart, from a
-    random place on in training and from places evenly spread over the video in evaluation."""
+    """`segments` divides the video into `frames` equal parts and takes one frame of each: a random
+    one in training, the middle one in evaluation (https://arxiv.org/abs/1608.00859). `dense` takes
+    frames that are `step` apart, in training from a random place on."""
     step: int = 1
-    """From a frame of `dense` to the next."""
+    """Distance of the frames of `dense`: 2 takes every second frame."""
     clips: int = 1
-    """So many times frames are taken of each video in evaluation, over which outputs are averaged;
-    each video counts once."""
+    """In evaluation, take frames this many times, at places spread over the video, and average the
+    outputs. Each video counts once."""

@@ -1,4 +1,4 @@
-"""A trained model in Python: what a run folder holds, as functions of pictures and arrays."""
+"""A trained model in Python: the model of a run folder, to be applied to pictures and arrays."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from cnn_jax.user_path import user_path
 Picture = np.ndarray | jax.Array | Image.Image | str | os.PathLike[str]
 """An array (h, w) or (h, w, c), an image of Pillow, or a JPEG, PNG, BMP or WebP file."""
 Pictures = Picture | Sequence[Picture]
-"""One, several, or an array (n, h, w, c). Of a model of series arrays (t, c), several, or a file;
-of one of texts a text, or a list of them."""
+"""One, several, or an array (n, h, w, c). For a model of series arrays (t, c), several, or a file;
+for a model of texts a text, or a list of texts."""
 
 _BATCH = 128
 
@@ -45,26 +45,27 @@ def load(
 
     Args:
       run: a run folder; ~ is the home folder.
-      checkpoint: `best`, `latest` or a step; of a run without validation the best is the latest.
-      code: files to use for code of one's own that has changed, moved or gone since.
+      checkpoint: `best`, `latest` or a step; without validation the best is the latest.
+      code: files with your own code, to use if it has changed, moved or been deleted since the run
+        began. They are imported, which runs them.
 
     Raises:
-      UserError: this is no run folder, it holds no such checkpoint, or its own code is not found.
+      UserError: this is no run folder, it has no such checkpoint, or its own code is not found.
     """
     return TrainedModel(restore(user_path(run), str(checkpoint), [user_path(f) for f in code]))
 
 
 class TrainedModel:
-    """A model as it stood at a checkpoint.
+    """A model as it was at a checkpoint.
 
     Args:
-      restored: what lies in the run folder.
+      restored: the model as read from the run folder.
 
     Attributes:
       recipe: how it was trained.
-      spec: facts of the data it was trained on, such as `class_names`.
-      step: the updates it had had.
-      variables: `params` and `batch_stats`; the averages where the recipe keeps them.
+      spec: facts about the data it was trained on, such as `class_names`.
+      step: the number of updates before the checkpoint.
+      variables: `params` and `batch_stats`; their moving averages if the recipe keeps them.
       task: what it was trained for.
       module: the flax module.
     """
@@ -96,18 +97,18 @@ class TrainedModel:
         """The outputs (n, k), such as logits, as a pure function that JAX can differentiate.
 
         Args:
-          variables: as `variables` has them.
-          inputs: as `preprocess` gives them, (n, h, w, c) float32.
+          variables: like the attribute `variables`.
+          inputs: as returned by `preprocess`, (n, h, w, c) float32.
         """
         outputs: Any = self.module.apply(variables, inputs, train=False)
         return outputs
 
     def inferred(self, variables: Variables, inputs: Any) -> Any:
-        """The outputs as they are evaluated, such as the mean over views; pure as `apply` is.
+        """The outputs as evaluation uses them, such as the mean over views; pure, like `apply`.
 
         Args:
-          variables: as `variables` has them.
-          inputs: prepared ones.
+          variables: like the attribute `variables`.
+          inputs: as returned by `preprocess`.
         """
         return self.task.infer(lambda given: self.apply(variables, given), inputs)
 
@@ -124,16 +125,17 @@ class TrainedModel:
         return prepared
 
     def predict(self, pictures: Pictures, top: int | None = None) -> Any:
-        """What the model tells of pictures.
+        """The predictions for pictures.
 
         Args:
           pictures: a single one, or several.
-          top: how many classes or tags are named, the most probable first; by default all.
+          top: how many classes or tags are returned, the most probable first; by default all.
 
         Returns:
-          A list of `cnn_jax.evaluation.predict.Prediction`, classes or tags with probabilities, or
-          of `Estimate`, numbers in the unit of the data, or of masks (h, w) int32 of the size of
-          each picture, places in the class names; of a single picture no list.
+          A list with one entry for each picture; for a single picture the entry itself. It is a
+          `cnn_jax.evaluation.predict.Prediction` (classes or tags with probabilities), an
+          `Estimate` (numbers in the unit of the data), or a mask (h, w) int32 of the size of the
+          picture, whose values are places in the class names.
 
         Raises:
           UserError: they are no pictures, or unlike those that the model was trained on.
@@ -151,7 +153,8 @@ class TrainedModel:
         return found[0] if single else found
 
     def answers(self, pictures: Pictures) -> np.ndarray:
-        """The same as an array (n, k), in the order of `spec.class_names`.
+        """The predictions as an array (n, k): probabilities or numbers, in the order of
+        `spec.class_names`.
 
         Raises:
           UserError: they are no pictures, or unlike those that the model was trained on.
@@ -159,7 +162,7 @@ class TrainedModel:
         return self._told(self._raw(pictures)[0])
 
     def activations(self, pictures: Pictures, layer: str | None = None) -> dict[str, np.ndarray]:
-        """What the layers of the model give for pictures, see `cnn_jax.models.activations`.
+        """The outputs of the layers of the model, see `cnn_jax.models.activations`.
 
         Args:
           pictures: one or several.

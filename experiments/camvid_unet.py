@@ -1,8 +1,8 @@
 """CamVid at 180x240 pixels: a U-Net from scratch on the 367 training frames of the SegNet split.
 
-Frames are halved, and so are masks, which are scored at that size; 11 classes, void left out. At
-360x480 the best of the nets without pretraining in the SegNet paper's table 1,
-https://arxiv.org/abs/1511.00561, has 50.1 % mean IoU and 84.1 % of all pixels.
+Frames and masks are scaled to half their size, and scored at it. There are 11 classes; void pixels
+do not count. At 360x480 the best net without pretraining in table 1 of the SegNet paper,
+https://arxiv.org/abs/1511.00561, has 50.1 % mean IoU, and 84.1 % of all pixels right.
 
 Command: python experiments/camvid_unet.py --data.name masks:FOLDER
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 12 minutes

@@ -1,7 +1,7 @@
-"""What pretraining is worth: EfficientNet-Lite0 on 1,000 images of CIFAR-10, drawn up to 80 pixels.
+"""What pretraining is worth: EfficientNet-Lite0 on 1,000 images of CIFAR-10, enlarged to 80 pixels.
 
-All layers are fine-tuned from ImageNet weights, the new last one at ten times the rate. The same
-net from scratch, with as many steps, is
+All layers are fine-tuned from ImageNet weights, the new last layer at ten times the learning rate.
+The same net from scratch, with the same number of steps, is
 
     python experiments/cifar10_1000_lite0.py --seeds 3 --init-from None \
         --optimizer.learning-rate 0.05 --optimizer.factors --name cifar10_1000_scratch
@@ -9,7 +9,7 @@ net from scratch, with as many steps, is
 Command: python experiments/cifar10_1000_lite0.py
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 4 minutes
 Expected: test accuracy 66.8 % (n=1) on all 10,000 test images; from scratch 32.8 ± 2.3 % (n=3).
-  With a last layer that began at random values, and not at zero, it was 61.3 ± 2.3 % (n=3)
+  With a last layer that started from random values instead of zero, it was 61.3 ± 2.3 % (n=3)
 """
 
 from cnn_jax import (

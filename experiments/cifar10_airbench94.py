@@ -1,17 +1,17 @@
 """airbench94 on CIFAR-10: 94 % in 9.9 epochs.
 
-Reproduces Jordan 2024, https://arxiv.org/abs/2404.00498: 94.01 % mean test accuracy, in float32
-where the author's program computes in half precision. As there, all 50,000 training images are
-learnt from, nothing is validated, and the state after the last step is tested, on six views of
-each image. The 476 steps are the author's, who leaves out what is over at the end of each epoch
-of 48 batches; here batches reach over the ends of epochs and no image is left out, so that the
-same steps make 9.75 epochs.
+Reproduces Jordan 2024, https://arxiv.org/abs/2404.00498: 94.01 % mean test accuracy, in float32,
+where the author's program uses half precision. As there, all 50,000 training images are used for
+training, nothing is validated, and the state after the last step is tested on six views of each
+image. The number of steps, 476, is the author's. His epochs have 48 whole batches, and the images
+that are left over are not used; here a batch may contain images of two epochs and no image is left
+out, so the same steps make 9.75 epochs.
 
 Command: python experiments/cifar10_airbench94.py
-Hardware and time: two CPU cores (AMD EPYC, AVX2), 44 and 60 minutes beside other jobs, 29 at the
-rate that `make bench` measures
-Expected: test accuracy 94.10 +- 0.08 % (n=2, seeds 0 and 1) on all 10,000 test images, beside 94.01
-on average
+Hardware and time: two CPU cores (AMD EPYC, AVX2), 44 and 60 minutes beside other jobs; 29 at the
+speed that `make bench` measures
+Expected: test accuracy 94.10 ± 0.08 % (n=2, seeds 0 and 1) on all 10,000 test images; published
+is a mean of 94.01 %
 """
 
 from cnn_jax import (

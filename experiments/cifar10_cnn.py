@@ -1,6 +1,6 @@
 """simple_cnn on CIFAR-10: three convolutions with batch normalisation, crops and mirror images.
 
-Reproduces no paper: a small net to start from, which learns in minutes on a CPU.
+A small net to start from, which trains in minutes on a CPU. It reproduces no paper.
 
 Command: python experiments/cifar10_cnn.py
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 19 minutes beside other jobs

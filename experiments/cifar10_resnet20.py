@@ -1,9 +1,9 @@
 """ResNet-20 on CIFAR-10: the recipe of He et al. 2015, section 4.2, in a twelfth of its steps.
 
 The net, the 45,000/5,000 split, the crops and mirror images and the batch of 128 are the paper's.
-Its 64,000 steps (182 epochs) at learning rate 0.1 with two falls are cut to 15 epochs; so that
-these suffice the rate rises to 0.2 and falls again as cosines (one-cycle), the momentum is
-Nesterov's and the weight decay 5e-4 instead of 1e-4. The paper reaches 91.25 %.
+The paper trains for 64,000 steps (182 epochs) at learning rate 0.1, which is reduced twice. Here
+there are 15 epochs. For these the rate rises to 0.2 and falls again as cosines (one-cycle), the
+momentum is Nesterov's, and the weight decay is 5e-4 instead of 1e-4. The paper reaches 91.25 %.
 
 Command: python experiments/cifar10_resnet20.py
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 80 minutes beside other jobs

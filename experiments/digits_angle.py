@@ -1,7 +1,8 @@
-"""By what angle a digit is turned, told as cosine and sine by a small CNN.
+"""A small CNN that predicts by which angle a digit is turned, as cosine and sine.
 
-The digits inside scikit-learn, each turned at random. Some look the same upside down, such as 0, 8,
-or 6 and 9, so that no net can tell them all. Telling one angle of all is wrong by 90 degrees.
+The data are the digits inside scikit-learn, each turned at random. Some look the same upside down,
+such as 0, 8, or 6 and 9, so no net can be right for all. To predict the same angle for all is wrong
+by 90 degrees on average.
 
 Command: python experiments/digits_angle.py --seeds 3
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 1 to 4 minutes a seed, with other jobs beside it

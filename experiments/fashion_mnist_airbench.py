@@ -1,11 +1,11 @@
 """A narrow airbench net on Fashion-MNIST: 94 % within twenty minutes of two CPU cores.
 
-The recipe of `cifar10_airbench94.py` (Jordan 2024, https://arxiv.org/abs/2404.00498) with a net of
-a fifth of the operations, 21 million multiply-adds an image, smaller batches, and cutout. A
+The recipe of `cifar10_airbench94.py` (Jordan 2024, https://arxiv.org/abs/2404.00498), with a net of
+a fifth of the operations (21 million multiply-adds for an image), smaller batches, and cutout. A
 validation part is held out, and chooses the checkpoint that is tested.
 
-Stands beside ResNet-18, 94.9 %, and two-convolution nets, 92.2 to 92.5 %, in the data set's README
-(https://github.com/zalandoresearch/fashion-mnist).
+For comparison, the README of the data set (https://github.com/zalandoresearch/fashion-mnist) has
+94.9 % for ResNet-18, and 92.2 to 92.5 % for nets of two convolutions.
 
 Command: python experiments/fashion_mnist_airbench.py
 Expected: 94.5 % (n=1, seed 0), 18.5 minutes in training steps on two CPU cores

@@ -1,16 +1,16 @@
 """A small net on log-mel pictures of spoken digits.
 
-The Free Spoken Digit Dataset: 3,000 recordings of ten digits by six speakers at 8,000 samples a
-second. Its own test part are the recordings 0 to 4 of each speaker and digit; harder, and telling
-more of a voice that was never heard, is to leave out one speaker after the other (`--folds 6`).
-All the rest is learnt from, and the last state is tested: nothing is chosen.
+The Free Spoken Digit Dataset has 3,000 recordings of ten digits by six speakers, at 8,000 samples a
+second. Its own test part is recordings 0 to 4 of each speaker and digit. A harder test, which says
+more about a new voice, is to leave out one speaker after the other (`--folds 6`). All other
+recordings are used for training, and the last state is tested: nothing is chosen by validation.
 
 Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --seeds 3
 Command: python experiments/fsdd_logmel.py --data.name sound:FOLDER --folds 6
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 1.5 minutes a run
 Expected: 100.0 ± 0.0 % on its own test part (n=3); 88.9 ± 6.4 % on speakers left out (n=6)
 
-FOLDER is the data set's, whose files are called DIGIT_SPEAKER_INDEX.wav.
+FOLDER is the folder of the data set, with files named DIGIT_SPEAKER_INDEX.wav.
 """
 
 from cnn_jax import (

@@ -1,11 +1,11 @@
 """ResNet-50 on ImageNet in 90 epochs: the recipe of Goyal et al. 2017, https://arxiv.org/abs/1706.02677.
 
-As there: learning rate 0.1 for each 256 examples of a batch, reached in 5 epochs; momentum 0.9,
-Nesterov's; weight decay 1e-4, not on norms and biases; crops of 8 to 100 % of the area and mirror
-images; the last norm of every block starts at 0. Otherwise than there: the rate falls as a cosine,
-label smoothing is 0.1, as in the ImageNet example of flax; batch statistics are those of the whole
-batch of 1024; colours are left alone. 10,000 images, about ten of each class, are cut from train to
-choose the checkpoint; the 50,000 of the catalog's validation part are the test.
+As in the paper: learning rate 0.1 for each 256 examples of a batch, reached in 5 epochs; Nesterov
+momentum 0.9; weight decay 1e-4, not on norms and biases; crops of 8 to 100 % of the area and mirror
+images; the last norm of every block starts at 0. Different from the paper: the rate falls as a
+cosine, and label smoothing is 0.1, as in the ImageNet example of flax; batch statistics are those
+of the whole batch of 1024; colours are not changed. 10,000 images, about ten of each class, are cut
+from train to choose the checkpoint; the 50,000 of the catalog's validation part are the test.
 
 Goyal et al. reach 76.3 % (top-1 error 23.74 ± 0.09).
 

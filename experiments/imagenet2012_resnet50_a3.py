@@ -2,13 +2,13 @@
 
 Wightman et al. 2021, https://arxiv.org/abs/2110.00476, table 2: LAMB with learning rate 8e-3 for
 batches of 2048, 5 epochs of warm-up and a cosine; weight decay 0.02, not on norms and biases;
-binary cross-entropy; mixup 0.1 and cutmix 1.0, one of the two a batch; RandAugment of two
+binary cross-entropy; mixup 0.1 and cutmix 1.0, one of the two for each batch; RandAugment with two
 operations of magnitude 6; crops of 8 to 100 % of the area at 160 pixels; tested at 224 pixels on
-the middle 95 %. Otherwise than there: targets of mixed images stay as they are mixed, where the
-paper takes both classes for present; the loss is summed over classes instead of averaged, which
-LAMB undoes but for its epsilon; the filter is always bicubic. 10,000 images, about ten of each
-class, are cut from train to choose the checkpoint; the 50,000 of the catalog's validation part are
-the test.
+the middle 95 %. Different from the paper: targets of mixed images are mixed too, where the paper
+counts both classes as present; the loss is summed over classes instead of averaged, which makes no
+difference to LAMB except for its epsilon; resizing is always bicubic. 10,000 images, about ten of
+each class, are cut from train to choose the checkpoint; the 50,000 of the catalog's validation part
+are the test.
 
 The paper reaches 78.1 %.
 

@@ -1,8 +1,8 @@
 """LeNet-5 in its modern form on MNIST.
 
 Reproduces: LeCun et al. 1998, "Gradient-based learning applied to document recognition", who
-report 99.05 % on the test images, and 99.2 % with distorted training images; here with ReLU, max
-pooling and softmax, and with small random rotations, shifts and changes of size.
+report 99.05 % on the test images, and 99.2 % with distorted training images. Here the net has ReLU,
+max pooling and softmax, and training images are rotated, shifted and scaled a little at random.
 
 Command: python experiments/mnist_lenet5.py            (or `make train`)
 Hardware and time: two CPU cores (AMD EPYC, AVX2), a minute and a half for a run

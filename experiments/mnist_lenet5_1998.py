@@ -2,8 +2,9 @@
 
 Reproduces: LeCun et al. 1998, "Gradient-based learning applied to document recognition", who
 report 99.05 % on the test images, and 99.2 % with distorted training images. The net, its initial
-values and its loss are the paper's; Adam with a one-cycle schedule stands in for the stochastic
-Levenberg-Marquardt method, and the distortions are small rotations, shifts and changes of size.
+values and its loss are those of the paper. Adam with a one-cycle schedule takes the place of the
+stochastic Levenberg-Marquardt method, and the distortions are small rotations, shifts and changes
+of size.
 
 Command: python experiments/mnist_lenet5_1998.py
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 5 minutes for a run beside other jobs

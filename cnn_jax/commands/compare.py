@@ -23,26 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare runs: mean, deviation and interval over seeds, differences paired by seed, and
-    whether they are more than chance.
+    """Compare runs: mean, deviation and 95 % interval over seeds, and tests of the differences
+    between groups.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, or folders with several."""
+    """Run folders, or folders that contain them."""
     group: str | None = None
-    """A field of the recipe, such as model or optimizer.learning_rate: runs with one value of it
-    are a group. By default runs are that differ in nothing but the seed."""
+    """A field of the recipe, such as model or optimizer.learning_rate: runs with the same value of
+    it form a group. By default a group is all runs that differ only in the seed, the name or the
+    fold."""
     metric: tuple[str, ...] = ()
-    """Metrics, such as accuracy ece, the one by which groups are compared first; by default the one
-    that counts, and those that a result in one line names."""
+    """Metrics to show, such as accuracy ece; groups are compared by the first. By default the main
+    metric of the task, and the others of its result line."""
     split: Literal["test", "validation"] | None = None
-    """The part of the data: by default test, or validation where nothing was tested."""
+    """Part of the data. By default test, or validation if no run was tested."""
     format: Literal["text", "markdown", "csv", "latex"] = "text"
-    """How the table is written; all but text leave out the sentences below it."""
+    """Format of the table. Only text also prints what can be concluded."""
     plot: Path | None = None
-    """A PNG file for the learning curves on the validation part, a line and a band a group."""
+    """Also draw the validation curves into this PNG file: for each group the mean, with a band of
+    one standard deviation."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Prints a table with a row for each group, and what can be concluded.

@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataList:
-    """List the data sets that are known here."""
+    """List the data sets that can be used by name, and which of them are on disk."""
 
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Prints a row for each set."""
@@ -61,12 +62,14 @@ class DataList:
 
 @dataclass(frozen=True)
 class DataFetch:
-    """Bring a data set to disk, if it is not there."""
+    """Download and prepare a data set, if it is not on disk yet."""
 
     name: tyro.conf.Positional[str]
-    """A data set."""
+    """Name of a data set, as for --data.name: such as digits, cifar10, folder:photos or
+    csv:ages.csv."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Prints where the set lies."""
@@ -78,33 +81,38 @@ class DataFetch:
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read; the flags are those of an experiment."""
+    """How the data are read; the flags mean the same as in an experiment."""
 
     image_size: int | None = None
-    """Side in pixels to which every image is resized."""
+    """Resize images to a square of this side in pixels. Images with boxes: by default 320. Images
+    with masks keep their proportions, and this is the longer side."""
     fit: Literal["letterbox", "stretch"] = "letterbox"
-    """How images of sets of boxes come to a square: whole and filled up, or stretched."""
+    """How images with boxes become square: keep the proportions and pad, or stretch."""
     skip_bad: bool = False
-    """Leave out files of `folder:PATH` that cannot be read, instead of stopping."""
+    """Leave out files that cannot be read, instead of stopping with an error."""
     grey_range: tuple[int, int] | None = None
-    """The values of 16-bit grey images of `folder:PATH` that are black and white, by default as
-    many bits as they need."""
+    """Which values of 16-bit grey images become black and white, such as 0 4095 for 12 bits. By
+    default 0 and the largest value of as many bits as they need."""
     full_depth: bool = False
-    """Keep all values of 16-bit PNG files; TIFF files always keep theirs."""
+    """Keep all values of 16-bit PNG files, instead of scaling them to 8 bits. TIFF files keep
+    theirs."""
     streaming: bool | None = None
-    """Read only what is looked at, instead of holding the set in memory; by default where the
-    pixels are 8 GB or more."""
+    """Read only the images that are used, instead of holding all in memory. By default from 8 GB of
+    pixels on."""
     columns: Columns = field(default_factory=Columns)
     fill_missing: Literal["none", "linear"] = "none"
-    """What is done about missing values of series: refuse them, or draw a line."""
+    """What to do if a value within a series is missing: stop with an error, or draw a line between
+    its neighbours."""
     text: Text = field(default_factory=Text)
     rate: int | None = None
-    """Samples a second to which sounds are brought, by default as most have."""
+    """Resample sounds to this many samples a second. By default the rate that most files have."""
     frames: int | None = None
-    """Of a video with more frames every second, third and so on is kept, at most so many."""
+    """Keep at most this many frames of each video: of a longer one only every second, every third
+    and so on. By default all."""
     masks: Masks = field(default_factory=Masks)
     task: str = "classification"
-    """What the set is read for: a task, which says whether it has classes, tags or numbers."""
+    """The task that the data are for, such as tagging or regression: it says whether the targets
+    are classes, tags or numbers."""
 
     def load(self, name: str, data_dir: Path | None) -> Dataset:
         """The data set of a name, read so."""
@@ -119,15 +127,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Tell the counts, shapes, classes, balance and statistics of a data set."""
+    """Print counts, shapes, classes and statistics of a data set."""
 
     name: tyro.conf.Positional[str]
-    """A data set."""
+    """Name of a data set, as for --data.name: such as digits, cifar10, folder:photos or
+    csv:ages.csv."""
     data: Reading = field(default_factory=Reading)
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Prints what is known of the set."""
@@ -164,27 +174,29 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw images, sounds or videos of a data set, with random changes beside them; of texts print
-    some.
+    """Draw images, sounds, series or videos of a data set, and beside them random changes. Texts
+    are printed.
     """
 
     name: tyro.conf.Positional[str]
-    """A data set."""
+    """Name of a data set, as for --data.name: such as digits, cifar10, folder:photos or
+    csv:ages.csv."""
     augment: Augment = field(default_factory=Augment)
     preprocess: Preprocess = field(default_factory=Preprocess)
     sound: Sound = field(default_factory=Sound)
     video: Video = field(default_factory=Video)
     output: Path = Path("contact_sheet.png")
-    """The file that is written."""
+    """The image file to write."""
     examples: int = 8
-    """How many images: rows."""
+    """Number of examples: the rows of the picture."""
     variants: int = 8
-    """How many changed forms of each: columns."""
+    """Number of randomly changed versions of each example: the columns."""
     seed: int = 0
-    """Of the choice of images and of the changes."""
+    """Seed of the choice of examples and of the random changes."""
     data: Reading = field(default_factory=Reading)
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the sheet."""

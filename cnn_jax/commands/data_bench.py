@@ -16,36 +16,40 @@ from cnn_jax.recipe import Augment, Data, Interpolation, Resizer
 
 @dataclass(frozen=True)
 class Prepared:
-    """How images are prepared; the flags are those of an experiment."""
+    """How images are prepared; the flags mean the same as in an experiment."""
 
     image_size: int = 224
-    """Side in pixels of what a step is given."""
+    """Side in pixels that images are resized to."""
     random_crop: tuple[float, float] | None = (0.08, 1.0)
-    """Least and greatest part of the area that is taken at random."""
+    """Smallest and largest area of the random part that is read, as a part of the image."""
     interpolation: Interpolation = "bilinear"
-    """How images are resized."""
+    """How images are resized, always with antialiasing."""
     resizer: Resizer = "pillow"
-    """What resizes them."""
+    """What resizes images: Pillow, or the faster `simd`, which needs `pip install
+    "cnn-jax[simd]"`."""
 
 
 @dataclass(frozen=True)
 class DataBench:
-    """Measure images/s of reading, decoding, cropping, workers, copying and augmenting."""
+    """Measure images per second of reading, decoding, cropping, worker processes, copying and
+    augmentation.
+    """
 
     name: tyro.conf.Positional[str]
-    """A data set that lies on disk as images: a TFDS catalog name or `folder:PATH`."""
+    """Data that are image files: a name of the TFDS catalog, folder:PATH or csv:FILE."""
     data: Prepared = field(default_factory=Prepared)
     augment: Augment = field(default_factory=lambda: Augment(mirror="random"))
     batch_size: int = 64
-    """Examples in a batch."""
+    """Number of images in a batch."""
     workers: int | None = None
-    """Processes that read, by default as many as there are processors."""
+    """Number of processes that read images. By default one for each processor."""
     seconds: float = 3.0
-    """How long each step is measured."""
+    """How long each stage is measured, in seconds."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Prints a row for each step of the way."""

@@ -13,24 +13,26 @@ from cnn_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Export:
-    """Write a run's model to a file for other programs, in PyTorch's names and layout.
+    """Write the model of a run to a file for PyTorch and other programs.
 
-    The names are those of torchvision, or else timm, or else of the public version that the
-    family's file says. Families without such a table keep our own names and layout.
+    Names and layout are those of torchvision if it has the model, else of timm, else of the public
+    version named in the file of the model. Models without such names keep ours.
     """
 
     run: tyro.conf.Positional[Path]
-    """A run folder."""
+    """A run folder, such as runs/digits_lenet5."""
     to: Literal["safetensors"] = "safetensors"
-    """The kind of file."""
+    """Format of the file."""
     output: Path | None = None
-    """The file, which must not be there yet; by default RUN/MODEL-stepSTEP.safetensors, which is
-    written anew."""
+    """The file to write, which must not exist yet. By default RUN/MODEL-stepSTEP.safetensors, which
+    is overwritten."""
     checkpoint: str = "best"
-    """best, latest, or a step."""
+    """Which checkpoint: best, latest, or a step such as 500. Without validation, best is the
+    latest."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
 
     def __call__(self) -> None:
         """Writes the file and names it.

@@ -68,7 +68,8 @@ def flags(
         path = prefix + name
         value = _value_of(each) if default is None else getattr(default, each.name)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint not in _METAVARS:
-            inside = (path, _joined(hint.__doc__ or "")) if path else group
+            about = meanings.get(each.name) or _joined(hint.__doc__ or "")
+            inside = (path, about) if path else group
             yield from flags(
                 hint, None if value is dataclasses.MISSING else value, f"{path}." * bool(path),
                 inside,

@@ -62,7 +62,7 @@ def _place(flag: Flag, all_flags: Sequence[Flag]) -> int:
 def _word(flag: Flag) -> str:
     if flag.value.endswith("..."):
         return f"[{flag.names[0]} ...]"
-    return f"[{flag.names[0]}]" if flag.default else flag.names[0]
+    return flag.names[0] if flag.required else f"[{flag.names[0]}]"
 
 
 def _entry(flag: Flag) -> list[tuple[str, str]]:

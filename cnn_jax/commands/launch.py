@@ -23,21 +23,21 @@ from cnn_jax.interruption import how_it_ended, signals
 class LaunchProcesses:
     """Run an experiment in several processes on this machine, as on several machines.
 
-    What follows `--` is the experiment's file and its arguments, or `train` and what follows that:
-    `cnn-jax launch --processes 2 -- train classification --data.name folder:photos`.
+    After `--` comes the file of an experiment and its flags, or `train` and its words: `cnn-jax
+    launch --processes 2 -- train classification --data.name folder:photos`.
     """
 
     command: tyro.conf.Positional[tuple[str, ...]]
-    """An experiment's file or `train`, and its arguments, after `--`."""
+    """After `--`: the file of an experiment or `train`, and its flags."""
     processes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2
-    """How many processes."""
+    """Number of processes."""
     devices: int | None = None
-    """Virtual devices of each, on a CPU; by default one. GPUs are dealt out evenly by
-    CUDA_VISIBLE_DEVICES."""
+    """Number of virtual CPU devices of each process. By default 1. GPUs are shared out evenly
+    between the processes."""
     heartbeat: int = 10
-    """Seconds without a sign of life after which a process is taken for dead."""
+    """After this many seconds without a sign of life, a process counts as dead."""
     patience: int = 30
-    """Seconds that the others get to end by themselves after one has failed."""
+    """If one process fails, the others have this many seconds to end before they are killed."""
 
     def __call__(self) -> None:
         """Waits for all; ends with the status of the first that failed."""

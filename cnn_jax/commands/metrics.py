@@ -23,30 +23,30 @@ _MOST_CLASSES = 30
 
 @dataclass(frozen=True)
 class Metrics:
-    """Compute metrics from stored predictions: accuracy, calibration, rankings, by class, each with
-    its interval. Nothing is computed by the net again.
+    """Compute metrics from stored predictions, with their 95 % intervals: accuracy, calibration,
+    F1, ROC and more. No model is run.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, or Parquet files that an evaluation has written."""
+    """Run folders, or Parquet files of predictions."""
     split: Literal["train", "validation", "test", "all"] = "test"
-    """Which part of the data; of files it is the one that they are of."""
+    """Which part of the data. A Parquet file is of one part, so this is not used for it."""
     by_class: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print the metrics of each class, tag or number as well."""
+    """Also print the metrics of each class, tag or number."""
     confusion: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print how many examples of each class are told to be of each as well."""
+    """Also print the confusion matrix: how many examples of each class are predicted as each."""
     temperature: str | None = None
-    """The part that a temperature is fitted on, by which logits are divided: validation. Metrics
-    are given before and after."""
+    """Divide the logits by a temperature that is fitted on this part of the data, usually
+    validation, and show the metrics before and after."""
     ensemble: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Judge the mean of the probabilities of all runs as well."""
+    """Also evaluate the ensemble: the mean of the probabilities of all runs."""
     output: Path | None = None
-    """A Parquet file for the predictions of the ensemble, or those at the temperature, which is
-    read as any other."""
+    """Write the predictions of the ensemble, or after the temperature, to this Parquet file, which
+    must not exist yet."""
     bootstrap: int = 1000
-    """How often examples are drawn again for the intervals; 0 for none."""
+    """Number of bootstrap samples of the examples for the intervals; 0 for no intervals."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON, with the metrics of each class and the confusion."""
+    """Print the result as JSON, with the metrics of each class and the confusion matrix."""
 
     def __call__(self) -> None:
         """Prints a column for each run, and one for the ensemble.

@@ -16,13 +16,13 @@ _NARROW: dict[str, tuple[str, ...]] = {"wrap": ("paper",), "drop": ("paper", "in
 
 @dataclass(frozen=True)
 class Models:
-    """List the models: input, classes, paper; of those named also what they cost."""
+    """List the models with their input, classes and paper; with names also their size and cost."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Names or patterns such as 'resnet*': their parameters and multiply-adds of one example are
-    told as well."""
+    """Names or patterns such as 'resnet*'. For these, parameters and multiply-adds of one example
+    are shown too."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON, with every option and its default."""
+    """Print JSON, with all options and their defaults."""
 
     def __call__(self) -> None:
         """Prints a row for each model.

@@ -21,16 +21,16 @@ _TABLE = 'Data("csv:labels.csv", image_size=64)'
 
 @dataclass(frozen=True)
 class NewExperiment:
-    """Write the file of an experiment, to begin with: a recipe of a few lines, to be changed.
+    """Write the file of a new experiment: a short recipe for you to change.
 
     `cnn-jax new my_experiment` writes my_experiment.py, and `cnn-jax train my_experiment.py` runs
-    it; that of a classification does so as it is.
+    it. The one for classification runs as it is; in the others put your own data first.
     """
 
     name: tyro.conf.Positional[str]
-    """What the experiment is called; a path is allowed, such as experiments/my_experiment."""
+    """Name of the experiment, perhaps with a folder: experiments/my_experiment."""
     task: str = "classification"
-    """What is learnt: classification, binary, tagging or regression."""
+    """What the model is trained for: classification, binary, tagging or regression."""
 
     def __call__(self) -> None:
         """Writes the file and names it.

@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanCost:
-    """Tell what a training step takes of memory, work and messages, without running it."""
+    """Estimate memory, work and messages of a training step, without running it."""
 
     recipe: tyro.conf.Positional[Path]
     """An experiment's .py file, a run folder, or a recipe.json."""
     devices: int | None = None
-    """Size of the mesh planned for; by default what --parallel.data and --parallel.fsdp make, or
-    all the devices there are."""
+    """Number of devices to plan for, which need not exist. By default --parallel.data times
+    --parallel.fsdp, or all devices here."""
     parallel: Parallel = field(default_factory=Parallel)
     batch_size: int | None = None
-    """Examples in a step, over all devices; by default the recipe's."""
+    """Examples in a step, on all devices together. By default as in the recipe."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
     compile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Compile the step as well, for the devices that are there, and show beside the estimates
-    what the compiled program has."""
+    """Also compile the step for the devices here, and show the numbers of the compiled program
+    beside the estimates."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON: numbers of bytes."""
+    """Print the result as JSON, in bytes."""
 
     def __call__(self) -> None:
         """Prints the plan.

@@ -22,32 +22,36 @@ _HEAD = 4000
 
 @dataclass(frozen=True)
 class Report:
-    """Write a report of a run, or of several beside each other, as one HTML file that needs no
+    """Write a report of a run, or of several runs side by side, as one HTML file that needs no
     network.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders; of several, or of a folder with several, they are compared."""
+    """Run folders. Several, or a folder that contains several, are compared."""
     output: Path = Path("report.html")
-    """The HTML file that is written."""
+    """The HTML file to write. An older report of this name is replaced."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write over a file that is no report as well."""
+    """Overwrite --output even if it is not a report."""
     card: Path | None = None
-    """Write a model card of the run in Markdown to this file as well."""
+    """Also write a model card of the run in Markdown to this file."""
     view: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A view of your own, FILE.py:NAME: a function of the run that gives HTML or a picture."""
+    """A view of your own, FILE.py:NAME: a function of the run that returns HTML or a picture. Give
+    the flag once for each."""
     split: Literal["validation", "test"] | None = None
-    """The part whose examples and mistakes are shown: by default validation, so that the test part
-    stays unseen; of a run without one the training part, and the mistakes of the test part."""
+    """Part of the data whose examples and mistakes are shown. By default validation, so that the
+    test part stays unseen. Without validation: examples of the training part, mistakes of the test
+    part."""
     examples: int = 24
     """How many examples of the data are shown."""
     mistakes: int = 150
     """How many mistakes are shown at most."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
 
     def __call__(self) -> None:
         """Writes the file, and prints what is not in it.

@@ -27,22 +27,22 @@ _EXTRA = ("started", "metric")
 
 @dataclass(frozen=True)
 class Runs:
-    """List the runs below a folder with their results and what differs between them, the newest
+    """List the runs in a folder with their results and the fields in which they differ, newest
     first.
     """
 
     folder: tyro.conf.Positional[Path] = Path("runs")
-    """Where to look."""
+    """Folder to search, with all folders in it."""
     sort: str | None = None
-    """A column or a field of the recipe, such as test or optimizer.learning_rate: the best or
-    smallest first. By default the newest first."""
+    """Sort by a column or a field of the recipe, such as test or optimizer.learning_rate, best or
+    smallest first. By default newest first."""
     reverse: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """The other way round."""
+    """Reverse the order."""
     filter: tuple[str, ...] = ()
-    """Only runs with these values, as `field=value`, such as `model=resnet20 seed=1`; a part of a
+    """List only runs with these values, as field=value, such as model=resnet20 seed=1. A part of a
     text is enough."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON, with the whole recipe of each."""
+    """Print JSON, with the whole recipe of each run."""
 
     def __call__(self) -> None:
         """Prints a row for each run.

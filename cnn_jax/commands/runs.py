@@ -31,53 +31,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a run's model, or weights from elsewhere, on every example of a split."""
+    """Evaluate the model of a run, or weights from elsewhere, on every example of a part of the
+    data.
+    """
 
     run: tyro.conf.Positional[Path | None] = None
-    """A run folder; none with --weights."""
+    """A run folder, such as runs/digits_lenet5. Leave it out with --weights."""
     checkpoint: str = "best"
-    """best, latest, or a step."""
+    """Which checkpoint: best, latest, or a step such as 500. Without validation, best is the
+    latest."""
     split: SplitName | None = None
-    """Which part of the data: by default test, or all of another set that has no test part."""
+    """Which part of the data to evaluate. By default test; for another data set (--dataset) without
+    a test part, all of it."""
     dataset: str | None = None
-    """Another data set, by default that of the run: its images are brought to the model's shape,
-    classes may be lacking, and if some of them were learnt from, the rest is told apart."""
+    """Evaluate on another data set, such as folder:new; by default on that of the run. Images are
+    resized to the model's input, and some classes may be missing. If the run has trained on some of
+    the examples, the others also get metrics of their own."""
     skip_bad: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Leave out image files of another set that cannot be read, instead of stopping."""
+    """With --dataset: leave out files that cannot be read, instead of stopping with an error."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     views: Views | None = None
-    """Views of an image whose logits are averaged, by default those of the recipe."""
+    """Average the logits of these views of each image, see --views of an experiment. By default as
+    in the recipe."""
     options: Options = field(default_factory=dict)
-    """Options of the task as `name=value`, which take the place of those of the recipe."""
+    """Options of the task as name=value, such as window=256 for segmentation. They replace those of
+    the same name in the recipe."""
     workers: int | None = None
-    """Processes that read a set that streams, by default as many as there are processors."""
+    """Number of processes that read a streamed data set. By default one for each processor."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
     pictures: Path | None = None
-    """Draw some of the examples with what is true and what is told of each pixel over them, as a
-    PNG."""
+    """Also draw some of the images with their true and predicted masks into this PNG file."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
     weights: Path | None = None
-    """Weights that no run of ours has trained: what --init-from takes, of which --model and
-    --data.name say more. What is told of each example is written to ./predictions."""
+    """Evaluate weights that are not of a run: whatever --init-from takes. Give --model and
+    --data.name too. Predictions are written to ./predictions."""
     model: str | None = None
-    """The model that --weights are of; cnn-jax models lists them."""
+    """With --weights: the name of their model; cnn-jax models lists all."""
     model_options: Options = field(default_factory=dict)
-    """Further fields of --model, as name=value."""
+    """With --weights: options of the model as name=value, such as widths=32,64."""
     names: str | None = None
-    """A JSON file that says how --weights name the parts of the model, as --init.names does."""
+    """With --weights: a JSON file that maps their names to ours, see --init.names."""
     data: Data = field(default_factory=lambda: Data(""))
-    """What --weights are evaluated on; its classes are taken for theirs, in this order."""
+    """With --weights: the data to evaluate on. The classes of the data are taken for those of the
+    weights, in their order."""
     task: Task = field(default_factory=Task)
-    """What --weights were trained for."""
+    """With --weights: what they were trained for."""
     preprocess: Preprocess = field(default_factory=Preprocess)
-    """What is done to the images for --weights."""
+    """With --weights: how images are prepared."""
     records: Path | None = None
-    """A file of predictions of this run, predictions/NAME.parquet: the task's metrics are computed
-    from it again, without the model and the data."""
+    """Compute the metrics again from this file of predictions of the run,
+    RUN/predictions/NAME.parquet, without the model and the data."""
 
     def __call__(self) -> None:
         """Prints the metrics, and writes them beside the run.
@@ -194,30 +203,33 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of images, series or texts."""
+    """Predict the classes, numbers, masks or boxes of your own images, sounds, videos, series or
+    texts.
+    """
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG, BMP, WebP or TIFF files; folders, with all that is in them; patterns such as
-    '*.jpg'; `-` for standard input. Of a model of sounds: their files, folders or patterns; of a
-    model of videos the same, and folders of frames. Of a
-    model of texts: texts in quotes, or files with a text a line."""
+    """Image files (JPEG, PNG, BMP, WebP, TIFF), folders, patterns such as '*.jpg', or - for
+    standard input. For models of sounds, videos or series: their files and folders. For models of
+    texts: texts in quotes, or files with a text in each line."""
     checkpoint: str = "best"
-    """best, latest, or a step."""
+    """Which checkpoint: best, latest, or a step such as 500. Without validation, best is the
+    latest."""
     top: int = 5
-    """How many classes are named for each."""
+    """How many of the most probable classes, or of the best boxes, are printed for each input."""
     output: Path | None = None
-    """Folder of what is written of each image where a model tells what is where in it: its mask, or
-    a file of what was found and the image with that drawn; by default ./predictions."""
+    """For segmentation and detection: the folder for masks, boxes and the images with these drawn
+    over them. By default ./predictions."""
     csv: Path | None = None
-    """Write a file of comma-separated values as well: a row an image with its name, the predicted
-    class, and a column a class with its probability."""
+    """Also write a table to this CSV file: one row for each input, with its name, the predicted
+    class and the probability of every class, or the predicted numbers."""
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Prints a row for each image and class; those that cannot be read are named at the end."""

@@ -23,21 +23,23 @@ PORT = 8042
 
 @dataclass(frozen=True)
 class Serve(FromCheckpoint):
-    """Open the page of a run in the browser, and try own pictures, sounds, series or texts there.
+    """Show the report of a run in the browser, and try your own images, sounds, series or texts
+    there.
 
-    It is served to this machine alone, on 127.0.0.1, until Ctrl-C.
+    The page is served only to this machine, on 127.0.0.1, until Ctrl-C.
     """
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     port: int = PORT
-    """Where it listens; 0 for any port that is free."""
+    """Port of the server; 0 for any free one."""
     open: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Open the page in the browser as well."""
+    """Also open the page in the browser."""
     top: int = 5
-    """How many classes or boxes are told of each."""
+    """How many classes or boxes are shown for each input."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it; the page shows examples of them."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Prints the address, and serves until Ctrl-C.

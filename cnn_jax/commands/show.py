@@ -14,20 +14,22 @@ from cnn_jax.commands.shown_run import FromCheckpoint, check_least, last_step, s
 
 @dataclass(frozen=True)
 class ShowWalk(FromCheckpoint):
-    """Draw the way of one picture through the net, step by step."""
+    """Draw what each layer of the model makes of one image, step by step."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     image: tyro.conf.Positional[Path | None] = None
-    """An image file; by default an example of the validation part."""
+    """An image file. By default an example of the validation part."""
     layers: tuple[str, ...] = ()
-    """The layers that are steps; by default all of a short net, of a long one its larger parts."""
+    """Names of the layers to draw, such as stem stage1. By default all of a short model, and the
+    larger parts of a long one."""
     top: int = 5
-    """How many classes are named at the end."""
+    """How many classes are shown at the end."""
     output: Path = Path("walk.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the steps as JSON."""
 
@@ -85,9 +87,9 @@ class ShowFilters(FromCheckpoint):
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     layer: str | None = None
-    """Which convolution, by default the first."""
+    """Name of the convolution. By default the first."""
     output: Path = Path("filters.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
@@ -111,18 +113,19 @@ class ShowFilters(FromCheckpoint):
 
 @dataclass(frozen=True)
 class ShowFeatures(FromCheckpoint):
-    """Draw the maps that a layer makes of a picture."""
+    """Draw the feature maps of a layer for one image."""
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     image: tyro.conf.Positional[Path | None] = None
-    """An image file; by default an example of the validation part."""
+    """An image file. By default an example of the validation part."""
     layer: str | None = None
-    """Which layer, by default the last that has several places."""
+    """Name of the layer. By default the last one that still has several places."""
     output: Path = Path("features.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""

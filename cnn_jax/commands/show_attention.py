@@ -33,27 +33,30 @@ _OF_PIXELS = ("integrated_gradients", "occlusion")
 
 @dataclass(frozen=True)
 class ShowAttention(FromCheckpoint):
-    """Draw where in pictures, sounds, series or texts the net finds what it tells."""
+    """Draw which places of images, sounds, series or texts the prediction depends on (Grad-CAM and
+    others).
+    """
 
     run: tyro.conf.Positional[Path]
     """A run folder, or a model with published weights, such as efficientnet_lite0."""
     images: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Image files, folders or patterns; of other models files of sounds or series, or texts in
+    """Image files, folders or patterns; for other models files of sounds or series, or texts in
     quotes. By default examples of the validation part."""
     method: Method | None = None
-    """How the maps are made, by default grad_cam, of texts hires_cam; `all` draws all side by side.
-    integrated_gradients and occlusion are for images."""
+    """How the maps are made. By default grad_cam, for texts hires_cam. `all` draws all side by
+    side. integrated_gradients and occlusion are for images only."""
     of: str | None = None
-    """The class, tag or number that they are of; by default what is told of each."""
+    """The class, tag or number to explain. By default what is predicted for each example."""
     layer: str | None = None
-    """At which the cam methods look; by default the last that has several places, of texts the
-    first."""
+    """Layer of the cam methods. By default the last one that still has several places; for texts
+    the first."""
     examples: int = 12
-    """How many examples are drawn where none are given."""
+    """How many examples are drawn if no files are given."""
     output: Path = Path("attention.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""

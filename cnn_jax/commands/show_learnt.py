@@ -13,22 +13,25 @@ from cnn_jax.errors import UserError
 
 @dataclass(frozen=True)
 class ShowPatches(FromCheckpoint):
-    """Draw the parts of images that excite the maps of a layer most, and images made to do so."""
+    """Draw the parts of images that activate the maps of a layer most, and images that are made to
+    do so.
+    """
 
     images: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Image files, folders or patterns; by default examples of the validation part."""
+    """Image files, folders or patterns. By default examples of the validation part."""
     layer: str | None = None
-    """Which layer, by default the last that has several places."""
+    """Name of the layer. By default the last one that still has several places."""
     maps: tuple[int, ...] = ()
-    """Which of its maps, from 0 on; by default the first ten."""
+    """Which maps of the layer, counted from 0. By default the first ten."""
     patches: int = 8
-    """How many patches of each map."""
+    """How many parts of images are drawn for each map."""
     examples: int = 1000
-    """Examples that are looked through where no images are given."""
+    """How many examples are searched if no files are given."""
     output: Path = Path("patches.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what is on it."""
@@ -74,16 +77,17 @@ class ShowPatches(FromCheckpoint):
 
 @dataclass(frozen=True)
 class ShowEmbedding(FromCheckpoint):
-    """Draw where examples lie in the last features of the net, by PCA and by t-SNE."""
+    """Draw a map of examples by the features that the model makes of them, by PCA and by t-SNE."""
 
     layer: str | None = None
-    """Which layer's values, by default those before the last layer."""
+    """Name of the layer whose values are used. By default the last one before the outputs."""
     examples: int = 500
-    """Examples of the validation part, evenly spread."""
+    """How many examples of the validation part are drawn, evenly spread."""
     output: Path = Path("embedding.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how far classes lie apart."""

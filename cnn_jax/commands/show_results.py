@@ -40,13 +40,14 @@ class ShowMistakes(FromRun):
     run: tyro.conf.Positional[Path]
     """A run folder with stored predictions."""
     split: Part | None = None
-    """Of which part; by default the validation part, or the test part if there is none."""
+    """Which part of the data. By default validation, or test if there is no validation part."""
     examples: int = 10
-    """How many of each kind at most."""
+    """How many mistakes of each kind are drawn at most."""
     output: Path = Path("mistakes.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how many mistakes there are."""
@@ -84,14 +85,14 @@ def _short(heading: str) -> str:
 
 @dataclass(frozen=True)
 class ShowConfusion:
-    """Draw how many examples of each class are told to be of each."""
+    """Draw the confusion matrix: how many examples of each class are predicted as each class."""
 
     run: tyro.conf.Positional[Path]
     """A run folder with stored predictions, or a Parquet file of them."""
     split: Part | None = None
-    """Of which part; by default the validation part, or the test part if there is none."""
+    """Which part of the data. By default validation, or test if there is no validation part."""
     output: Path = Path("confusion.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints the pairs that are confused most."""
@@ -120,14 +121,14 @@ class ShowConfusion:
 
 @dataclass(frozen=True)
 class ShowReliability:
-    """Draw how often what is told is right at each confidence."""
+    """Draw a reliability diagram: how often predictions are right at each confidence."""
 
     run: tyro.conf.Positional[Path]
     """A run folder with stored predictions, or a Parquet file of them."""
     split: Part | None = None
-    """Of which part; by default the validation part, or the test part if there is none."""
+    """Which part of the data. By default validation, or test if there is no validation part."""
     output: Path = Path("reliability.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints the calibration error."""
@@ -168,9 +169,10 @@ class ShowCurves:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
     metrics: tuple[str, ...] = ()
-    """Which metrics; by default the loss, and that by which a checkpoint is the best."""
+    """Metrics to draw, such as loss accuracy. By default the loss, and the metric that chooses the
+    best checkpoint."""
     output: Path = Path("curves.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
 
     def __call__(self) -> None:
         """Writes the picture."""
@@ -194,16 +196,17 @@ class ShowCurves:
 
 @dataclass(frozen=True)
 class ShowTold(FromCheckpoint):
-    """Draw images with the boxes or masks that are true, and beside them those that are told."""
+    """Draw images with their true boxes or masks, and beside them the predicted ones."""
 
     run: tyro.conf.Positional[Path]
-    """A run folder of a model that tells boxes or masks."""
+    """A run folder of a model for detection or segmentation."""
     examples: int = 6
-    """Examples of the validation part, evenly spread."""
+    """How many examples of the validation part are drawn, evenly spread."""
     output: Path = Path("told.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture."""

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShowGradients(FromRun):
-    """Draw how large gradients and weights are by layer, at each checkpoint that is kept."""
+    """Draw how large gradients and weights are in each layer, at every checkpoint that is kept."""
 
     batches: int = 4
-    """Training batches over which gradients are averaged."""
+    """Number of training batches over which gradients are averaged."""
     output: Path = Path("gradients.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON."""
+    """Print the result as JSON."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints what there is to say of each checkpoint."""
@@ -92,17 +93,18 @@ class ShowLine(FromRun):
     """Draw the loss on the straight line between two checkpoints."""
 
     first: tyro.conf.Positional[str]
-    """A step that is kept, best or latest; 0 is the state that the run began with."""
+    """The first checkpoint: best, latest, or a step; 0 is the initial state."""
     second: tyro.conf.Positional[str]
-    """Another."""
+    """The second checkpoint."""
     points: int = 25
-    """How many states on the line are evaluated."""
+    """Number of points on the line that are evaluated; at least 3."""
     examples: int = 1000
-    """Examples of the validation part, evenly spread, that they are evaluated on at most."""
+    """How many examples of the validation part are used at most, evenly spread."""
     output: Path = Path("line.png")
-    """The PNG file that is written."""
+    """The PNG file to write."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
 
     def __call__(self) -> None:
         """Writes the picture, and prints how far the loss rises on the way."""

@@ -26,11 +26,12 @@ class FromRun:
     """What all commands take that look at one run."""
 
     run: tyro.conf.Positional[Path]
-    """A run folder."""
+    """A run folder, such as runs/digits_lenet5."""
     _: KW_ONLY
     code: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Files to use for code of your own that has changed, moved or gone since the run began. They
-    are imported, which runs them."""
+    """A file with your own code, such as a model class, to use if it has changed, moved or been
+    deleted since the run began; give the flag once for each file. The file is imported, which runs
+    it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class FromCheckpoint(FromRun):
 
     _: KW_ONLY
     checkpoint: str = "best"
-    """best, latest, or a step."""
+    """Which checkpoint: best, latest, or a step such as 500. Without validation, best is the
+    latest."""
 
     def opened(self) -> Opened:
         """The model of the run folder, or one with published weights.

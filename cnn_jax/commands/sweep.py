@@ -25,54 +25,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train a recipe with many values of some fields, and choose among them by validation.
+    """Train a recipe with many values of some fields, and choose the best by validation.
 
-    Each trial is an ordinary run folder; the same command goes on with a sweep that was stopped.
-    Trials run one after the other, side by side on the devices here, or as jobs of a cluster. In
-    turn those that differ in the seed or the learning rate alone share a compilation.
+    Each trial is an ordinary run folder. The same command continues a sweep that was stopped.
+    Trials run one after the other, side by side on the devices here (--devices-per-trial), or as
+    jobs of a cluster (--cluster). Trials one after the other that differ only in the seed or the
+    learning rate are compiled once.
     """
 
     recipe: tyro.conf.Positional[Path]
     """An experiment's .py file, a run folder, or a recipe.json."""
     grid: tuple[str, ...] = ()
-    """Fields with values, all combinations of which are tried: `optimizer.learning_rate=0.1,0.01
+    """Fields with their values; all combinations are tried: `optimizer.learning_rate=0.1,0.01
     batch_size=64,128`."""
     space: tuple[str, ...] = ()
-    """Fields with values or ranges that --random and --optuna draw from:
-    `lr=log:0.001..0.1 model.options.dropout=0,0.2`."""
+    """Fields with values or ranges, from which --random and --optuna draw: `lr=log:0.001..0.1
+    model.options.dropout=0,0.2`."""
     random: int | None = None
-    """Draw so many combinations from --space."""
+    """Try this many random combinations from --space."""
     optuna: int | None = None
-    """Let Optuna suggest so many combinations from --space, and give up trials that do worse than
-    the median of others."""
+    """Try this many combinations from --space that Optuna suggests. Trials that do worse than the
+    median of the others are stopped early."""
     set: tuple[str, ...] = ()
-    """Fields that all trials have, as `duration=2 data.validation=0.2`."""
+    """Fields that have the same value in all trials, such as `duration=2 data.validation=0.2`."""
     seeds: int = 1
-    """Run so many seeds of each trial, and choose by their mean."""
+    """Number of seeds of each trial; trials are compared by their mean."""
     draw: int = 0
-    """Seed of what is drawn."""
+    """Seed of --random and --optuna."""
     workdir: Path | None = None
-    """The folder of the sweep, by default runs/NAME-sweep."""
+    """Folder of the sweep. By default runs/NAME-sweep."""
     devices_per_trial: int | None = None
-    """Run trials side by side, each in a process of its own that sees so many of the GPUs here, or
-    of the CPU's devices, of which XLA_FLAGS=--xla_force_host_platform_device_count=N makes N."""
+    """Run trials side by side, each in its own process on this many devices: GPUs, or CPU devices,
+    of which XLA_FLAGS=--xla_force_host_platform_device_count=N makes N."""
     cluster: Literal["slurm", "local"] | None = None
-    """Hand in each trial as a job of its own, by submitit, and end; the same command then shows
-    what has become of them. `local` starts all at once on this machine, to try it out."""
+    """Submit each trial as a job of its own, with submitit, and end; the same command then shows
+    the state of the jobs. `local` starts all at once on this machine, to try it out."""
     cluster_options: Mapping[str, Any] = field(default_factory=dict)
-    """What a job asks for, in submitit's names, Slurm's own among them: `timeout_min=240
-    gpus_per_node=1 cpus_per_task=8 mem_gb=32 partition=NAME array_parallelism=8`."""
+    """What a job asks for, as options of submitit or Slurm: `timeout_min=240 gpus_per_node=1
+    cpus_per_task=8 mem_gb=32 partition=NAME array_parallelism=8`."""
     again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Hand in anew the trials whose jobs have ended without a result."""
+    """Submit again the trials whose jobs have ended without a result."""
     plot: Path | None = None
-    """A PNG file with the metric over the values of each field."""
+    """Also draw the metric over the values of each field into this PNG file."""
     workers: int | None = None
-    """Processes that read a set that streams, by default as many as there are processors, which
-    trials that run side by side share."""
+    """Number of processes that read a streamed data set. By default one for each processor, shared
+    between trials that run side by side."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print JSON at the end; what goes on is written to stderr."""
+    """Print the result as JSON at the end; progress goes to stderr."""
 
     def __call__(self) -> None:
         """Runs what has not been run, and prints a table with the best first.

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """Carry out one trial of a sweep in this process, or go on with it.
+    """Run or continue one trial of a sweep in this process.
 
-    `cnn-jax sweep` starts this for each of its trials where they run side by side or on a cluster.
+    `cnn-jax sweep` starts this command for each trial that runs side by side with others or on a
+    cluster; you need not call it yourself.
     """
 
     folder: tyro.conf.Positional[Path]
-    """What the sweep has written down: WORKDIR/trials/NAME."""
+    """The folder that the sweep has written for the trial: WORKDIR/trials/NAME."""
     ends_with_stdin: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Save and end when stdin is closed, as it is where the process that started this one dies."""
+    """Save and end when stdin is closed, which happens if the process that started this one
+    dies."""
 
     def __call__(self) -> None:
         """Trains what has not been trained, and stores what came of it beside what was asked.

@@ -25,22 +25,23 @@ _TIME = re.compile(r"(\d+-\d+(:\d+){0,2}|\d+(:\d+){0,2})")
 
 @dataclass(frozen=True)
 class Slurm:
-    """Print a Slurm batch script that trains an experiment and queues itself again when its time
+    """Print a Slurm batch script that trains an experiment, and queues itself again when its time
     is over: `cnn-jax template slurm experiments/x.py --nodes 2 > x.sh; sbatch x.sh`.
     """
 
     recipe: tyro.conf.Positional[Path]
     """An experiment's .py file."""
     nodes: int = 1
-    """How many machines."""
+    """Number of machines."""
     gpus: int = 8
-    """GPUs of each; one process runs on each GPU."""
+    """GPUs of each machine; there is one process for each GPU."""
     time: str = "24:00:00"
-    """Limit of one start, as Slurm has it: minutes, hours:minutes:seconds, days-hours."""
+    """Time limit of one job, as Slurm writes it: minutes, hours:minutes:seconds or
+    days-hours:minutes:seconds."""
     workdir: Path | None = None
-    """The run folder, where all nodes can write; by default runs/NAME."""
+    """The run folder, in a file system that all nodes can write. By default runs/NAME."""
     experiment_arguments: str = ""
-    """Further words of the experiment's command line, as one and behind an equals sign:
+    """Further flags of the experiment, as one text after an equals sign:
     --experiment-arguments="--epochs 3 --parallel.fsdp 8"."""
 
     def __call__(self) -> None:
@@ -69,25 +70,25 @@ class Slurm:
 
 @dataclass(frozen=True)
 class JobSet:
-    """Print a Kubernetes JobSet that trains an experiment and starts again when a node is taken
+    """Print a Kubernetes JobSet that trains an experiment, and starts again when a node is taken
     away: `cnn-jax template jobset experiments/x.py --image IMAGE | kubectl apply -f -`.
     """
 
     recipe: tyro.conf.Positional[Path]
-    """An experiment's .py file; it is run under this path in the image."""
+    """An experiment's .py file; in the image it must have the same path."""
     image: str
-    """The container's image, with cnn_jax and the experiment in its working folder."""
+    """The container image, with cnn_jax installed and the experiment in its working folder."""
     nodes: int = 1
-    """How many machines, with one process each."""
+    """Number of machines, with one process each."""
     gpus: int = 8
-    """GPUs of each."""
+    """GPUs of each machine."""
     workdir: PurePosixPath | None = None
-    """The run folder in the containers, on the volume of --claim; by default /shared/NAME. The
-    volume is mounted at the folder that it stands in."""
+    """The run folder in the containers, on the volume of --claim, which is mounted at its parent
+    folder. By default /shared/NAME."""
     claim: str = "shared"
-    """The PersistentVolumeClaim of a file system on which all nodes can write."""
+    """Name of a PersistentVolumeClaim, of a file system that all nodes can write."""
     experiment_arguments: str = ""
-    """Further words of the experiment's command line, as one and behind an equals sign:
+    """Further flags of the experiment, as one text after an equals sign:
     --experiment-arguments="--epochs 3 --parallel.fsdp 8"."""
 
     def __call__(self) -> None:

@@ -196,9 +196,10 @@ def _run_name(task: str, data: str) -> str:
 
 def _about(task: str, default: Default) -> str:
     return (
-        f"Learn {default.learns}, by a recipe that suits your own data: cnn-jax train {task} "
-        f"--data.name {default.data} --workdir runs/mine. The defaults below are those for a few "
-        "hundred to a thousand examples; what is chosen for yours is said at the start."
+        f"Predict {default.learns}, with a default recipe that is chosen for your data: "
+        f"cnn-jax train {task} --data.name {default.data} --workdir runs/mine. The defaults below "
+        "are for a few hundred to a thousand examples; the first line of the run prints what was "
+        "chosen for yours."
     )
 
 
@@ -208,11 +209,11 @@ def _help() -> None:
         [
             ("bold", "usage: cnn-jax train TASK|FILE [flags]"),
             ("", ""),
-            ("", "Train a task on your own data, by a default recipe that suits them:"),
+            ("", "Train a task on your own data, with a default recipe that is chosen for them:"),
             ("", ""),
             *(("", f"  {name:<{widest}}  {each.learns}") for name, each in DEFAULTS.items()),
             ("", ""),
             ("", f"or an experiment: a Python file with a `recipe`, or its name in ./{_FOLDER}."),
-            ("", "`cnn-jax train TASK --help` and `cnn-jax train FILE --help` tell the flags."),
+            ("", "`cnn-jax train TASK --help` and `cnn-jax train FILE --help` list the flags."),
         ]
     )

@@ -32,23 +32,24 @@ def from_arrays(
     source: str = "given in Python",
     test_part: float | None = None,
 ) -> Dataset:
-    """A data set from arrays; without a test part a tenth of train is cut as one.
+    """A data set from arrays. Without a test part, a tenth of the training examples becomes it.
 
     Args:
-      train: images (n, h, w) or (n, h, w, c) of any number of channels, uint8, uint16 or floating,
-        kept at their depth; and targets: of the kind `class` whole numbers from 0 (n,), of `tags`
-        (n, k) of 1, 0 and -1 for unknown, of `number` (n,) or (n, d), of `mask` (n, h, w), whole
-        numbers from 0 and 255 for void.
-      validation: as many fields of other examples.
-      test: as many fields of other examples.
-      kind: of the targets.
-      class_names: of classes or tags, or what the numbers are of; by default counted.
-      name: of the set.
+      train: a pair (images, targets). Images are (n, h, w) or (n, h, w, c) with any number of
+        channels, uint8, uint16 or floating, and keep their depth. Targets depend on `kind`:
+        `class`: (n,) whole numbers from 0; `tags`: (n, k) of 1, 0, and -1 for unknown; `number`:
+        (n,) or (n, d); `mask`: (n, h, w) whole numbers from 0, and 255 for void.
+      validation: such a pair of other examples.
+      test: such a pair of other examples.
+      kind: what the targets are: `class`, `tags`, `number` or `mask`.
+      class_names: names of the classes, tags or numbers; by default they are numbered.
+      name: of the data set.
       source: where it comes from.
-      test_part: of train where there is no test part, as of `cnn_jax.data.splits.cut_test`.
+      test_part: size of the test part that is cut from `train` if there is none: a fraction below
+        1, or a number of examples; by default a tenth, 0 for none.
 
     Raises:
-      UserError: arrays do not fit one another, or hold what is of no such kind.
+      UserError: the arrays do not fit one another, or the targets are not of this kind.
     """
     given = {"train": train, "validation": validation, "test": test}
     notes: list[str] = []

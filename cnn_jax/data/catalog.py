@@ -71,9 +71,9 @@ def load(
         TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
-      skip_bad: leave out files of `folder:PATH` that cannot be read.
-      grey_range: the values of 16-bit grey images of `folder:PATH` that are black and white, by
-        default as `load_folder` finds them.
+      skip_bad: leave out image, sound and video files that cannot be read.
+      grey_range: the values of 16-bit grey images of `folder:PATH`, `csv:FILE` and `masks:PATH`
+        that are black and white, by default as `load_folder` finds them.
       full_depth: keep all bits of 16-bit PNG files, as is always done with TIFF.
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.

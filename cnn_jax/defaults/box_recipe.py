@@ -21,7 +21,7 @@ from cnn_jax.recipe import (
     Task,
 )
 
-LEARNS = "what is where, box by box: coco:PATH, voc:PATH or yolo:PATH"
+LEARNS = "boxes around objects, with their classes: coco:PATH, voc:PATH or yolo:PATH"
 
 SIDES = (320, 416)
 """Pixels of a side of the square that images are brought to, and where objects are small."""

@@ -23,7 +23,7 @@ from cnn_jax.recipe import (
     Task,
 )
 
-LEARNS = "the class of each pixel: masks:PATH, images with their masks"
+LEARNS = "the class of each pixel: masks:PATH (images with their masks)"
 
 LARGEST = 320
 """Images whose longer side has more pixels are scaled down to it."""

@@ -228,10 +228,12 @@ def _scratch(task: str, name: str, data: Data, facts: ImageFacts) -> Recipe:
 
 
 DEFAULTS: dict[str, Default] = {
-    "classification": Default("one class of several", _image_facts, choose_for_images),
-    "binary": Default("one of two classes", _image_facts, choose_for_images),
-    "tagging": Default("any number of tags", _image_facts, choose_for_images),
-    "regression": Default("numbers", _image_facts, choose_for_images),
+    "classification": Default(
+        "one of several classes for each image", _image_facts, choose_for_images
+    ),
+    "binary": Default("one of two classes for each image", _image_facts, choose_for_images),
+    "tagging": Default("any number of tags for each image", _image_facts, choose_for_images),
+    "regression": Default("numbers for each image", _image_facts, choose_for_images),
     "detection": Default(BOXES_LEARN, box_facts, choose_for_boxes, "voc:FOLDER"),
     "segmentation": Default(MASKS_LEARN, mask_facts, choose_for_masks, "masks:FOLDER"),
     "series": Default(LEARNS, series_facts, choose_for_series, "series:FOLDER"),

@@ -12,7 +12,7 @@ from cnn_jax.duration import percent, steps
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Checkpoints, Data, Model, Optimizer, Recipe, Schedule, Task
 
-LEARNS = "a class or a number of series: series:PATH or ucr:NAME"
+LEARNS = "a class or numbers for each series: series:PATH or ucr:NAME"
 
 MANY = 1000
 """From so many training series on a part of them is held out for validation. Of fewer the papers

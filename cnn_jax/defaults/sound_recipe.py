@@ -32,7 +32,7 @@ from cnn_jax.recipe import (
     Task,
 )
 
-LEARNS = "a class of sounds, tags or a number: sound:PATH"
+LEARNS = "a class, tags or numbers for each sound: sound:PATH"
 
 MANY = 5000
 """From so many training sounds on a part of them is held out for validation. With fewer a part

@@ -20,7 +20,7 @@ from cnn_jax.recipe import (
     Task,
 )
 
-LEARNS = "a class or a number of texts: text:PATH"
+LEARNS = "a class, tags or numbers for each text: text:PATH"
 
 _ROUNDS = 25
 """As in the paper."""

@@ -31,7 +31,7 @@ from cnn_jax.recipe import (
     Video,
 )
 
-LEARNS = "a class of videos, tags or a number: video:PATH"
+LEARNS = "a class, tags or numbers for each video: video:PATH"
 
 MANY = 2000
 """From so many training videos on a part of them is held out for validation. With fewer a part

@@ -11,23 +11,22 @@ Compile = Literal["jit", "pmap"]
 
 @dataclass(frozen=True)
 class Parallel:
-    """How a run is laid over the devices: this changes its result by no more than rounding."""
+    """How a run is spread over the devices. This changes its result only by rounding."""
 
     data: int | None = None
-    """Copies of the state that the batch is spread over; by default as many as there are devices,
-    or groups of `fsdp` devices."""
+    """Number of copies of the model, between which each batch is divided. By default the number of
+    devices divided by `fsdp`."""
     fsdp: int = 1
-    """Devices that share one copy of parameters, optimizer state and averages, each holding its
-    part (fully sharded data parallelism, https://arxiv.org/abs/1910.02054); the batch is spread
-    over them as well."""
+    """Number of devices that share one copy of the parameters, the optimizer state and the
+    averages, and each hold a part (fully sharded data parallelism,
+    https://arxiv.org/abs/1910.02054). The batch is divided between them too."""
     compile: Compile = "jit"
-    """Let the compiler place what devices send each other (`jit`), or write one program a device
-    which averages gradients itself (`pmap`, for fsdp 1 and one process)."""
+    """`jit`: the compiler decides what devices send each other. `pmap`: one program for each
+    device, which averages gradients itself; only with fsdp 1 and one process."""
     steps_per_call: int | None = None
-    """Training steps in one call of the compiled program, at most: so many as fit between
-    validations and checkpoints. By default 50 on GPUs and TPUs, and 1 on CPUs, whose convolutions
-    are slow inside a loop, with `pmap`, and with streamed sets. A signal is heeded between two
-    calls."""
+    """Largest number of training steps in one call of the compiled program; a call never goes
+    beyond a validation or a checkpoint, and signals wait for its end. By default 50 on GPUs and
+    TPUs; 1 on CPUs, with `pmap` and for streamed data."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,15 @@ class Processes:
     """The processes that train together, each on the devices of its machine."""
 
     coordinator: str | None = None
-    """Address and port of the first process, such as `node1:1234`, where no cluster tells."""
+    """Address and port of the first process, such as node1:1234. Not needed if the cluster says
+    it."""
     count: int | None = None
-    """How many processes there are, where no cluster tells."""
+    """Number of processes. Not needed if the cluster says it."""
     index: int | None = None
-    """Which of them this is, from 0, where no cluster tells."""
+    """Number of this process, from 0. Not needed if the cluster says it."""
     cluster: bool | None = None
-    """Ask the cluster for the three of them: Slurm, Open MPI, a TPU pod, Kubernetes. By default
-    done where the environment of a Slurm, Open MPI or Cloud TPU job names more than one."""
+    """Get these three from the cluster: Slurm, Open MPI, a TPU pod or Kubernetes. By default done
+    in a job of Slurm, Open MPI or Cloud TPU with more than one process."""
     heartbeat: int = 60
-    """Seconds without a sign of life after which a process is taken for dead and the others end."""
+    """After this many seconds without a sign of life, a process counts as dead and the others
+    end."""

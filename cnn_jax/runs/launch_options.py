@@ -21,32 +21,37 @@ class Launch:
     parallel: Parallel = field(default_factory=Parallel)
     processes: Processes = field(default_factory=Processes)
     workdir: Path | None = None
-    """The run folder. A run of the same recipe that lies there is gone on with. By default
-    runs/NAME, or where that holds another recipe runs/NAME-2, runs/NAME-3 and so on."""
+    """The run folder. A run of the same recipe in it is continued. By default runs/NAME; if that
+    holds another recipe, runs/NAME-2, runs/NAME-3 and so on."""
     seeds: int | None = None
-    """Run so many seeds in turn, from --seed on, compiling once; their run folders are
-    WORKDIR/seed-S, by default in runs/NAME-seeds, runs/NAME-seeds-2 and so on."""
+    """Run this many seeds one after the other, from --seed on, and print mean and deviation; the
+    program is compiled once. Run folders are WORKDIR/seed-S; WORKDIR is by default runs/NAME-seeds
+    (or runs/NAME-seeds-2 and so on)."""
     folds: int | None = None
-    """Cross-validate: run so many times, each time with another fold of the data as test part; the
-    run folders are WORKDIR/fold-K, by default in runs/NAME-folds, runs/NAME-folds-2 and so on."""
+    """Cross-validation: run this many times, each time with another fold of the data as test part,
+    and print mean and deviation. Run folders are WORKDIR/fold-K; WORKDIR is by default
+    runs/NAME-folds (or runs/NAME-folds-2 and so on)."""
     at_once: bool = False
-    """Run the seeds at once, each on a device of its own, as many as there are devices."""
+    """With --seeds: train each seed on a device of its own, as many at the same time as there are
+    devices."""
     workers: int | None = None
-    """Processes that read and decode images of a set which streams, by default as many as there
-    are processors; 0 reads in threads of the one that trains."""
+    """Number of processes that read and decode the images of a streamed data set. By default one
+    for each processor; 0 reads in threads of the training process."""
     restarts: int = 0
-    """After a loss that is not finite go back to the last good checkpoint and leave out the
-    batches from there to the failure, so many times at most."""
+    """If the loss is not finite, go back to the last good checkpoint and skip the batches from
+    there to the failure; at most this many times."""
     debug: bool = False
-    """Wait for every step, forbid copies between host and devices that nobody asked for, and name
-    the operation that gave the first number which is not finite."""
+    """Wait for every step, forbid implicit copies from host to device, and name the operation that
+    first gave a number that is not finite. This is slow."""
     allow_recipe_change: bool = False
-    """Go on with the run in the folder although its recipe was another."""
+    """Continue the run in the folder even if its recipe was different, such as to train longer."""
     compilation_cache: bool = True
-    """Keep compiled programs in ~/.cache/cnn_jax/compiled (or $XDG_CACHE_HOME/cnn_jax/compiled, or
-    $JAX_COMPILATION_CACHE_DIR), so that the next start need not compile them."""
+    """Keep compiled programs on disk, so that the next start need not compile them again: in
+    $JAX_COMPILATION_CACHE_DIR, else $XDG_CACHE_HOME/cnn_jax/compiled, else
+    ~/.cache/cnn_jax/compiled."""
     data_dir: Path | None = None
-    """Where data sets lie, by default as TFDS has it."""
+    """Folder of the TFDS and UCR data sets. By default $TFDS_DATA_DIR, else
+    ~/tensorflow_datasets."""
     log: tuple[Tracker, ...] = ()
-    """Write metrics and hyper-parameters to these as well: Weights & Biases, into the run folder
-    unless $WANDB_MODE is online; MLflow, into mlflow.db beside it or to $MLFLOW_TRACKING_URI."""
+    """Also log metrics and hyper-parameters to Weights & Biases (into the run folder, unless
+    WANDB_MODE is online) or to MLflow (mlflow.db beside the run folder, or MLFLOW_TRACKING_URI)."""

@@ -1,4 +1,4 @@
-"""What a training loop of one's own is made of: a recipe's data and its pure functions."""
+"""The parts for a training loop of your own: the data and the pure functions of a recipe."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from cnn_jax.training.step import TrainStep
 
 
 def read_data(recipe: Recipe, data_dir: Path | None = None) -> tuple[Dataset, DataSpec]:
-    """The data of a recipe, with the parts that its run has, and the facts of them.
+    """The data of a recipe, cut into parts as in its run, and facts about them.
 
     Args:
       recipe: what is trained.
-      data_dir: where data sets lie, by default as TFDS has it.
+      data_dir: folder of the TFDS and UCR data sets, by default $TFDS_DATA_DIR, else
+        ~/tensorflow_datasets.
 
     Raises:
-      UserError: the data cannot be had, or do not fit the recipe.
+      UserError: the data cannot be found or read, or do not fit the recipe.
     """
     fix_settings()
     dataset = load_data(recipe.data, data_dir, kind=target_kind(recipe))
@@ -44,7 +45,7 @@ def make_init(recipe: Recipe, spec: DataSpec) -> Callable[[int | jax.Array], Tra
     """Builds `init(seed) -> state`, the state before the first step, with random parameters.
 
     Raises:
-      UserError: the recipe begins with other weights, or its model is fitted to the data first.
+      UserError: the recipe starts from other weights, or its model is fitted to the data first.
     """
     recipe = resolved(recipe)
     if source := recipe.init.source or recipe.init.words:
@@ -64,11 +65,11 @@ def make_init(recipe: Recipe, spec: DataSpec) -> Callable[[int | jax.Array], Tra
 
 
 def make_batch(recipe: Recipe, spec: DataSpec) -> Callable[..., Batch]:
-    """Builds `batch(state, inputs, targets, indices, epochs) -> Batch`, prepared and changed.
+    """Builds `batch(state, inputs, targets, indices, epochs) -> Batch`, prepared and augmented.
 
-    The random changes are a pure function of the seed and the step in the state. Raw inputs
-    (b, ...) and targets (b, ...) are as the data set has them; indices (b,) int32 are their places
-    in it and epochs (b,) int32 in which epoch each is seen, as `Order` gives them.
+    The augmentation is a pure function of the seed and the step in the state. Inputs (b, ...) and
+    targets (b, ...) are raw, as in the data set. Indices (b,) int32 are their places in the data
+    set, and epochs (b,) int32 the epoch in which each is seen, as `Order` gives them.
     """
     task = make_task(resolved(recipe), spec)
 
@@ -84,11 +85,11 @@ def make_batch(recipe: Recipe, spec: DataSpec) -> Callable[..., Batch]:
 def make_train_step(recipe: Recipe, spec: DataSpec) -> TrainStep:
     """Builds `train_step(state, batch) -> (state, metrics)`, a pure function to be jitted.
 
-    The metrics are `loss`, what the task names besides, `grad_norms` (one a parameter array) and
-    `update_norm`. `recipe.duration` says how long the learning rate's schedule is.
+    The metrics are `loss`, those of the task, `grad_norms` (one for each parameter array) and
+    `update_norm`. `recipe.duration` is the length of the learning rate schedule.
 
     Args:
       recipe: its model, loss, optimizer and schedule are used.
-      spec: facts of the data, as `read_data` gives them.
+      spec: facts about the data, as returned by `read_data`.
     """
     return train_step_of(resolved(recipe), spec)

@@ -57,31 +57,32 @@ def train(
     stop: Stop | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Result:
-    """Trains a recipe in a run folder, or goes on with the run there, to its summary.
+    """Trains a recipe in a run folder, or continues the run there, and returns its result.
 
     Args:
       recipe: what is trained.
       workdir: the run folder; ~ is the home folder.
-      parallel: how it is laid over the devices, by default spread over all of them.
-      restarts: how often it goes back to the last good checkpoint after a loss that is not
-        finite, and leaves out the batches from there to the failure.
-      debug: wait for every step, forbid copies that nobody asked for, and say which operation
-        gave the first number that is not finite.
-      allow_change: go on with a stored run although its recipe was another.
-      data_dir: where data sets lie, by default as TFDS has it.
+      parallel: how the run is spread over the devices, by default over all of them.
+      restarts: how often, after a loss that is not finite, it goes back to the last good checkpoint
+        and skips the batches from there to the failure.
+      debug: wait for every step, forbid implicit copies from host to device, and name the operation
+        that first gave a number that is not finite.
+      allow_change: continue the run in the folder even if its recipe was different.
+      data_dir: folder of the TFDS and UCR data sets, by default $TFDS_DATA_DIR, else
+        ~/tensorflow_datasets.
       workers: as of `Experiment.of`.
       console: where progress is shown.
-      dataset: what is learnt from, in the place of what `recipe.data` names, such as
-        `cnn_jax.from_arrays` makes it; parts are cut from it as the recipe says.
-      experiment: data and program of the same recipe with any seed, if there are.
-      stop: what tells whether a signal has asked to stop; by default one for this run.
-      callbacks: what is told of the run besides its logs, see `cnn_jax.Callback`.
+      dataset: the data to use instead of those that `recipe.data` names, such as one made by
+        `cnn_jax.from_arrays`; parts are cut from it as the recipe says.
+      experiment: data and compiled program of the same recipe with any seed, to be used again.
+      stop: says whether a signal has asked to stop; by default one is made for this run.
+      callbacks: objects whose methods are called during the run, see `cnn_jax.Callback`.
 
     Returns:
       What is stored in `summary.json`, with `history`, `metrics`, `folder` and `model`.
 
     Raises:
-      UserError: what is asked for cannot be done, or the experiment is of another recipe;
+      UserError: the recipe cannot be trained so, or the experiment is of another recipe;
         `Stopped` after a signal; `CallbackFailed` where a callback has raised an exception.
     """
     stop_if_importing()

@@ -56,23 +56,23 @@ def train_seeds(
       recipe: what is trained.
       workdir: its folder `seed-S` becomes the run folder of seed S.
       seeds: how many.
-      at_once: train each on a device of its own, as many at once as there are devices; else one
-        after the other on all devices, compiling once.
+      at_once: train each seed on a device of its own, as many at the same time as there are
+        devices; else one after the other on all devices, compiled once.
       parallel: as of `train`; not with `at_once`.
       restarts: as of `train`.
       debug: as of `train`.
-      allow_change: go on with stored runs although their recipe was another.
-      data_dir: where data sets lie, by default as TFDS has it.
+      allow_change: continue the runs in the folders even if their recipe was different.
+      data_dir: as of `train`.
       workers: as of `train`.
       console: where progress is shown.
       stop: as of `train`.
-      callbacks: as of `train`, each told of one run after the other; not with `at_once`.
+      callbacks: as of `train`, called for one run after the other; not with `at_once`.
 
     Returns:
       The summaries, in the order of the seeds.
 
     Raises:
-      UserError: what is asked for cannot be done; `Stopped` after a signal.
+      UserError: the recipe cannot be trained so; `Stopped` after a signal.
     """
     fix_settings()
     stop_if_importing()

@@ -1,4 +1,4 @@
-"""What a run tells those who listen: the one protocol on which all logs stand."""
+"""Callbacks: what is called during a run. All logs are built on them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from cnn_jax.recipe import Recipe
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run when it starts or goes on.
+    """Facts about a run when it starts or is continued.
 
     Attributes:
       recipe: what is trained.
       folder: the run folder.
-      spec: facts of the data.
-      step: the updates made before this start; what is told of later steps is told anew.
+      spec: facts about the data.
+      step: the number of updates before this start; later steps are reported again.
       validated: the step of the last validation before this start.
       restarts: how often the run has gone back to a checkpoint after a loss that is not finite.
-      restart: why it has just gone back, where it has: `failed`, `why`, `skipped`, `restarts`.
+      restart: if it has just gone back, why: `failed`, `why`, `skipped`, `restarts`; else None.
     """
 
     recipe: Recipe
@@ -39,40 +39,42 @@ class RunFacts:
 
 
 class Callback:
-    """What hears of a run: derive from it, and write the methods that are needed.
+    """Base class of callbacks: derive from it, and write the methods that you need.
 
-    Of several processes only the first calls it. Where a method raises an exception the run saves
-    its state, says which callback has failed, and ends.
+    If there are several processes, only the first calls it. If a method raises an exception, the
+    run saves its state, says which callback has failed, and ends.
     """
 
     def start(self, run: RunFacts) -> None:
-        """The run begins or goes on; it comes again where the run goes back to a checkpoint."""
+        """Called when the run starts or is continued, and after it went back to a checkpoint."""
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
-        """Training metrics, every `recipe.log_every`.
+        """Called with training metrics, every `recipe.log_every`.
 
         Args:
-          step: the updates made.
-          values: numbers, such as `loss`, or with `recipe.log_norms` mappings of numbers by layer.
+          step: the number of updates so far.
+          values: numbers, such as `loss`; with `recipe.log_norms` also numbers by layer.
         """
 
     def validation(self, step: int, values: Mapping[str, Any]) -> None:
-        """Metrics of the validation part.
+        """Called with the metrics of each validation.
 
         Args:
-          step: the updates made.
+          step: the number of updates so far.
           values: numbers, such as the loss.
         """
 
     def saving(self, step: int) -> None:
-        """The state after `step` updates will be saved next: what was told is not told again."""
+        """Called before the state after `step` updates is saved: what was reported up to here is
+        not reported again.
+        """
 
     def end(self, summary: Mapping[str, Any] | None, why: str) -> None:
-        """The run has ended, or this start of it.
+        """Called when the run has ended, or has stopped to be continued later.
 
         Args:
-          summary: what is stored in `summary.json`; None where the run has not finished.
-          why: it has not finished, in words; empty where it has.
+          summary: what is stored in `summary.json`; None if the run has not finished.
+          why: the reason in words why it has not finished; empty if it has.
         """
 
 

@@ -1,4 +1,4 @@
-"""Logs for Weights & Biases and MLflow, where their packages are installed."""
+"""Logs for Weights & Biases and MLflow, if their packages are installed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _AT_ONCE = 100
 
 
 class WandbLog(Callback):
-    """Writes to Weights & Biases: by default on this disk alone, into the folder `wandb` of a run.
+    """Logs to Weights & Biases: by default only on disk, into the folder `wandb` of the run.
 
-    `WANDB_MODE=online` sends everything at once; `wandb sync` sends later what lies there. A run
-    that goes on keeps its id, which is in the run folder.
+    `WANDB_MODE=online` sends everything while the run trains; `wandb sync` sends that folder later.
+    A run that is continued keeps its id, which is stored in the run folder.
 
     Args:
-      project: where it is shown, by default the recipe's name.
-      mode: `offline` or `online`, by default that of `WANDB_MODE`, else `offline`.
+      project: name of the project, by default that of the recipe.
+      mode: `offline` or `online`, by default `WANDB_MODE`, else `offline`.
 
     Raises:
       UserError: the package is not installed.
@@ -80,15 +80,14 @@ class WandbLog(Callback):
 
 
 class MlflowLog(Callback):
-    """Writes to MLflow: by default into the file `mlflow.db` beside the run folder.
+    """Logs to MLflow: by default into the file `mlflow.db` beside the run folder.
 
-    `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows what lies there.
-
-    A run that goes on keeps its id, which is in the run folder.
+    `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows it. A run that is continued keeps
+    its id, which is stored in the run folder.
 
     Args:
-      experiment: where it is shown, by default the recipe's name.
-      store: an address as MLflow has it, by default `MLFLOW_TRACKING_URI`, else that file.
+      experiment: name of the experiment, by default that of the recipe.
+      store: a tracking URI of MLflow, by default `MLFLOW_TRACKING_URI`, else that file.
 
     Raises:
       UserError: the package is not installed.

@@ -69,7 +69,28 @@ def test_every_flag_says_what_it_means():
             kinds += [each.load() for each in group.values()]
     for kind in (Launch, *kinds):
         assert [flag.path for flag in flags(kind) if not flag.says] == []
-    assert field_docs(Evaluate)["checkpoint"] == "best, latest, or a step."
+    assert field_docs(Evaluate)["checkpoint"] == (
+        "Which checkpoint: best, latest, or a step such as 500. Without validation, best is the "
+        "latest."
+    )
+
+
+def test_a_group_is_described_by_the_string_below_its_field_or_else_by_its_docstring():
+    groups = [{flag.path: flag.group for flag in flags(kind)} for kind in (Launch, Evaluate)]
+    assert [each["task.name"] for each in groups] == [
+        ("task", "What the model is trained for."),
+        ("task", "With --weights: what they were trained for."),
+    ]
+
+
+def test_a_word_that_may_be_left_out_is_in_brackets(capsys):
+    for words, usage in (
+        (["evaluate", "--help"], "cnn-jax evaluate [RUN] [flags]"),
+        (["show", "features", "--help"], "cnn-jax show features RUN [IMAGE] [flags]"),
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().out.splitlines()[0] == f"usage: {usage}"
 
 
 def test_short_names():
