@@ -7,7 +7,7 @@ import pytest
 from cnn_jax import Recipe, UserError
 from cnn_jax.__main__ import read_command
 from cnn_jax.commands.command_line import parse
-from cnn_jax.data.catalog import fetch
+from cnn_jax.data.places import fetch
 from cnn_jax.data.tfds_sets import data_folder
 from cnn_jax.devices.compilation_cache import default_folder
 from cnn_jax.launch import Launch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnn_jax.data.arrays import from_arrays
-    from cnn_jax.data.catalog import Fetched, fetch, load
+    from cnn_jax.data.catalog import load
     from cnn_jax.data.dataset import Dataset, Split
     from cnn_jax.data.description import describe
     from cnn_jax.data.images import UnreadableImage, decode
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         epoch_order,
         evaluation_batches,
     )
+    from cnn_jax.data.places import Fetched, fetch
     from cnn_jax.data.splits import with_examples, with_validation
     from cnn_jax.data.statistics import channel_mean_std, class_counts
 
@@ -47,7 +48,7 @@ __all__ = [
 
 _PLACES = {
     "from_arrays": "arrays",
-    **dict.fromkeys(("Fetched", "fetch", "load"), "catalog"),
+    "load": "catalog",
     **dict.fromkeys(("Dataset", "Split"), "dataset"),
     "describe": "description",
     **dict.fromkeys(("UnreadableImage", "decode"), "images"),
@@ -55,6 +56,7 @@ _PLACES = {
     **dict.fromkeys(
         ("InMemory", "Order", "check_batch", "epoch_order", "evaluation_batches"), "memory"
     ),
+    **dict.fromkeys(("Fetched", "fetch"), "places"),
     **dict.fromkeys(("with_examples", "with_validation"), "splits"),
     **dict.fromkeys(("channel_mean_std", "class_counts"), "statistics"),
 }

@@ -1,12 +1,14 @@
-"""Data sets by name: which there are, where they lie, and what is in them."""
+"""Data sets by name: which there are, and what is in them."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cnn_jax.data.arrays import GIVEN, Kind
+from cnn_jax.data.arrays import Kind
 from cnn_jax.data.boxed_set import FORMS, load_boxes
 from cnn_jax.data.dataset import Dataset, Examples, Split
 from cnn_jax.data.depth import GreyRange
@@ -18,10 +20,10 @@ from cnn_jax.data.mask_set import load_masks
 from cnn_jax.data.memory_limit import check_side, check_size
 from cnn_jax.data.moving_digits import load_moving_digits
 from cnn_jax.data.npz import load_npz
+from cnn_jax.data.places import check_lies_somewhere
 from cnn_jax.data.resizing import resize
 from cnn_jax.data.series import load_series
 from cnn_jax.data.series_files import Fill
-from cnn_jax.data.series_places import find_series
 from cnn_jax.data.shapes import Shapes, load_shapes
 from cnn_jax.data.sound import load_sound
 from cnn_jax.data.splits import cut_test
@@ -32,38 +34,21 @@ from cnn_jax.data.video import load_video
 from cnn_jax.data.vocabulary import Vocabulary
 from cnn_jax.errors import UserError
 from cnn_jax.recipe import Columns, Masks, Text
-from cnn_jax.user_path import user_path
 
 BOXED = "coco:PATH, voc:PATH and yolo:PATH"
 
 SERIES = ("series", "ucr")
 """What stands before the colon in the names of sets of series."""
 
+TFDS = "tfds"
+"""The form of what is named by no other: a name of the TFDS catalog."""
 
-def load(
-    name: str,
-    *,
-    image_size: int | None = None,
-    skip_bad: bool = False,
-    grey_range: GreyRange | None = None,
-    full_depth: bool = False,
-    data_dir: Path | None = None,
-    max_bytes: int | None = None,
-    kind: Kind = "class",
-    columns: Columns | None = None,
-    test_part: float | None = None,
-    fill_missing: Fill = "none",
-    text: Text | None = None,
-    vocabulary: Vocabulary | None = None,
-    rate: int | None = None,
-    frames: int | None = None,
-    dealt: bool = False,
-    masks: Masks | None = None,
-    fit: Fit = "letterbox",
-) -> Dataset:
-    """The data set of a name, fetched if it is not on disk.
 
-    Args:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A set as it is asked for.
+
+    Attributes:
       name: `digits`; `rotated_digits`; `shapes`, or with options
         `shapes:n=2000,size=32,classes=6,channels=3`; `folder:PATH`; `csv:FILE`;
         `npz:FILE`; `series:PATH`; `ucr:NAME`; `text:PATH`; `sound:PATH`; `video:PATH`;
@@ -71,9 +56,9 @@ def load(
         TFDS catalog such as `cifar10`.
       image_size: side in pixels to which images are resized when they are read (bilinear,
         antialiased, whatever the proportions); needed where they differ in size.
-      skip_bad: leave out image, sound and video files that cannot be read.
-      grey_range: the values of 16-bit grey images of `folder:PATH`, `csv:FILE` and `masks:PATH`
-        that are black and white, by default as `load_folder` finds them.
+      skip_bad: leave out files that cannot be read.
+      grey_range: the values of 16-bit grey images that are black and white, by default as
+        `load_folder` finds them.
       full_depth: keep all bits of 16-bit PNG files, as is always done with TIFF.
       data_dir: where TFDS sets lie, by default $TFDS_DATA_DIR or where TFDS has them.
       max_bytes: of pixels in memory, by default half of what is available.
@@ -86,195 +71,67 @@ def load(
       rate: samples a second of `sound:PATH`, by default as most of its files have.
       frames: of `video:PATH`, see `cnn_jax.data.video.load_video`.
       dealt: the set will be dealt into folds, see `cnn_jax.data.sound.load_sound`.
-      masks: how those of `masks:PATH` are read.
+      masks: how masks are read.
       fit: how images of sets of boxes come to a square.
+    """
+
+    name: str
+    image_size: int | None = None
+    skip_bad: bool = False
+    grey_range: GreyRange | None = None
+    full_depth: bool = False
+    data_dir: Path | None = None
+    max_bytes: int | None = None
+    kind: Kind = "class"
+    columns: Columns | None = None
+    test_part: float | None = None
+    fill_missing: Fill = "none"
+    text: Text | None = None
+    vocabulary: Vocabulary | None = None
+    rate: int | None = None
+    frames: int | None = None
+    dealt: bool = False
+    masks: Masks | None = None
+    fit: Fit = "letterbox"
+
+    @property
+    def form(self) -> str:
+        """As of `form_of`."""
+        return form_of(self.name)
+
+    @property
+    def rest(self) -> str:
+        """What stands behind the colon."""
+        return self.name.partition(":")[2]
+
+    def only(self, *names: str) -> dict[str, Any]:
+        """Some of the fields, by name."""
+        return {name: getattr(self, name) for name in names}
+
+
+def form_of(name: str) -> str:
+    """What stands before the colon of a name, or the name of a drawn set; of all others `TFDS`."""
+    form, colon, _ = name.partition(":")
+    return form if form in (_WITH_PATH if colon else _DRAWN) or form in _BOTH else TFDS
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """The data set of a name, fetched if it is not on disk.
+
+    Args:
+      name: see `Asked`.
+      **options: any of the other fields of `Asked`.
 
     Raises:
-      UserError: the name is unknown, the set has no targets of that kind, or it cannot be had,
-        read or held in memory.
+      UserError: the name is unknown, the set has no targets of that kind, an option is for other
+        sets, or it cannot be had, read or held in memory.
     """
-    check_side("--data.image-size", image_size)
-    form, colon, rest = name.partition(":")
-    if form == "text" and colon:
-        _refuse_for_texts(name, image_size, skip_bad, grey_range)
-        return load_text(
-            rest,
-            text or Text(),
-            columns or Columns(),
-            kind=kind,
-            name=name,
-            vocabulary=vocabulary,
-            test_part=test_part,
-        )
-    if text is not None and text != Text():
-        raise UserError(f"--data.text is for text:PATH, and {name} has no texts; leave it out")
-    if form in SERIES and colon:
-        _refuse_image_reading(name, image_size, skip_bad, grey_range)
-        path = rest if form == "series" else fetch_ucr(rest, data_dir)[0]
-        return load_series(
-            path,
-            kind=kind,
-            fill=fill_missing,
-            name=name,
-            test_part=test_part,
-            columns=columns,
-        )
-    if fill_missing != "none":
-        raise UserError(
-            f"--data.fill-missing {fill_missing} is for series of numbers, and {name} has none; "
-            "leave it out"
-        )
-    if form == "masks" and colon:
-        if kind != "mask":
-            raise UserError(
-                f"{name} has masks, and the task learns {kind}; masks are learnt by --task.name "
-                "segmentation"
-            )
-        return load_masks(
-            rest,
-            masks or Masks(),
-            name=name,
-            image_size=image_size,
-            skip_bad=skip_bad,
-            grey_range=grey_range,
-            full_depth=full_depth,
-            max_bytes=max_bytes,
-            test_part=test_part,
-        )
-    if form in FORMS and colon:
-        if kind != "boxes":
-            raise UserError(
-                f"{name} has boxes, and the task learns {kind}; boxes are learnt by --task.name "
-                "detection"
-            )
-        return load_boxes(
-            form,
-            rest,
-            name=name,
-            image_size=image_size,
-            fit=fit,
-            skip_bad=skip_bad,
-            max_bytes=max_bytes,
-            test_part=test_part,
-        )
-    if fit != "letterbox" and kind != "boxes":
-        raise UserError(f"--data.fit {fit} is for sets of boxes, and {name} has none; leave it out")
-    if masks is not None and masks != Masks():
-        raise UserError(f"--data.masks is for masks:PATH, and {name} has no masks; leave it out")
-    if rate is not None and form != "sound":
-        raise UserError(f"--data.rate {rate} is for sounds, and {name} has none; leave it out")
-    if form == "sound" and colon:
-        _refuse_image_reading(name, image_size, False, grey_range, "sounds")
-        if rate is not None and rate < 1:
-            raise UserError(f"--data.rate {rate} must be at least 1")
-        return load_sound(
-            rest,
-            columns,
-            kind=kind,
-            rate=rate,
-            skip_bad=skip_bad,
-            name=name,
-            test_part=test_part,
-            dealt=dealt,
-        )
-    if frames is not None and form != "video":
-        raise UserError(f"--data.frames {frames} is for videos, and {name} has none; leave it out")
-    if form == "video" and colon:
-        _refuse_image_reading(name, None, False, grey_range, "videos")
-        if frames is not None and frames < 1:
-            raise UserError(f"--data.frames {frames} must be at least 1")
-        return load_video(
-            rest,
-            columns,
-            kind=kind,
-            size=image_size,
-            frames=frames,
-            skip_bad=skip_bad,
-            name=name,
-            test_part=test_part,
-            dealt=dealt,
-        )
-    if form == "csv" and colon and kind in SPATIAL:
-        other = "masks:PATH or npz:FILE" if kind == "mask" else BOXED
-        raise UserError(f"{name} has no {kind}; give {other}")
-    if form == "csv" and colon:
-        return load_table(
-            rest,
-            columns or Columns(),
-            kind,
-            name=name,
-            image_size=image_size,
-            skip_bad=skip_bad,
-            grey_range=grey_range,
-            full_depth=full_depth,
-            max_bytes=max_bytes,
-            test_part=test_part,
-        )
-    if form == "npz" and colon:
-        if image_size is not None:
-            raise UserError(
-                f"--data.image-size {image_size} is for images that are read from files; arrays "
-                "have a size: give --preprocess.size"
-            )
-        return load_npz(rest, kind=kind, name=name, test_part=test_part)
-    _check_lies_somewhere(name)
-    has = "number" if name == "rotated_digits" else "class"
-    if kind != has and (form, kind) != ("shapes", "mask"):
-        what = {"class": "classes", "number": "numbers"}[has]
-        if kind == "boxes" and not colon and name not in ("digits", "rotated_digits", "shapes"):
-            from cnn_jax.data.tfds_boxes import load_tfds_boxes
-
-            return load_tfds_boxes(
-                name,
-                image_size=image_size,
-                fit=fit,
-                data_dir=data_dir,
-                max_bytes=max_bytes,
-                test_part=test_part,
-            )
-        raise UserError(
-            f"{name} has {what}, and the task learns {kind}; "
-            + ("masks:PATH" if kind == "mask" else BOXED if kind == "boxes" else "csv:FILE")
-            + " and npz:FILE" * (kind != "boxes")
-            + " can have these"
-        )
-    if name == "digits":
-        return cut_test(_resized(load_digits(), image_size, max_bytes), test_part)
-    if name == "rotated_digits":
-        return cut_test(_resized(load_rotated_digits(), image_size, max_bytes), test_part)
-    if form == "shapes":
-        drawn = load_shapes(
-            Shapes.parse(rest, image_size), name=name, max_bytes=max_bytes, masks=kind == "mask"
-        )
-        return cut_test(drawn, test_part)
-    if form == "moving_digits":
-        if image_size is not None:
-            raise UserError(
-                f"--data.image-size {image_size} is for images; give "
-                f"moving_digits:size={image_size}"
-            )
-        return cut_test(load_moving_digits(name), test_part)
-    if form == "folder" and colon:
-        return load_folder(
-            rest,
-            name=name,
-            image_size=image_size,
-            skip_bad=skip_bad,
-            grey_range=grey_range,
-            full_depth=full_depth,
-            max_bytes=max_bytes,
-            test_part=test_part,
-        )
-    # Importing TFDS takes a second, which runs on other data should not wait for.
-    from cnn_jax.data.tfds_reader import load_tfds
-
-    return load_tfds(
-        name,
-        image_size=image_size,
-        data_dir=data_dir,
-        max_bytes=max_bytes,
-        test_part=test_part,
-    )
+    asked = Asked(name=name, **options)
+    check_lies_somewhere(name)
+    check_side("--data.image-size", asked.image_size)
+    _check_options(asked)
+    _check_kind(asked)
+    return _READERS[asked.form](asked)
 
 
 def told_kind(name: str) -> Kind | None:
@@ -285,102 +142,201 @@ def told_kind(name: str) -> Kind | None:
     return "boxes" if form in FORMS else {"masks": "mask"}.get(form)
 
 
-def _refuse_image_reading(
-    name: str,
-    image_size: int | None,
-    skip_bad: bool,
-    grey_range: GreyRange | None,
-    what: str = "series",
-) -> None:
-    flags = {
-        "image-size": image_size is not None,
-        "skip-bad": skip_bad,
-        "grey-range": grey_range is not None,
-    }
-    for flag, given in flags.items():
-        if given:
-            raise UserError(f"--data.{flag} is for images, and {name} has {what}; leave it out")
+_DRAWN = ("digits", "rotated_digits")
+_BOTH = ("shapes", "moving_digits")
+_IN_FILES = ("folder", "csv", "masks")
+_WITH_PATH = (*_IN_FILES, *FORMS, *SERIES, "npz", "text", "sound", "video")
+_SIZED = (*_IN_FILES, *FORMS, *_DRAWN, "shapes", "video", TFDS)
 
 
-def _refuse_for_texts(
-    name: str, image_size: int | None, skip_bad: bool, grey_range: GreyRange | None
-) -> None:
-    given = {"image-size": image_size, "skip-bad": skip_bad or None, "grey-range": grey_range}
-    for flag, value in given.items():
-        if value is not None:
-            raise UserError(f"--data.{flag} is for images, and {name} has texts; leave it out")
+class _Option(NamedTuple):
+    """A field of `Asked` that not all sets have.
+
+    Attributes:
+      name: of the field.
+      forms: the sets that have it.
+      what: what it is for.
+      own: what is the same as not giving it.
+    """
+
+    name: str
+    forms: tuple[str, ...]
+    what: str
+    own: Any = None
 
 
-def _check_lies_somewhere(name: str) -> None:
-    if name == GIVEN:
+_OPTIONS = (
+    _Option("image_size", _SIZED, "images"),
+    _Option("skip_bad", (*_IN_FILES, *FORMS, "sound", "video"), "images", False),
+    _Option("grey_range", _IN_FILES, "images"),
+    _Option("full_depth", _IN_FILES, "images", False),
+    _Option("text", ("text",), "text:PATH", Text()),
+    _Option("fill_missing", SERIES, "series of numbers", "none"),
+    _Option("masks", ("masks", TFDS), "masks:PATH", Masks()),
+    _Option("rate", ("sound",), "sounds"),
+    _Option("frames", ("video",), "videos"),
+    _Option("fit", (*FORMS, TFDS), "sets of boxes", "letterbox"),
+)
+_HAS = {
+    **dict.fromkeys(SERIES, "series"),
+    "text": "texts",
+    "sound": "sounds",
+    "video": "videos",
+}
+
+
+def _check_options(asked: Asked) -> None:
+    """Refuses options that such a set does not have."""
+    form = asked.form
+    for option in _OPTIONS:
+        given = getattr(asked, option.name)
+        if form in option.forms or given is None or given == option.own:
+            continue
+        flag = f"--data.{option.name.replace('_', '-')}"
+        if option.name == "image_size" and form == "npz":
+            raise UserError(
+                f"{flag} {given} is for images that are read from files; arrays have a size: give "
+                "--preprocess.size"
+            )
+        if option.name == "image_size" and form == "moving_digits":
+            raise UserError(f"{flag} {given} is for images; give moving_digits:size={given}")
+        what, has = option.what, "has none"
+        if form in FORMS and what == "images":
+            what, has = "folders, tables and masks", "has boxes"
+        elif form in _HAS and what == "images":
+            has = f"has {_HAS[form]}"
+        elif what == "images":
+            what = "image files"
+        elif isinstance(given, str | int):
+            flag += f" {given}"
+        raise UserError(f"{flag} is for {what}, and {asked.name} {has}; leave it out")
+    for name in ("rate", "frames"):
+        if (count := getattr(asked, name)) is not None and count < 1:
+            raise UserError(f"--data.{name} {count} must be at least 1")
+
+
+def _check_kind(asked: Asked) -> None:
+    """Refuses kinds of targets that such a set does not have."""
+    name, form, kind = asked.name, asked.form, asked.kind
+    for its, forms, task in (
+        ("mask", ("masks",), "segmentation"),
+        ("boxes", tuple(FORMS), "detection"),
+    ):
+        if form in forms and kind != its:
+            what = "masks" if its == "mask" else its
+            raise UserError(
+                f"{name} has {what}, and the task learns {kind}; {what} are learnt by --task.name "
+                f"{task}"
+            )
+    if form == "csv" and kind in SPATIAL:
+        other = "masks:PATH or npz:FILE" if kind == "mask" else BOXED
+        raise UserError(f"{name} has no {kind}; give {other}")
+    has = {"rotated_digits": ("number",), "shapes": ("class", "mask"), TFDS: ("class", *SPATIAL)}
+    if form in (*_DRAWN, *_BOTH, "folder", TFDS) and kind not in has.get(form, ("class",)):
         raise UserError(
-            "the data were given in Python and lie nowhere; give data of the same kind, such as "
-            "--dataset npz:FILE, or the same arrays to `train`"
+            f"{name} has {'numbers' if form == 'rotated_digits' else 'classes'}, and the task "
+            f"learns {kind}; "
+            + ("masks:PATH" if kind == "mask" else BOXED if kind == "boxes" else "csv:FILE")
+            + " and npz:FILE" * (kind != "boxes")
+            + " can have these"
         )
 
 
-class Fetched(NamedTuple):
-    """Where a set lies.
-
-    Attributes:
-      path: a folder, or in words where it comes from.
-      already_there: nothing had to be done.
-    """
-
-    path: str
-    already_there: bool
+_OF_FILES = ("name", "image_size", "skip_bad", "grey_range", "full_depth", "max_bytes", "test_part")
+_OF_RECORDS = ("image_size", "data_dir", "max_bytes", "test_part")
 
 
-def fetch(name: str, data_dir: Path | None = None) -> Fetched:
-    """Makes sure that a set is on disk, and says where.
+def _text(asked: Asked) -> Dataset:
+    options = asked.only("kind", "name", "vocabulary", "test_part")
+    return load_text(asked.rest, asked.text or Text(), asked.columns or Columns(), **options)
 
-    Args:
-      name: as for `load`.
-      data_dir: as for `load`.
 
-    Raises:
-      UserError: the name is unknown or the set cannot be had here.
-    """
-    kind, colon, rest = name.partition(":")
-    _check_lies_somewhere(name)
-    if name in ("digits", "rotated_digits") or kind == "moving_digits":
-        return Fetched(load_digits().source, True)
-    if kind == "shapes":
-        Shapes.parse(rest)
-        return Fetched("generated when it is loaded", True)
-    if kind in FORMS and colon:
-        place = user_path(rest)
-        if not place.exists():
-            raise UserError(f"{name}: there is no file or folder {rest}")
-        return Fetched(str(place.resolve()), True)
-    if kind in ("folder", "masks") and colon:
-        folder = user_path(rest)
-        if not folder.is_dir():
-            raise UserError(f"{name}: there is no folder {rest}")
-        return Fetched(str(folder.resolve()), True)
-    if kind in ("csv", "npz") and colon:
-        file = user_path(rest)
-        if not file.is_file():
-            raise UserError(f"{name}: there is no file {rest}")
-        return Fetched(str(file.resolve()), True)
-    if kind == "series" and colon:
-        place = user_path(rest)
-        if not place.is_file():
-            find_series(rest, name, [])
-        return Fetched(str(place.resolve()), True)
-    if kind == "ucr" and colon:
-        folder, there = fetch_ucr(rest, data_dir)
-        return Fetched(str(folder), there)
-    if kind in ("sound", "text", "video") and colon:
-        lies_at = user_path(rest)
-        if not lies_at.exists():
-            raise UserError(f"{name}: there is no file or folder {rest}")
-        return Fetched(str(lies_at.resolve()), True)
-    from cnn_jax.data.tfds_boxes import usable
-    from cnn_jax.data.tfds_sets import fetch_tfds
+def _series(asked: Asked) -> Dataset:
+    path = asked.rest if asked.form == "series" else fetch_ucr(asked.rest, asked.data_dir)[0]
+    options = asked.only("kind", "name", "test_part", "columns")
+    return load_series(path, fill=asked.fill_missing, **options)
 
-    builder, already_there = fetch_tfds(name, data_dir, usable)
-    return Fetched(str(builder.data_dir), already_there)
+
+def _sound(asked: Asked) -> Dataset:
+    options = asked.only("kind", "rate", "skip_bad", "name", "test_part", "dealt")
+    return load_sound(asked.rest, asked.columns, **options)
+
+
+def _video(asked: Asked) -> Dataset:
+    options = asked.only("kind", "frames", "skip_bad", "name", "test_part", "dealt")
+    return load_video(asked.rest, asked.columns, size=asked.image_size, **options)
+
+
+def _masks(asked: Asked) -> Dataset:
+    return load_masks(asked.rest, asked.masks or Masks(), **asked.only(*_OF_FILES))
+
+
+def _boxes(asked: Asked) -> Dataset:
+    options = asked.only("name", "image_size", "fit", "skip_bad", "max_bytes", "test_part")
+    return load_boxes(asked.form, asked.rest, **options)
+
+
+def _table(asked: Asked) -> Dataset:
+    return load_table(asked.rest, asked.columns or Columns(), asked.kind, **asked.only(*_OF_FILES))
+
+
+def _folder(asked: Asked) -> Dataset:
+    return load_folder(asked.rest, **asked.only(*_OF_FILES))
+
+
+def _arrays(asked: Asked) -> Dataset:
+    return load_npz(asked.rest, **asked.only("kind", "name", "test_part"))
+
+
+def _digits(asked: Asked) -> Dataset:
+    found = load_digits() if asked.form == "digits" else load_rotated_digits()
+    return cut_test(_resized(found, asked.image_size, asked.max_bytes), asked.test_part)
+
+
+def _shapes(asked: Asked) -> Dataset:
+    drawn = load_shapes(
+        Shapes.parse(asked.rest, asked.image_size),
+        name=asked.name,
+        max_bytes=asked.max_bytes,
+        masks=asked.kind == "mask",
+    )
+    return cut_test(drawn, asked.test_part)
+
+
+def _moving_digits(asked: Asked) -> Dataset:
+    return cut_test(load_moving_digits(asked.name), asked.test_part)
+
+
+def _tfds(asked: Asked) -> Dataset:
+    # Importing TFDS takes a second, which runs on other data should not wait for.
+    if asked.kind == "boxes":
+        from cnn_jax.data.tfds_boxes import load_tfds_boxes
+
+        return load_tfds_boxes(asked.name, fit=asked.fit, **asked.only(*_OF_RECORDS))
+    if asked.kind == "mask":
+        from cnn_jax.data.tfds_masks import load_tfds_masks
+
+        return load_tfds_masks(asked.name, asked.masks or Masks(), **asked.only(*_OF_RECORDS))
+    from cnn_jax.data.tfds_reader import load_tfds
+
+    return load_tfds(asked.name, **asked.only(*_OF_RECORDS))
+
+
+_READERS: dict[str, Callable[[Asked], Dataset]] = {
+    **dict.fromkeys(SERIES, _series),
+    **dict.fromkeys(FORMS, _boxes),
+    **dict.fromkeys(_DRAWN, _digits),
+    "text": _text,
+    "sound": _sound,
+    "video": _video,
+    "masks": _masks,
+    "csv": _table,
+    "npz": _arrays,
+    "folder": _folder,
+    "shapes": _shapes,
+    "moving_digits": _moving_digits,
+    TFDS: _tfds,
+}
 
 
 def _resized(dataset: Dataset, image_size: int | None, max_bytes: int | None) -> Dataset:

@@ -14,6 +14,7 @@ import numpy as np
 from cnn_jax.data.depth import WHOLE, Depths, GreyRange, check_range
 from cnn_jax.data.images import (
     Header,
+    Stored,
     UnreadableImage,
     decode,
     extremes,
@@ -51,7 +52,7 @@ class Survey:
 
 
 def survey(
-    path: Callable[[int], Path],
+    path: Callable[[int], Path | Stored],
     training: np.ndarray,
     grey_range: GreyRange | None = None,
     *,
@@ -78,7 +79,7 @@ def survey(
 
     def look(place: int) -> Header | UnreadableImage:
         file = path(place)
-        if file.exists() and not file.is_file():
+        if isinstance(file, Path) and file.exists() and not file.is_file():
             return UnreadableImage(str(file), "is a pipe or a device")  # which may never end
         try:
             return header(file, full_depth=full_depth, pixels=pixels)

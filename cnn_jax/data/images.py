@@ -308,8 +308,24 @@ def opened(
         raise UnreadableImage(name, f"cannot be read ({reason})") from error
 
 
+class Stored(bytes):
+    """The bytes of an image file that lies in another one, such as a record."""
+
+    def __new__(cls, content: bytes, name: str) -> Stored:
+        """Of the bytes, and what errors call them."""
+        found = super().__new__(cls, content)
+        found.name = name
+        return found
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def _name(source: Path | bytes) -> str:
-    return "the image" if isinstance(source, bytes) else str(source)
+    plain = isinstance(source, bytes) and not isinstance(source, Stored)
+    return "the image" if plain else str(source)
 
 
 def _format(source: Path | bytes) -> str | None:

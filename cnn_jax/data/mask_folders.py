@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnn_jax.data.files_below import below
+from cnn_jax.data.images import Stored
 from cnn_jax.data.signatures import verdict
 from cnn_jax.data.utf8 import read_utf8
 from cnn_jax.errors import UserError
@@ -40,10 +41,10 @@ PARTS = ("train", "validation", "test")
 
 
 class Pair(NamedTuple):
-    """An image and its mask."""
+    """An image and its mask: files, or what lies in a record."""
 
-    image: Path
-    mask: Path
+    image: Path | Stored
+    mask: Path | Stored
 
 
 @dataclass(frozen=True)

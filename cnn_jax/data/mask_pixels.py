@@ -11,7 +11,7 @@ import numpy as np
 
 from cnn_jax.data.class_table import ClassTable, Colour
 from cnn_jax.data.fields import VOID
-from cnn_jax.data.images import UnreadableImage, at_depth, opened
+from cnn_jax.data.images import Stored, UnreadableImage, at_depth, opened
 from cnn_jax.errors import UserError
 
 MOST_CLASSES = 254
@@ -37,7 +37,7 @@ class Raw(NamedTuple):
     palette: np.ndarray | None
 
 
-def read_raw(file: Path) -> Raw:
+def read_raw(file: Path | Stored) -> Raw:
     """What stands in a mask file: a palette's indices, grey values, or colours.
 
     A JPEG, whose values are blurred, may hold black and white only, which are read as 0 and 255.
@@ -139,7 +139,7 @@ def in_colours(raw: Raw) -> np.ndarray:
 
 
 def coding_of(
-    files: Sequence[Path],
+    files: Sequence[Path | Stored],
     contents: Sequence[Content],
     table: ClassTable | None,
     ignore: Sequence[int] | None,
@@ -237,13 +237,13 @@ def _coding(
 
 
 def _by_colour(
-    files: Sequence[Path],
+    files: Sequence[Path | Stored],
     contents: Sequence[Content],
     table: ClassTable,
     ignore: Sequence[int] | None,
 ) -> Coding:
     packed = {r * 65536 + g * 256 + b: place for place, (r, g, b) in enumerate(table.colours)}
-    wrong: dict[int, list[Path]] = {}
+    wrong: dict[int, list[Path | Stored]] = {}
     every: set[int] = set()
     for file, each in zip(files, contents, strict=True):
         values = np.unique(in_colours(Raw(each.values, each.colour, each.palette))).tolist()
@@ -310,7 +310,7 @@ def _two_greys(values: np.ndarray, table: ClassTable) -> tuple[int, int] | None:
 
 
 def _check_known(
-    files: Sequence[Path], contents: Sequence[Content], known: set[int], table: ClassTable
+    files: Sequence[Path | Stored], contents: Sequence[Content], known: set[int], table: ClassTable
 ) -> None:
     wrong = [
         (file, sorted(set(each.values.tolist()) - known))

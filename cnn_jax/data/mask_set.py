@@ -99,15 +99,26 @@ def load_masks(
         full_depth=full_depth,
         max_bytes=max_bytes,
     )
+    return cut_test(masked(read, name, str(top.resolve())), test_part)
+
+
+def masked(read: Read, name: str, source: str) -> Dataset:
+    """A data set of images and masks.
+
+    Args:
+      read: those.
+      name: of the set.
+      source: where it lies.
+    """
     coding = read.coding
     colours = tuple(float(each) for colour in coding.colours for each in colour)
-    dataset = Dataset(
+    return Dataset(
         name=name,
         class_names=coding.names,
         train=read.parts["train"],
         validation=read.parts.get("validation"),
         test=read.parts.get("test"),
-        source=str(top.resolve()),
+        source=source,
         notes=read.notes,
         grey_range=read.grey_range,
         facts={
@@ -115,7 +126,6 @@ def load_masks(
             **({"colours": colours} if colours else {}),
         },
     )
-    return cut_test(dataset, test_part)
 
 
 def table_of(top: Path, found: FoundPairs, file: str | None) -> ClassTable | None:

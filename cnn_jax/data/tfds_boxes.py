@@ -17,7 +17,7 @@ from cnn_jax.data.fitting import Fit
 from cnn_jax.data.framing import Framed, framed
 from cnn_jax.data.splits import cut_test
 from cnn_jax.data.tfds_reader import choose_parts, wanted_parts
-from cnn_jax.data.tfds_sets import fetch_tfds, image_and_label
+from cnn_jax.data.tfds_sets import fetch_tfds
 from cnn_jax.errors import UserError
 
 _READ_AT_ONCE = 64
@@ -45,18 +45,6 @@ def image_and_objects(name: str, info: Any) -> tuple[str, str]:
         f"{name} has no boxes: TFDS has no objects with a bbox and a label beside an image in it "
         f"({kinds or type(features).__name__})"
     )
-
-
-def usable(name: str, info: Any) -> None:
-    """Refuses sets that have neither classes nor boxes.
-
-    Raises:
-      UserError: it is such a set.
-    """
-    try:
-        image_and_objects(name, info)
-    except UserError:
-        image_and_label(name, info)
 
 
 def load_tfds_boxes(

@@ -23,7 +23,7 @@ from cnn_jax.recipe import (
     Task,
 )
 
-LEARNS = "the class of each pixel: masks:PATH (images with their masks)"
+LEARNS = "the class of each pixel: masks:PATH (images with their masks), or TFDS"
 
 LARGEST = 320
 """Images whose longer side has more pixels are scaled down to it."""
@@ -78,17 +78,23 @@ def mask_facts(data: Data, kind: str = "mask", data_dir: Path | None = None) -> 
     # Reading needs JAX, which a help page need not wait for.
     import numpy as np
 
+    from cnn_jax.data.catalog import TFDS, form_of
     from cnn_jax.data.images import stored_shape
     from cnn_jax.data.mask_folders import find_pairs
     from cnn_jax.data.recipe_data import read_data
     from cnn_jax.user_path import user_path
 
-    form, _, path = data.name.partition(":")
-    if form != "masks" or not path:
+    form, path = form_of(data.name), data.name.partition(":")[2]
+    if form not in ("masks", TFDS):
         train = read_data(data, data_dir, kind=kind).train
         height, width, channels = train.image_shape
         return MaskFacts(len(train), height, width, True, channels)
-    pairs = find_pairs(user_path(path), skip_bad=data.skip_bad).parts["train"]
+    if form == TFDS:
+        from cnn_jax.data.tfds_masks import find_tfds_masks
+
+        pairs = find_tfds_masks(data.name, data_dir).pairs.parts["train"]
+    else:
+        pairs = find_pairs(user_path(path), skip_bad=data.skip_bad).parts["train"]
     places = np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT).astype(int))
     sizes = []
     for place in places.tolist():

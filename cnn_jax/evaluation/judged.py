@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cnn_jax.data.boxed_set import FORMS
-from cnn_jax.data.catalog import SERIES, fetch, load
+from cnn_jax.data.catalog import SERIES, TFDS, form_of, load
 from cnn_jax.data.contents import digests
 from cnn_jax.data.dataset import Examples, Split, input_kind
 from cnn_jax.data.folder import find_files
@@ -21,6 +21,7 @@ from cnn_jax.data.images import UnreadableImage, in_threads
 from cnn_jax.data.joined import Joined
 from cnn_jax.data.npz import load_npz
 from cnn_jax.data.parts import Parts, contained, parts_of
+from cnn_jax.data.places import fetch
 from cnn_jax.data.series import series_parts
 from cnn_jax.data.sound import find_sounds, read_sounds
 from cnn_jax.data.sound_files import at_least
@@ -135,13 +136,14 @@ def _found(
     if kind == "folder" and colon:
         files = find_files(path, judged=True)
         return files.class_names, dict(files.parts), list(files.notes)
-    if kind in FORMS and colon:
-        boxes, said = judged_boxes(restored, name, skip_bad)
+    target, form = target_kind(restored.recipe), form_of(name)
+    if form in FORMS or (form == TFDS and target == "boxes"):
+        boxes, said = judged_boxes(restored, name, data_dir, skip_bad)
         return restored.spec.class_names, dict(boxes), said
     if kind == "text" and colon:
         return _texts(restored, name, path)
-    if target_kind(restored.recipe) == "mask" and kind == "masks" and colon:
-        masks, told = judged_masks(restored.recipe.data, restored.spec, name, path)
+    if target == "mask" and form in ("masks", TFDS):
+        masks, told = judged_masks(restored.recipe.data, restored.spec, name, data_dir)
         return restored.spec.class_names, dict(masks), told
     if kind in ("csv", "npz", "sound", "video", *SERIES) and colon:
         return _told(restored, name, path, data_dir, skip_bad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from cnn_jax.data.boxed_set import FORMS, boxed
@@ -14,22 +16,28 @@ _NAMED = 10
 
 
 def judged_boxes(
-    restored: Restored, name: str, skip_bad: bool
+    restored: Restored, name: str, data_dir: Path | None, skip_bad: bool
 ) -> tuple[dict[str, Split], list[str]]:
     """The parts of a set of boxes and notes of it, classes being those of a model.
 
     Args:
       restored: the model; classes are matched to its own by name.
-      name: of the set, such as `voc:PATH`.
+      name: of the set, such as `voc:PATH`, or of TFDS.
+      data_dir: where TFDS sets lie.
       skip_bad: leave out what cannot be read.
 
     Raises:
       UserError: the set cannot be read, or has boxes of classes that the model does not know.
     """
     form, _, path = name.partition(":")
-    found = FORMS[form](path, name, skip_bad=skip_bad)
     side, fit = restored.spec.evaluated_shape[0], restored.recipe.data.fit
-    held = boxed(found, name, side, fit, skip_bad=skip_bad)
+    if form in FORMS:
+        held = boxed(FORMS[form](path, name, skip_bad=skip_bad), name, side, fit, skip_bad=skip_bad)
+    else:
+        # Importing TFDS takes a second, which other data should not wait for.
+        from cnn_jax.data.tfds_boxes import load_tfds_boxes
+
+        held = load_tfds_boxes(name, image_size=side, fit=fit, data_dir=data_dir, test_part=0)
     known = restored.spec.class_names
     parts = {part: each for part, each in parts_of(held).items() if isinstance(each, Split)}
     renamed = np.array([known.index(each) if each in known else -1 for each in held.class_names])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from cnn_jax.data.class_table import ClassTable
 from cnn_jax.data.dataset import Split
 from cnn_jax.data.fields import VOID
-from cnn_jax.data.mask_folders import find_pairs
+from cnn_jax.data.mask_folders import FoundPairs, find_pairs
 from cnn_jax.data.mask_set import read_pairs, table_of
 from cnn_jax.data.spec import DataSpec
 from cnn_jax.errors import UserError
@@ -20,9 +21,9 @@ from cnn_jax.user_path import user_path
 
 
 def judged_masks(
-    config: Data, spec: DataSpec, name: str, path: str
+    config: Data, spec: DataSpec, name: str, data_dir: Path | None
 ) -> tuple[dict[str, Split], list[str]]:
-    """The parts of `masks:PATH` as a model is given them, and notes.
+    """The parts of `masks:PATH`, or of a TFDS set, as a model is given them, and notes.
 
     Classes are matched by name, and may be lacking; where no file names those of the set, its
     masks are taken to hold the values that the model learnt from.
@@ -31,16 +32,14 @@ def judged_masks(
       config: how the data that the model was trained on are read.
       spec: facts of them.
       name: of the set.
-      path: where it lies.
+      data_dir: where TFDS sets lie.
 
     Raises:
       UserError: it cannot be read, or has classes that the model does not know.
     """
-    top = user_path(path)
-    found = find_pairs(top, skip_bad=config.skip_bad, judged=True)
+    found, table = _pairs(name, data_dir, config.skip_bad)
     low, high = spec.value_range
     colour = np.array(spec.mean) * (high - low) + low
-    table = table_of(top, found, None)
     read = read_pairs(
         found,
         name,
@@ -76,6 +75,21 @@ def judged_masks(
             f"{told}{', ...' * (len(known) > 10)}"
         )
     return parts, notes
+
+
+def _pairs(
+    name: str, data_dir: Path | None, skip_bad: bool
+) -> tuple[FoundPairs, ClassTable | None]:
+    form, _, path = name.partition(":")
+    if form == "masks":
+        top = user_path(path)
+        found = find_pairs(top, skip_bad=skip_bad, judged=True)
+        return found, table_of(top, found, None)
+    # Importing TFDS takes a second, which other data should not wait for.
+    from cnn_jax.data.tfds_masks import find_tfds_masks
+
+    stored = find_tfds_masks(name, data_dir)
+    return stored.pairs, stored.table
 
 
 def _recoded(targets: Any, codes: np.ndarray) -> Any:

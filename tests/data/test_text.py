@@ -7,7 +7,8 @@ import pytest
 
 from cnn_jax import Data, UserError
 from cnn_jax.data import describe
-from cnn_jax.data.catalog import fetch, load
+from cnn_jax.data.catalog import load
+from cnn_jax.data.places import fetch
 from cnn_jax.data.recipe_data import data_spec, load_data, read_data
 from cnn_jax.data.text import load_text
 from cnn_jax.data.vocabulary import UNKNOWN, Vocabulary, encoded, words_of
