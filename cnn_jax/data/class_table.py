@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
@@ -10,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.data.csv_rows import csv_rows
+from cnn_jax.data.image_folders import visible
 from cnn_jax.data.signatures import verdict
+from cnn_jax.data.utf8 import read_utf8
 from cnn_jax.errors import UserError
 
 Colour = tuple[int, int, int]
@@ -59,11 +61,12 @@ class ClassTable:
 
 
 def find_table_file(folders: Sequence[Path]) -> Path | None:
-    """The file of class names in one of these folders; None where there is none."""
+    """The file of class names in one of these folders, in capitals or not; None without one."""
     for folder in folders:
+        there = {each.name.lower(): each for each in visible(folder)}
         for name in NAMES:
-            file = folder / name
-            if file.is_file() and verdict(file) == "no image":
+            file = there.get(name)
+            if file is not None and file.is_file() and verdict(file) == "no image":
                 return file
     return None
 
@@ -80,21 +83,18 @@ def read_classes(file: Path) -> ClassTable:
       UserError: there is no such file, it is none of these, or a name, value or colour is twice
         there.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as a list of classes: {error}") from None
+    text = read_utf8(file)
     kind = file.suffix.lower()
     try:
         if kind == ".json":
             rows = _of_json(json.loads(text))
         elif kind == ".csv":
-            rows = _of_csv(text)
+            rows = _of_csv(file, text)
         else:
             rows = _of_lines(text)
     except RecursionError:
         raise UserError(f"{file} is no list of classes: it is nested too deeply") from None
-    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{file} is no list of classes ({error}); write a name a line, or a table with the "
             "columns name, value, r, g, b"
@@ -105,6 +105,10 @@ def read_classes(file: Path) -> ClassTable:
     )
     if not names:
         raise UserError(f"{file} names no class")
+    if "" in names:
+        raise UserError(
+            f"{file} has a class without a name, that of the value {values[names.index('')]}"
+        )
     known = [each for each in colours if each is not None]
     if known and len(known) < len(names):
         raise UserError(f"{file} gives colours of {len(known)} of {len(names)} classes; give all")
@@ -136,8 +140,9 @@ def _all(form: re.Pattern[str], lines: Sequence[str]) -> list[list[str]]:
     return [[each[0], *each.groups()] for each in found if each] if all(found) else []
 
 
-def _of_csv(text: str) -> list[_Row]:
-    rows = [row for row in csv.reader(text.splitlines()) if row and "".join(row).strip()]
+def _of_csv(file: Path, text: str) -> list[_Row]:
+    delimiter = max(",;\t|", key=text.lstrip().split("\n", 1)[0].count)
+    rows = [row for row in csv_rows(file, text, delimiter) if "".join(row).strip()]
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     name = next((header.index(each) for each in _NAME if each in header), None)
     if name is None:
@@ -163,21 +168,34 @@ def _of_json(found: Any) -> list[_Row]:
         if isinstance(inner, list | dict):
             return _of_json(inner)
         if all(isinstance(value, int) for value in found.values()):
-            return [(str(name), value, None) for name, value in found.items()]
-        return [(str(name), int(value), None) for value, name in found.items()]
+            return [(name.strip(), _whole(value), None) for name, value in found.items()]
+        return [(_called(name), int(value), None) for value, name in found.items()]
     rows: list[_Row] = []
     for place, each in enumerate(found):
         if isinstance(each, str):
-            rows.append((each, place, None))
+            rows.append((_called(each), place, None))
             continue
         colour = each.get("color", each.get("colour"))
         value = next((each[key] for key in _VALUE if key in each), place)
-        rows.append((str(each["name"]), int(value), None if colour is None else _colour(colour)))
+        colours = None if colour is None else _colour(colour)
+        rows.append((_called(each["name"]), _whole(value), colours))
     return rows
 
 
+def _called(name: Any) -> str:
+    if not isinstance(name, str | int | float):
+        raise ValueError(f"{json.dumps(name)} is no name")
+    return str(name).strip()
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{json.dumps(value)} is no whole number")
+    return int(value)
+
+
 def _colour(parts: Sequence[Any]) -> Colour:
-    red, green, blue = (int(part) for part in parts)
+    red, green, blue = (_whole(part) for part in parts)
     if not all(0 <= each <= 255 for each in (red, green, blue)):
         raise ValueError(f"{red} {green} {blue} is no colour")
     return red, green, blue

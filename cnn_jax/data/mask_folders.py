@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cnn_jax.data.files_below import below
+from cnn_jax.data.image_folders import visible
 from cnn_jax.data.images import Stored
 from cnn_jax.data.signatures import verdict
 from cnn_jax.data.utf8 import read_utf8
@@ -87,8 +88,8 @@ def find_pairs(top: Path, *, skip_bad: bool = False, judged: bool = False) -> Fo
     """
     if not top.is_dir():
         raise UserError(f"masks:{top}: there is no such folder")
-    images, masks = _folders(top)
     notes: list[str] = []
+    images, masks = _folders(top, notes)
     parts: dict[str, list[Pair]] = {}
     without: list[Path] = []
     for split in (*PARTS, None):
@@ -136,7 +137,7 @@ def _meaning(name: str) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _folders(top: Path) -> tuple[dict[str | None, Path], dict[str | None, Path]]:
+def _folders(top: Path, notes: list[str]) -> tuple[dict[str | None, Path], dict[str | None, Path]]:
     """The folder of images and that of masks of each part; None where parts are not told apart."""
     found: list[_Folder] = []
     for outer in _inside(top):
@@ -166,15 +167,16 @@ def _folders(top: Path) -> tuple[dict[str | None, Path], dict[str | None, Path]]
             "hold train, val, test beside trainannot, valannot, testannot, or images beside masks "
             "(or labels, annotations)"
         )
-    if len(images) > 1:
-        images.pop(None, None)
+    alone = [folder for split, folder in masks.items() if split and split not in images]
+    if len(images) > 1 and None in images:
+        alone.insert(0, images.pop(None))
+    for folder in alone:
+        notes.append(f"the folder {folder.relative_to(top)} is passed over: it belongs to no part")
     return images, masks
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(
-        each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")
-    )
+    return [each for each in visible(folder) if each.is_dir()]
 
 
 def _holds_pictures(folder: Path) -> bool:
@@ -221,23 +223,32 @@ def _matched(
 
 def _lists(top: Path, images: dict[str, Path]) -> dict[str, list[str]]:
     """The keys of the images of each part, as lists beside the folders name them."""
-    names = {Path(key).name: key for key in images}
+    names: dict[str, list[str]] = {}
+    for key in images:
+        names.setdefault(Path(key).name, []).append(key)
     found: dict[str, list[str]] = {}
     for folder in _LISTS:
+        there = visible(top / folder) if (top / folder).is_dir() else []
+        files = {each.name.lower(): each for each in there if each.is_file()}
         for word, part in _SPLITS.items():
-            file = top / folder / f"{word}.txt"
-            if part in found or not file.is_file():
+            file = files.get(f"{word}.txt")
+            if part in found or file is None:
                 continue
             lines = [line.split() for line in read_utf8(file).splitlines()]
             words = [line[0] for line in lines if line]
-            # A name may hold a dot, and have the ending of a file behind it or not.
-            stems = [
-                Path(each).name if Path(each).name in names else Path(each).stem for each in words
-            ]
-            unknown = [each for each, stem in zip(words, stems, strict=True) if stem not in names]
+            if not words:
+                raise UserError(f"{file} lists no images; fill it, or remove it")
+            keys = [_keys_of(word, images, names) for word in words]
+            unknown = [word for word, of in zip(words, keys, strict=True) if not of]
             if unknown:
                 raise UserError(_listed(unknown, f"names in {file} are no images"))
-            found[part] = [names[stem] for stem in stems]
+            for word, of in zip(words, keys, strict=True):
+                if len(of) > 1:
+                    raise UserError(
+                        f"{file} names {word}, which may be {' or '.join(of)}; write it with its "
+                        "folder"
+                    )
+            found[part] = [key for (key,) in keys]
         if found:
             break
     twice = [key for keys in found.values() for key in keys]
@@ -245,6 +256,25 @@ def _lists(top: Path, images: dict[str, Path]) -> dict[str, list[str]]:
         again = sorted({key for key in twice if twice.count(key) > 1})
         raise UserError(_listed(again, f"images are named more than once in the lists of {top}"))
     return found
+
+
+def _keys_of(word: str, images: dict[str, Path], names: dict[str, list[str]]) -> list[str]:
+    """The keys of the images that a line of a list may mean.
+
+    Args:
+      word: a name, perhaps with folders before it and the ending of a file behind it.
+      images: by key.
+      names: the keys by their names without folders.
+    """
+    # As it is written on Windows too.
+    path = PurePosixPath(word if word in images else word.replace("\\", "/"))
+    if not path.name:
+        return []
+    for each in (path, path.with_suffix("")):  # a name may hold a dot of its own
+        if found := names.get(each.name):
+            whole = [key for key in found if f"/{each}".endswith(f"/{key}")]
+            return [max(whole, key=len)] if whole else found
+    return []
 
 
 def _listed(names: Sequence[object], what: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnn_jax.data.class_table import ClassTable, Colour
 from cnn_jax.data.fields import VOID
-from cnn_jax.data.images import Stored, UnreadableImage, at_depth, opened
+from cnn_jax.data.images import Stored, UnreadableImage, at_depth, header, opened, turned
 from cnn_jax.errors import UserError
 
 MOST_CLASSES = 254
@@ -21,6 +21,8 @@ _GREYS = 64
 """Values from here on, with few others below, are greys such as 0, 128, 255 and not counted."""
 _DARK, _BRIGHT = 64, 192
 _NAMED = 10
+_WHOLE_FLOATS = 2**24
+"""Beyond this float32 does not hold every whole number."""
 
 
 class Raw(NamedTuple):
@@ -30,11 +32,13 @@ class Raw(NamedTuple):
       values: (h, w) int32: values, indices of a palette, or 65536 red + 256 green + blue.
       colour: whether they are colours.
       palette: (n, 3) uint8 of a file that has one.
+      pages: whether the file has several, of which this is the first.
     """
 
     values: np.ndarray
     colour: bool
     palette: np.ndarray | None
+    pages: bool = False
 
 
 def read_raw(file: Path | Stored) -> Raw:
@@ -43,15 +47,22 @@ def read_raw(file: Path | Stored) -> Raw:
     A JPEG, whose values are blurred, may hold black and white only, which are read as 0 and 255.
 
     Raises:
-      UnreadableImage: it is no image, or a JPEG with other values.
+      UnreadableImage: it is no image, a JPEG with other values, or holds what no mask holds.
     """
     values = at_depth(file, full_depth=False)
     if values is not None:  # a TIFF
-        if values.dtype.kind == "f":
+        # Whole numbers of more than 16 bits are read as floats.
+        if values.dtype.kind == "f" and (values != np.rint(values)).any():
             raise UnreadableImage(str(file), "holds fractions, and a mask holds whole numbers")
-        return _of_array(values)
-    with opened(file) as image:
-        image.load()
+        if values.dtype.kind == "f" and np.abs(values).max() >= _WHOLE_FLOATS:
+            raise UnreadableImage(
+                str(file), f"holds values of {_WHOLE_FLOATS:,} and more, which no mask needs"
+            )
+        return _of_array(file, values)._replace(pages=header(file).pages)
+    with opened(file) as stored:
+        stored.load()
+        turn = turned(stored)
+        image = stored if turn is None else stored.transpose(turn)
         if image.mode == "P":
             palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
             return Raw(np.array(image).astype(np.int32), False, palette)
@@ -59,22 +70,27 @@ def read_raw(file: Path | Stored) -> Raw:
             found = np.array(image)
         else:
             found = np.array(image.convert("RGB"))
-        blurred = image.format == "JPEG"
+        blurred = stored.format == "JPEG"
     found = found[..., None] if found.ndim == 2 else found
-    found = found[..., : 1 if found.shape[2] == 2 else 3]
     if not blurred:
-        return _of_array(found)
+        return _of_array(file, found)
+    found = found[..., :3]
     grey = found.mean(axis=-1)
     if ((grey > _DARK) & (grey < _BRIGHT)).mean() > 0.02:
         raise UnreadableImage(str(file), "is a JPEG, which blurs the values of a mask; give PNG")
     return Raw(np.where(grey < (_DARK + _BRIGHT) / 2, 0, 255).astype(np.int32), False, None)
 
 
-def _of_array(values: np.ndarray) -> Raw:
-    """A mask of one channel, or of three that are the same or are colours."""
-    wide = values.astype(np.int32)
-    if wide.shape[2] == 1 or (wide == wide[..., :1]).all():
+def _of_array(file: Path | Stored, values: np.ndarray) -> Raw:
+    """A mask of one channel, or of three that are the same or are colours; and transparency."""
+    channels = values.shape[2]
+    if channels > 4:
+        raise UnreadableImage(str(file), f"has {channels} channels, and a mask has one or three")
+    wide = values[..., : 1 if channels < 3 else 3].astype(np.int32)
+    if (wide == wide[..., :1]).all():
         return Raw(wide[..., 0], False, None)
+    if wide.max() > 255 or wide.min() < 0:
+        raise UnreadableImage(str(file), "has colours beyond 0 to 255; give 8 bits")
     return Raw(wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2], True, None)
 
 
@@ -86,18 +102,20 @@ class Content(NamedTuple):
       values: the different values, rising.
       colour: as of `Raw`.
       palette: as of `Raw`.
+      pages: as of `Raw`.
     """
 
     shape: tuple[int, int]
     values: np.ndarray
     colour: bool
     palette: np.ndarray | None
+    pages: bool = False
 
 
 def content_of(raw: Raw) -> Content:
     """What a mask holds."""
     height, width = raw.values.shape
-    return Content((height, width), np.unique(raw.values), raw.colour, raw.palette)
+    return Content((height, width), np.unique(raw.values), raw.colour, raw.palette, raw.pages)
 
 
 @dataclass(frozen=True)

@@ -202,9 +202,10 @@ def read_pairs(
     else:
         stored = seen.sizes
     contents: list[Content] = [masks[place] for place in range(len(pairs))]
-    # An EXIF orientation may still turn some by a quarter, which then fit all the same.
     given = None if shape is None else (shape[0], shape[1])
-    common = given or common_shape(stored[training, :2], image_size)
+    # Of the masks, which are as large as their images: of those an EXIF orientation may turn some.
+    upright = np.array([each.shape for each in contents])
+    common = given or common_shape(upright[training], image_size)
     largest = tuple(int(side) for side in np.max([each.shape for each in contents], axis=0))
     check_size(name, len(pairs), (*common, int(stored[:, 2].max())), max_bytes)
     check_size(f"the masks of {name}", len(pairs), (*largest, 1), max_bytes)
@@ -245,6 +246,8 @@ def read_pairs(
             size = np.array([sizes[place] for place in places], np.int32)
             targets = {"mask": targets, "size": size}
         parts[part] = Split(pixels, targets)
+    if pages := sum(each.pages for each in contents):
+        notes.append(f"of {pages:,} masks with several pages the first is read")
     notes += [*coding.notes, *seen.depths.notes(), *_absent(coding, parts.get("train"))]
     return Read(parts, coding, seen.depths.grey_range, tuple(notes))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +12,14 @@ from typing import Literal
 import numpy as np
 
 from cnn_jax.data.arrays import Kind
+from cnn_jax.data.csv_rows import csv_rows
 from cnn_jax.data.files_below import below
+from cnn_jax.data.image_folders import visible
 from cnn_jax.data.strata import check_groups
 from cnn_jax.data.table_targets import TARGETS, by_number, check_several
 from cnn_jax.data.usual_names import PARTS, SPLIT_COLUMNS
 from cnn_jax.data.utf8 import read_utf8
+from cnn_jax.data.written_paths import with_slashes
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
 from cnn_jax.user_path import user_path
@@ -98,16 +100,18 @@ def read_table(
     """
     file = user_path(path)
     header, lines = _lines(file)
-    places = _places(file, header, columns, kind, what)
+    notes: list[str] = []
+    places = _places(file, header, columns, kind, what, notes)
     names = [line[places.file].strip() for line in lines]
-    folder, paths = _files(file, names, what)
+    folder, paths = _files(file, names, what, notes)
     splits = _splits(file, lines, places.split, header)
     cells = [[line[place].strip() for place in places.targets] for line in lines]
     titles = [header[place] for place in places.targets]
     listed = listed_names(columns.names)
-    class_names, targets, notes = TARGETS[kind](
+    class_names, targets, told = TARGETS[kind](
         file, titles, cells, listed, lambda place: f"row {place + 2} of {file}"
     )
+    notes += told
     if kind == "class" and not judged:
         check_several(file, class_names)
     groups = None
@@ -168,10 +172,7 @@ def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
     text = read_utf8(file)
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
-    try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
-    except csv.Error as error:
-        raise UserError(f"{file} cannot be read as a table: {error}") from None
+    rows = [row for row in csv_rows(file, text, delimiter) if any(row)]
     if len(rows) < 2:
         raise UserError(f"{file} holds no rows below the line that names its columns")
     header = [name.strip() for name in rows[0]]
@@ -188,7 +189,9 @@ def _lines(file: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows[1:]
 
 
-def _places(file: Path, header: list[str], columns: Columns, kind: Kind, what: What) -> _Places:
+def _places(
+    file: Path, header: list[str], columns: Columns, kind: Kind, what: What, notes: list[str]
+) -> _Places:
     """Which column holds what; of sounds and videos also folds."""
     lower = [name.lower() for name in header]
 
@@ -215,7 +218,12 @@ def _places(file: Path, header: list[str], columns: Columns, kind: Kind, what: W
     fold = None if images else found("--data.columns.fold", columns.fold, ("fold",))
     targets = [place("--data.columns.targets", name) for name in columns.targets]
     if not targets:
-        targets = [each for each in range(len(header)) if each not in (files, split, group, fold)]
+        # Tables are often written with the numbers of their rows in a column without a name.
+        nameless = [each + 1 for each, name in enumerate(header) if not name]
+        if nameless:
+            notes.append(f"column {nameless[0]} of {file.name} has no name and is left out")
+        taken = (files, split, group, fold)
+        targets = [each for each, name in enumerate(header) if name and each not in taken]
         named = [lower.index(each) for each in _CLASS_NAMES if each in lower]
         if not images and kind == "class" and len(targets) > 1 and named:
             targets = named[:1]
@@ -224,16 +232,20 @@ def _places(file: Path, header: list[str], columns: Columns, kind: Kind, what: W
     return _Places(files, targets, split, group, fold)
 
 
-def _files(file: Path, names: list[str], what: What = "image") -> tuple[Path, list[Path]]:
+def _files(file: Path, names: list[str], what: What, notes: list[str]) -> tuple[Path, list[Path]]:
     """The folder that names are relative to, and the files, all of which are there."""
-    beside = sorted(each for each in file.parent.iterdir() if each.is_dir())
-    folders = [file.parent, *[each for each in beside if not each.name.startswith(".")]]
+    if "" in names:
+        raise UserError(f"row {names.index('') + 2} of {file} names no file")
+    folders = [file.parent, *[each for each in visible(file.parent) if each.is_dir()]]
     # os.path: a Path's methods raise where a name is too long for a file.
     images, is_there = what == "image", os.path.exists if what == "video" else os.path.isfile
     if not images:
         # As corpora have it: meta/esc50.csv and audio/, metadata/UrbanSound8K.csv and audio/fold1/.
         top = file.resolve().parent.parent
         folders += [top / each for each in _FOLDERS[what] if (top / each).is_dir()]
+    names = with_slashes(
+        names, lambda name: any(is_there(each / name) for each in folders), file.name, notes
+    )
     folder = next((each for each in folders if is_there(each / names[0])), None)
     if folder is None and not images:
         for each in folders[1:]:
@@ -279,7 +291,7 @@ def listed_names(path: str | None) -> list[str] | None:
     if path is None:
         return None
     try:
-        lines = user_path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = user_path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not written in UTF-8"
         raise UserError(f"--data.columns.names {path} cannot be read: {why}") from None

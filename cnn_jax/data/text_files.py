@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnn_jax.data.files_below import below
+from cnn_jax.data.image_folders import visible
 from cnn_jax.data.text_table import TextTable, read_text_table
 from cnn_jax.data.usual_names import PARTS
 from cnn_jax.errors import UserError
@@ -26,7 +27,7 @@ _NO_TEXTS = (
 """What holds texts in another form."""
 
 _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
-_NO_DATA = re.compile(r"\..*|(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
+_NO_DATA = re.compile(r"(readme|licen[cs]e|citation|changelog)\b.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ def find_texts(
     notes: list[str] = []
     folders, files = _inside(place, notes)
     if parts := _by_part(place, files, judged):
+        notes += _left_out(_others([*folders, *files], parts))
         return _of_tables(place, parts, encoding, columns, kind, notes, judged)
     if parts := _by_part(place, folders, judged):
+        notes += _left_out(_others([*folders, *files], parts))
         named = {part: _class_files(each[0], notes, judged) for part, each in parts.items()}
         return _of_classes(place, named, encoding, columns, kind, notes)
     tables = [file for file in files if file.suffix.lower() in TABLES]
@@ -111,17 +114,15 @@ def read_text(file: Path, encoding: str) -> str:
         codec = codecs.lookup(encoding)
         # A mark that begins a file of Windows is no letter.
         name = "utf-8-sig" if codec.name == "utf-8" else codec.name
-        return file.read_bytes().decode(name)
+        content = file.read_bytes()
+        text = content.decode(name).removeprefix("\ufeff")
     except (LookupError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             line = 1 + error.object[: error.start].count(b"\n")
-            others = " or ".join(
-                each for each in ("utf-8", "cp1252", "latin-1") if each != encoding
-            )
             raise UserError(
                 f"{file} is not written in {encoding}: byte {error.start:,}, in line {line:,}, is "
                 f"0x{error.object[error.start]:02x}. Say how it is written by "
-                f"--data.text.encoding, such as {others}"
+                f"--data.text.encoding, such as {_other_encodings(error.object, encoding)}"
             ) from None
         raise UserError(
             f"--data.text.encoding {encoding!r} is no encoding of text; valid are utf-8, latin-1, "
@@ -129,21 +130,43 @@ def read_text(file: Path, encoding: str) -> str:
         ) from None
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    if "\0" in text:
+        line = 1 + text[: text.index("\0")].count("\n")
+        raise UserError(
+            f"{file} holds bytes of 0 in line {line:,}, which no text in {encoding} has. Remove "
+            "them, or say how it is written by --data.text.encoding, as utf-16-le or another"
+        )
+    return text
+
+
+def _other_encodings(content: bytes, encoding: str) -> str:
+    """In which a file that is not written in one may be written, in words."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return " or ".join(each for each in ("utf-8", "cp1252", "latin-1") if each != encoding)
 
 
 def _inside(folder: Path, notes: list[str]) -> tuple[list[Path], list[Path]]:
     """The folders and the files in a folder, without what holds no data."""
-    there = sorted(folder.iterdir())
+    there = visible(folder)
     files = [each for each in there if each.is_file()]
     odd = [file for file in files if _NO_DATA.fullmatch(file.name)]
-    notes += _left_out([file for file in odd if not file.name.startswith(".")])
-    folders = [each for each in there if each.is_dir() and not each.name.startswith((".", "__"))]
+    notes += _left_out(odd)
+    folders = [each for each in there if each.is_dir() and not each.name.startswith("__")]
     return folders, [file for file in files if file not in odd]
 
 
-def _left_out(files: Sequence[Path]) -> list[str]:
-    names = ", ".join(file.name for file in files[:5]) + ", ..." * (len(files) > 5)
+def _left_out(files: Sequence[Path], top: Path | None = None) -> list[str]:
+    """The note of what holds no data, if there is any; `top` is what it is named from."""
+    told = [file.name if top is None else str(file.relative_to(top)) for file in files[:5]]
+    names = ", ".join(told) + f" and {len(files) - 5:,} more" * (len(files) > 5)
     return [f"left out {names}"] if files else []
+
+
+def _others(there: Sequence[Path], parts: dict[str, list[Path]]) -> list[Path]:
+    """What is of no part."""
+    used = {each for places in parts.values() for each in places}
+    return [each for each in there if each not in used]
 
 
 def _by_part(folder: Path, places: Sequence[Path], judged: bool) -> dict[str, list[Path]]:
@@ -230,17 +253,21 @@ def _class_files(folder: Path, notes: list[str], judged: bool) -> dict[str, list
     folders, files = _inside(folder, notes)
     without = [each.name for each in folders if each.name.lower() in _UNLABELLED]
     notes += [f"left out the folder {name}, which tells no class" for name in without]
-    found = {
-        each.name: [file for file in below(each) if file.suffix == ".txt"]
-        for each in folders
-        if each.name not in without
-    }
+    found, others = dict[str, list[Path]](), list[Path]()
+    for each in folders:
+        if each.name not in without:
+            inside = [file for file in below(each) if not file.is_dir()]
+            found[each.name] = [file for file in inside if file.suffix.lower() == ".txt"]
+            if found[each.name]:
+                others += [file for file in inside if file not in found[each.name]]
     empty = [name for name, each in found.items() if not each]
     found = {name: each for name, each in found.items() if each}
     if len(found) > 1 or (found and judged):
         notes += [f"left out the folder {name}, which has no .txt files" for name in empty]
+        notes += _left_out([*files, *others], folder)
         return found
     if len(files) > 1 and not any(file.suffix.lower() in TABLES for file in files):
+        notes += _left_out(folders)
         return dict(zip(_names(files), [[file] for file in files], strict=True))
     held = ", ".join(each.name for each in [*folders, *files][:9]) or "nothing"
     raise UserError(

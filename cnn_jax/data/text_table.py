@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnn_jax.data.csv_rows import csv_rows
 from cnn_jax.data.usual_names import SPLIT_COLUMNS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.recipe import Columns
@@ -139,7 +138,10 @@ def texts_of_table(file: Path, content: str, columns: Columns) -> tuple[list[str
 
 def _rows(file: Path, content: str) -> list[list[str]]:
     # `splitlines` would part lines at signs that stand in texts.
-    lines = [line for line in content.replace("\r\n", "\n").split("\n") if line.strip(" ")]
+    content = content.replace("\r\n", "\n")
+    if "\n" not in content:  # as programs for old Macs end lines
+        content = content.replace("\r", "\n")
+    lines = [line for line in content.split("\n") if line.strip(" ")]
     if not lines:
         raise UserError(f"{file} holds no text")
     if sum("\t" in line for line in lines) > 0.9 * len(lines):
@@ -149,12 +151,7 @@ def _rows(file: Path, content: str) -> list[list[str]]:
     if file.suffix.lower() != ".csv" and len({label for label, _ in pairs}) <= few:
         return pairs
     delimiter = max(",;|", key=lines[0].count)
-    try:
-        found = [
-            row for row in csv.reader(io.StringIO(content, newline=""), delimiter=delimiter) if row
-        ]
-    except csv.Error as error:
-        raise UserError(f"{file} cannot be read as a table: {error}") from None
+    found = csv_rows(file, content, delimiter)
     even = len({len(row) for row in found}) == 1 and len(found[0]) > 1
     if even or file.suffix.lower() == ".csv":
         return found
