@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cnn_jax
-from cnn_jax import Recipe, UserError, epochs
+from cnn_jax import Recipe, Schedule, UserError, epochs
 from cnn_jax.__main__ import main, read_command
 from cnn_jax.commands.experiment_line import MOST_USED, read_launch
 from cnn_jax.commands.flags import field_docs, flags
@@ -152,6 +152,14 @@ def test_what_is_no_misspelling_is_taken():
 def test_a_switch_with_a_value_says_how_it_is_given(words):
     with pytest.raises(UserError, match=r"give --init\.body or --init\.no-body alone"):
         read(*words)
+
+
+def test_a_function_for_a_schedule_that_has_none_is_refused():
+    with pytest.raises(UserError, match=r"only for --schedule\.name own, and not for cosine"):
+        read("--schedule.own", "x.py:rate")
+    recipe = Recipe("mine", schedule=Schedule(lambda step: 0.1))
+    words = ["--schedule.name", "cosine"]
+    assert read_launch(recipe, words, name="x", about=None).recipe.schedule.name == "cosine"
 
 
 def test_no_message_gives_a_switch_a_value():
