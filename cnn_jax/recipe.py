@@ -177,7 +177,7 @@ class Init:
     the rest random."""
     new_head: bool = False
     """Do not load the last layer, which gives the logits: for data with other classes. Its kernel
-    starts at zero."""
+    starts at zero. Not together with `body`, which loads no last layer."""
     matching: bool = False
     """Load only the arrays whose name and shape fit, and leave the rest random; both are listed. By
     default arrays that do not fit are an error."""

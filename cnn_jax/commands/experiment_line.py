@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cnn_jax.commands.command_line import added_options, parse, quiet_libraries
-from cnn_jax.errors import shown_to_user
+from cnn_jax.errors import UserError, shown_to_user
 from cnn_jax.interruption import importing
 from cnn_jax.output_streams import forgiving_output
 from cnn_jax.own.in_files import with_files
@@ -35,7 +35,8 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
       about: what its help begins with: the experiment's docstring.
 
     Raises:
-      UserError: a flag is unknown, an option is none, or code is named that is not there.
+      UserError: a flag is unknown, an option is none, code is named that is not there, or a
+        function is given for a schedule that has none.
     """
     launch = parse(
         Launch,
@@ -45,6 +46,13 @@ def read_launch(recipe: Recipe, words: Sequence[str], *, name: str, about: str |
         about=about or f"Train {recipe.name}.",
         most_used=MOST_USED,
     )
+    schedule = launch.recipe.schedule
+    # A recipe's own function may stay behind where another schedule is asked for.
+    if schedule.name != "own" and schedule.own not in (None, recipe.schedule.own):
+        raise UserError(
+            f"--schedule.own is only for --schedule.name own, and not for {schedule.name}: give "
+            "both, or leave it out"
+        )
     return dataclasses.replace(launch, recipe=with_files(added_options(recipe, launch.recipe)))
 
 

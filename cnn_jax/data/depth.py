@@ -13,7 +13,7 @@ GreyRange = tuple[int, int]
 
 WHOLE: GreyRange = (0, 65535)
 
-_ALL_BITS = "; --data.full-depth True keeps all values"
+_ALL_BITS = "; --data.full-depth keeps all values"
 
 
 def check_range(grey_range: GreyRange | None, *, full_depth: bool = False) -> None:
@@ -24,7 +24,7 @@ def check_range(grey_range: GreyRange | None, *, full_depth: bool = False) -> No
     """
     if grey_range is not None and full_depth:
         raise UserError(
-            "--data.grey-range scales 16-bit images to 8 bits, and --data.full-depth True keeps "
+            "--data.grey-range scales 16-bit images to 8 bits, and --data.full-depth keeps "
             "all their values; leave one of them out"
         )
     if grey_range is not None and not 0 <= grey_range[0] < grey_range[1] <= WHOLE[1]:

@@ -250,7 +250,7 @@ def _common_kind(paths: Sequence[Path], found: Survey, places: np.ndarray) -> np
         if differs.any():
             pair = [f"{paths[places[at]]} {told[at]}" for at in (0, int(np.argmax(differs)))]
             scaled = what == "depth" and found.depths.wide + found.depths.cut
-            more = "; --data.full-depth True reads 16-bit PNG as uint16" if scaled else ""
+            more = "; --data.full-depth reads 16-bit PNG as uint16" if scaled else ""
             raise UserError(
                 f"the images differ in {what}: {' and '.join(pair)}; all of a set must have the "
                 f"same{more}"

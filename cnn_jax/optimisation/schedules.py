@@ -67,7 +67,10 @@ def make_schedule(
 def _own(config: Schedule, peak: float, total_steps: int) -> optax.Schedule:
     """A user's own function of the step, or what makes one of the peak and the length."""
     if not isinstance(config.own, Own):
-        raise UserError("--schedule.name own is given in Python: Schedule(FUNCTION)")
+        raise UserError(
+            "--schedule.name own needs a function: give --schedule.own FILE.py:NAME, or in Python "
+            "Schedule(FUNCTION)"
+        )
     if (plain := dataclasses.replace(Schedule(), name="own", own=config.own)) != config:
         fields = [each.name for each in dataclasses.fields(config)]
         changed = [name for name in fields if getattr(plain, name) != getattr(config, name)]

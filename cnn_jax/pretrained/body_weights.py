@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnn_jax import models
@@ -43,7 +44,9 @@ def load_body(
     template: Variables,
     *,
     names: Path | None = None,
+    matching: bool = False,
     checkpoint: str = "best",
+    code: Sequence[Path] = (),
 ) -> Loaded:
     """The variables of a model, whose body is that of a classifier's weights.
 
@@ -54,16 +57,20 @@ def load_body(
       model: of the recipe.
       template: initial variables of the model.
       names: see `load`.
+      matching: what the weights lack of the body, or have in another shape, keeps its initial
+        values; otherwise that is an error.
       checkpoint: see `load`.
+      code: see `load`.
 
     Raises:
       UserError: see `load`; or the weights lack a part of the body, or have it in another shape.
     """
     name = body_name(model)
     inner = {kind: tree[PART] for kind, tree in template.items() if PART in tree}
-    loaded = load(path, name, inner, names=names, matching=True, checkpoint=checkpoint)
+    loaded = load(path, name, inner, names=names, matching=True, checkpoint=checkpoint, code=code)
     report = loaded.report
-    if lacking := (*report.missing, *report.misshapen):
+    lacking = (*report.missing, *report.misshapen)
+    if lacking and not matching:
         more = f", and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise UserError(
             f"{path} does not fit the body {name}: it lacks, or has in another shape, "
@@ -71,13 +78,20 @@ def load_body(
         )
     report = dataclasses.replace(
         report,
+        missing=tuple(map(_in_model, report.missing)),
+        misshapen=tuple(map(_in_model, report.misshapen)),
         unexpected=(),
         left_out=(*report.left_out, *report.unexpected),
         new=tuple(part for part in template["params"] if part != PART),
-        matching=False,
+        matching=matching,
     )
     variables = {
         kind: {**tree, PART: loaded.variables[kind]} if kind in inner else tree
         for kind, tree in template.items()
     }
     return dataclasses.replace(loaded, variables=variables, report=report)
+
+
+def _in_model(path: str) -> str:
+    """A path of the body, such as `params/stem/conv/kernel`, as one of the whole model."""
+    return path.replace("/", f"/{PART}/", 1)

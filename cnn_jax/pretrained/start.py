@@ -16,7 +16,7 @@ from cnn_jax.pretrained.matching import HEAD, Report, paths
 from cnn_jax.pretrained.published import IMAGENET, weights_file
 from cnn_jax.pretrained.weights import Loaded, load
 from cnn_jax.pretrained.word_vectors import read_word_vectors
-from cnn_jax.recipe import Recipe
+from cnn_jax.recipe import Init, Recipe
 from cnn_jax.state import Variables
 from cnn_jax.training.program import Program
 from cnn_jax.user_path import user_path
@@ -33,23 +33,27 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
       UserError: there are no such weights, or they do not fit the model.
     """
     init = recipe.init
+    _check_fields(init)
     if init.words is not None:
         return _with_word_vectors(recipe, program)
     if init.source is None:
-        if init.names is not None:
-            raise UserError("--init.names is for weights of another naming: give --init-from")
-        if init.matching:
-            raise UserError("--init.matching is for weights from elsewhere: give --init-from")
-        if init.body:
-            raise UserError("--init.body is for weights from elsewhere: give --init-from")
         return None
     path = user_path(init.source)
     if init.source == IMAGENET:
         path = weights_file(body_name(recipe.model) if init.body else recipe.model.name)
     template = on_host(program.mesh, program.init(recipe.seed).variables)
     names = None if init.names is None else user_path(init.names)
+    code = [user_path(file) for file in init.code]
     if init.body:
-        return load_body(path, recipe.model, template, names=names, checkpoint=init.checkpoint)
+        return load_body(
+            path,
+            recipe.model,
+            template,
+            names=names,
+            matching=init.matching,
+            checkpoint=init.checkpoint,
+            code=code,
+        )
     loaded = load(
         path,
         recipe.model.name,
@@ -58,9 +62,33 @@ def initial_weights(recipe: Recipe, program: Program) -> Loaded | None:
         new_head=init.new_head,
         matching=init.matching,
         checkpoint=init.checkpoint,
-        code=[user_path(file) for file in init.code],
+        code=code,
     )
     return dataclasses.replace(loaded, variables=_with_silent_head(loaded))
+
+
+_SWITCHES = ("matching", "body")
+
+
+def _check_fields(init: Init) -> None:
+    """Refuses fields that would change nothing.
+
+    A new head without weights is none of them: default recipes ask for one, and a net that begins
+    at random has it.
+    """
+    if init.source is None:
+        for name in ("names", "code", *_SWITCHES):
+            if getattr(init, name):
+                how = f"--init.no-{name}" if name in _SWITCHES else "leave it out"
+                raise UserError(
+                    f"--init.{name} is for weights from elsewhere: give --init-from, or {how}"
+                )
+    if init.body and init.new_head:
+        raise UserError(
+            "--init.body loads no last layer, so that --init.new-head changes nothing: leave it "
+            "out (--init.no-new-head). For all weights of the same model but the last layer's, "
+            "leave out --init.body (--init.no-body)"
+        )
 
 
 def _with_silent_head(loaded: Loaded) -> Variables:

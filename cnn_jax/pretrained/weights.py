@@ -102,6 +102,10 @@ def load(
         unexpected or of another shape is listed.
     """
     source = str(path)
+    if not (path / "recipe.json").exists():
+        given = {"checkpoint": checkpoint != "best", "code": code}
+        for field in [name for name, value in given.items() if value]:
+            raise UserError(f"--init.{field} is for a run folder, and {path} is none; leave it out")
     fit = functools.partial(
         assemble, template=template, new_head=new_head, matching=matching, source=source
     )

@@ -1,11 +1,16 @@
 """Code of one's own that a command line names by its file."""
 
+import dataclasses
 import json
+import re
 
 import pytest
 
+from cnn_jax import Data, Init, Model, Recipe, UserError, Video, steps
 from cnn_jax.__main__ import main as command
 from cnn_jax.own import values
+from cnn_jax.pretrained.start import initial_weights
+from cnn_jax.runs.experiment import Experiment
 
 CODE = """
 import jax.numpy as jnp
@@ -30,6 +35,12 @@ def soft(x):
 
 def squares(outputs, targets):
     return jnp.sum((nn.softmax(outputs) - targets) ** 2, -1)
+
+
+def adam(rate):
+    import optax
+
+    return optax.adam(rate)
 
 
 def sure(outputs, targets):
@@ -84,6 +95,33 @@ def test_parts_are_named_by_their_file_and_found_again(file, tmp_path, monkeypat
          str(file), "--epochs", "1", "--workdir", str(tmp_path / "next")]
     )  # fmt: skip
     assert "weights of" in capsys.readouterr().out
+
+
+def test_weights_of_a_body_use_the_code_that_is_given(file, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    command(
+        ["train", "classification", "--data.name", "digits", "--augment.translation", "0",
+         "--augment.rotation", "0", "--augment.scale", "0", "--model.options", "widths=4,",
+         "hidden=8,", "norm=none", "--optimizer.name", f"{file}:adam", "--duration", "2steps",
+         "--workdir", str(run)]
+    )  # fmt: skip
+    file.write_text(CODE.replace("WIDTH = 8", "WIDTH = 9"))
+    monkeypatch.setattr(values, "SESSION", "another day")
+    recipe = Recipe(
+        "videos",
+        data=Data("moving_digits", examples=8),
+        video=Video(frames=2),
+        model=Model("frame_cnn", options={"body": "simple_cnn", "body_options": {"widths": (4,)}}),
+        init=Init(str(run), body=True),
+        batch_size=2,
+        duration=steps(1),
+    )
+    program = Experiment.of(recipe).program
+    with pytest.raises(UserError, match=re.escape(f"--init.code {file}")):
+        initial_weights(recipe, program)
+    init = Init(str(run), body=True, code=(str(file),))
+    report = initial_weights(dataclasses.replace(recipe, init=init), program).report
+    assert report.loaded and report.new == ("head",)
 
 
 @pytest.mark.parametrize(

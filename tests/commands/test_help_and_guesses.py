@@ -1,14 +1,16 @@
 """Help pages, short names, and what is said of a misspelt word; none of it waits for JAX."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import cnn_jax
-from cnn_jax import Recipe, UserError, epochs
+from cnn_jax import Recipe, Schedule, UserError, epochs
 from cnn_jax.__main__ import main, read_command
 from cnn_jax.commands.experiment_line import MOST_USED, read_launch
 from cnn_jax.commands.flags import field_docs, flags
@@ -150,6 +152,29 @@ def test_what_is_no_misspelling_is_taken():
 def test_a_switch_with_a_value_says_how_it_is_given(words):
     with pytest.raises(UserError, match=r"give --init\.body or --init\.no-body alone"):
         read(*words)
+
+
+def test_a_function_for_a_schedule_that_has_none_is_refused():
+    with pytest.raises(UserError, match=r"only for --schedule\.name own, and not for cosine"):
+        read("--schedule.own", "x.py:rate")
+    recipe = Recipe("mine", schedule=Schedule(lambda step: 0.1))
+    words = ["--schedule.name", "cosine"]
+    assert read_launch(recipe, words, name="x", about=None).recipe.schedule.name == "cosine"
+
+
+def test_no_message_gives_a_switch_a_value():
+    switches = {name for flag in flags(Launch) if not flag.value for name in flag.names}
+    assert "--data.full-depth" in switches
+    wrong = []
+    for file in Path(cnn_jax.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            # What stands in several lines is one string here.
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+            said = " ".join(text for text in texts if isinstance(text, str))
+            given = re.findall(r"(--[a-z][\w.-]*)[ =](?:True|False|true|false)\b", said)
+            wrong += [f"{file}: {flag}" for flag in given if flag in switches]
+    assert not wrong, wrong
 
 
 @pytest.mark.parametrize(

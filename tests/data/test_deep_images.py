@@ -328,7 +328,7 @@ def test_sets_of_several_kinds_are_refused(tmp_path):
     ):
         read_images(files, "set", None, None)
     files[1] = write("c.png", png(wide))
-    with pytest.raises(UserError, match=r"c\.png is read as uint8; .*--data\.full-depth True"):
+    with pytest.raises(UserError, match=r"c\.png is read as uint8; .*--data\.full-depth reads"):
         read_images(files, "set", None, None)
     found = read_images(files, "set", None, None, full_depth=True)
     np.testing.assert_array_equal(found.images, np.stack([wide, wide]))

@@ -165,7 +165,7 @@ def test_png_of_sixteen_bits_is_deep_where_that_is_asked_for(tmp_path):
     assert deep.train.images.dtype == np.uint16 and deep.grey_range is None
     assert "scaled" not in " ".join(deep.notes)
     assert plain.train.images.dtype == np.uint8 and plain.grey_range == (0, 4095)
-    assert "scaled to 8; --data.full-depth True keeps all values" in plain.notes[0]
+    assert "scaled to 8; --data.full-depth keeps all values" in plain.notes[0]
     scaled = np.floor(deep.train.images * (255 / 4095) + 0.5)
     np.testing.assert_array_equal(plain.train.images, scaled)
 

@@ -30,7 +30,7 @@ def test_the_depth_of_grey_follows_the_training_images(tmp_path):
     assert dataset.grey_range == (0, 4095)
     assert dataset.notes == (
         "16-bit grey images hold values from 0 to 4,095 and are read as 12 bits, scaled to 8; "
-        "--data.full-depth True keeps all values",
+        "--data.full-depth keeps all values",
     )
 
 
@@ -56,7 +56,7 @@ def test_a_range_of_grey_that_is_given(tmp_path):
     assert dataset.grey_range == (1000, 2000)
     assert dataset.notes[0] == (
         "16-bit grey images are read with 1,000 as black and 2,000 as white, scaled to 8; "
-        "--data.full-depth True keeps all values"
+        "--data.full-depth keeps all values"
     )
     for wrong in [(5, 5), (-1, 4), (0, 65536), (9, 3)]:
         with pytest.raises(UserError, match=r"--data\.grey-range .* two values of 16 bits"):
@@ -73,7 +73,7 @@ def test_images_of_various_depths(tmp_path):
     assert dataset.grey_range == (0, 4095)
     assert dataset.notes[0] == (
         "16-bit grey images (2 of 22) hold values from 0 to 4,000 and are read as 12 bits, scaled "
-        "to 8; --data.full-depth True keeps all values"
+        "to 8; --data.full-depth keeps all values"
     )
     assert sorted(values(dataset.train) + values(dataset.test)) == sorted(
         [*range(10), *range(100, 110), 0, 0]
@@ -102,5 +102,5 @@ def test_colours_of_sixteen_bits_are_told(tmp_path):
     assert dataset.train.images[0, 0, 0].tolist() == [1, 2, 15]
     assert dataset.notes == (
         "of 4 images of 16 bits with colours or transparency the upper 8 bits are read; "
-        "--data.full-depth True keeps all values",
+        "--data.full-depth keeps all values",
     )

@@ -54,7 +54,7 @@ def test_a_training_begins_with_what_is_known_of_its_data(run):
         f"passed over 1 file that is no image: {file}",
         f"left out 1 file that cannot be read: {file}",
         "16-bit grey images hold values from 0 to 3,750 and are read as 12 bits, scaled to 8; "
-        "--data.full-depth True keeps all values",
+        "--data.full-depth keeps all values",
         "the test part is 2 examples cut from train by a fixed stratified rule "
         "(--data.test 0: none)",
         "the validation part is 4 examples cut from train by a fixed stratified rule",

@@ -56,6 +56,7 @@ def test_one_cycle_rises_and_falls_as_cosines():
     ("config", "message"),
     [
         (Schedule("cosine", warmup=steps(100)), "--schedule.warmup 100 steps is 100 steps"),
+        (Schedule("own"), r"needs a function: give --schedule\.own FILE\.py:NAME, or in Python"),
         (Schedule("one_cycle"), "needs --schedule.warmup"),
         (Schedule("step", boundaries=(steps(50), steps(20))), r"steps \[50, 20\]: they must rise"),
         (Schedule("step", warmup=steps(60)), "after the warm-up of 60 steps"),

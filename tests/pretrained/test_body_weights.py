@@ -65,6 +65,15 @@ def test_another_body_is_refused(template, tmp_path):
     lacking = "another shape, params/stage2/block0/conv1/conv/kernel$"
     with pytest.raises(UserError, match=f"does not fit the body resnet18: it lacks, .* {lacking}"):
         load_body(tmp_path / "net.safetensors", DETECTOR, template)
+    loaded = load_body(tmp_path / "net.safetensors", DETECTOR, template, matching=True)
+    lost = "params/body/stage2/block0/conv1/conv/kernel"
+    assert loaded.report.missing == (lost,) and loaded.report.matching
+    assert lost in str(loaded.report) and lost in loaded.report.kept
+    body = loaded.variables["params"]["body"]["stage2"]["block0"]
+    assert np.all(body["conv1"]["conv"]["kernel"] == 7)
+    np.testing.assert_array_equal(
+        body["conv2"]["conv"]["kernel"].transpose(3, 2, 0, 1), tensors["layer2.0.conv2.weight"]
+    )
 
 
 def test_a_model_without_a_body_is_refused(template, tmp_path):

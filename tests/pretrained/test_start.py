@@ -188,6 +188,30 @@ def test_a_whitening_kernel_that_was_loaded_stays(tiny, changed, tmp_path, capsy
     np.testing.assert_array_equal(kept["whitening"]["kernel"], fitted["whitening"]["kernel"])
 
 
-def test_matching_asks_for_weights(tiny, changed, tmp_path):
-    with pytest.raises(UserError, match=r"--init\.matching is for .*: give --init-from"):
-        train(changed(tiny, {"init.matching": True}), tmp_path / "run", console=QUIET)
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"init.matching": True}, "matching is for .*: give --init-from, or --init.no-matching"),
+        ({"init.body": True}, "body is for .*: give --init-from, or --init.no-body"),
+        ({"init.code": ("x.py",)}, "code is for .*: give --init-from, or leave it out"),
+        (
+            {"init.source": "run", "init.body": True, "init.new_head": True},
+            r"new-head changes nothing: leave it out \(--init\.no-new-head\)",
+        ),
+        ({"init.words": "x.txt", "init.body": True}, "body is for weights from elsewhere"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(tiny, changed, tmp_path, fields, said):
+    with pytest.raises(UserError, match=said):
+        train(changed(tiny, fields), tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("fields", [{"code": ("x.py",)}, {"checkpoint": "latest"}])
+def test_what_only_a_run_folder_has_is_refused_of_a_file(first, tiny, changed, tmp_path, fields):
+    file = export(first, tmp_path / "weights.safetensors").file
+    (field,) = fields
+    init = {f"init.{name}": value for name, value in fields.items()}
+    with pytest.raises(UserError, match=f"--init.{field} is for a run folder, and .* is none"):
+        train(started(changed, tiny, file, init), tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
