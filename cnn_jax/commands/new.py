@@ -8,15 +8,11 @@ from string import Template
 
 import tyro
 
+from cnn_jax.commands.recipe_source import recipe_source
+from cnn_jax.defaults.new_recipe import new_recipe
 from cnn_jax.defaults.recipes import DEFAULTS
 from cnn_jax.errors import UserError, unknown
 from cnn_jax.user_path import user_path
-
-_DATA = {
-    "classification": 'Data("digits")',
-    "binary": 'Data("folder:photos", image_size=64)',
-}
-_TABLE = 'Data("csv:labels.csv", image_size=64)'
 
 
 @dataclass(frozen=True)
@@ -24,13 +20,15 @@ class NewExperiment:
     """Write the file of a new experiment: a short recipe for you to change.
 
     `cnn-jax new my_experiment` writes my_experiment.py, and `cnn-jax train my_experiment.py` runs
-    it. The one for classification runs as it is; in the others put your own data first.
+    it. Those for classification, segmentation and video run as they are; in the others put your
+    own data first.
     """
 
     name: tyro.conf.Positional[str]
     """Name of the experiment, perhaps with a folder: experiments/my_experiment."""
     task: str = "classification"
-    """What the model is trained for: classification, binary, tagging or regression."""
+    """What is learnt, a word of `cnn-jax train`: classification, binary, tagging, regression,
+    detection, segmentation, series, sound, video or text."""
 
     def __call__(self) -> None:
         """Writes the file and names it.
@@ -48,8 +46,10 @@ class NewExperiment:
                 "first"
             )
         template = resources.files("cnn_jax") / "commands" / "templates" / "experiment.txt"
+        found = new_recipe(self.task, path.stem)
+        imports, recipe = recipe_source(found.recipe, found.notes)
         text = Template(template.read_text()).substitute(
-            name=path.stem, file=path, task=self.task, data=_DATA.get(self.task, _TABLE)
+            name=path.stem, file=path, imports=imports, recipe=recipe
         )
         try:
             with path.open("x") as file:
@@ -58,4 +58,7 @@ class NewExperiment:
             raise UserError(f"{path} is there already; choose another name") from None
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from None
-        print(f"{path}: run it with cnn-jax train {path}")
+        print(
+            f"{path}: {'' if found.ready else 'put your own data into it, then '}"
+            f"run it with cnn-jax train {path}"
+        )

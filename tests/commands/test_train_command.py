@@ -173,16 +173,6 @@ def test_an_experiment_is_written_once_and_trained(tmp_path, monkeypatch, capsys
     assert json.loads(Path("runs/seeds.json").read_text())["test accuracy"]["n"] == 2
 
 
-@pytest.mark.parametrize("task", list(TASKS))
-def test_an_experiment_of_every_task_can_be_read(task, tmp_path, capsys):
-    path = tmp_path / f"of_{task}.py"
-    main(["new", str(path), "--task", task])
-    with pytest.raises(SystemExit) as ended:
-        main(["train", str(path), "--help"])
-    assert ended.value.code == 0
-    assert f"of_{task}: what is learnt from what, and why." in capsys.readouterr().out
-
-
 def test_names_that_are_none_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "no name of a Python module" in refused(capsys, "new", "my-experiment")
